@@ -1,0 +1,133 @@
+// Echo server written by hand on edge-triggered epoll: one thread, a buffer for each connection.
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "baseline/listen.hpp"
+
+namespace {
+
+constexpr int kEventsMax = 256;
+constexpr char kUsage[] = "usage: echo_epoll [--port N] [--cpu N]";
+
+struct Connection {
+    explicit Connection(int accepted) : descriptor(accepted) {}
+
+    int descriptor;
+    unsigned start = 0;
+    unsigned end = 0;
+    char buffer[bench::kBufferSize];
+};
+
+struct Server {
+    int epoll;
+    int listener;
+    int stop_signal;
+    std::uint64_t requests;
+};
+
+void watch(Server& server, int descriptor, std::uint32_t events, void* data) {
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = data;
+    if (epoll_ctl(server.epoll, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+        bench::die("error: epoll_ctl");
+    }
+}
+
+/// Sends what is in the buffer. False: the connection is broken. What the socket does not take stays for EPOLLOUT.
+bool flush(Server& server, Connection& connection) {
+    while (connection.start < connection.end) {
+        const ssize_t sent = send(connection.descriptor, connection.buffer + connection.start,
+                                  connection.end - connection.start, MSG_NOSIGNAL);
+        if (sent < 0) {
+            return errno == EAGAIN;
+        }
+        connection.start += static_cast<unsigned>(sent);
+        if (connection.start == connection.end) {
+            ++server.requests;
+        }
+    }
+    return true;
+}
+
+/// Echoes until the socket has nothing more, or takes nothing more. False: the connection has ended.
+bool serve(Server& server, Connection& connection, std::uint32_t events) {
+    for (;;) {
+        if (!flush(server, connection)) {
+            return false;
+        }
+        if (connection.start < connection.end) {
+            return true;
+        }
+        const ssize_t received = recv(connection.descriptor, connection.buffer, sizeof connection.buffer, 0);
+        if (received <= 0) {
+            return received < 0 && errno == EAGAIN;
+        }
+        connection.start = 0;
+        connection.end = static_cast<unsigned>(received);
+        // A short read has emptied the socket: the next bytes come with an edge of their own. Only an end that has
+        // been reported already gives no further edge.
+        if (connection.end < sizeof connection.buffer && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) {
+            return flush(server, connection);
+        }
+    }
+}
+
+void accept_all(Server& server) {
+    for (;;) {
+        const int descriptor = accept4(server.listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (descriptor < 0) {
+            if (errno == EINTR || errno == ECONNABORTED) {
+                continue;
+            }
+            if (errno == EAGAIN) {
+                return;
+            }
+            bench::die("error: accept4");
+        }
+        bench::set_nodelay(descriptor);
+        watch(server, descriptor, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, new Connection(descriptor));
+    }
+}
+
+/// False once the signal to stop has come.
+bool handle(Server& server, const epoll_event& event) {
+    if (event.data.ptr == &server.stop_signal) {
+        return false;
+    }
+    if (event.data.ptr == &server.listener) {
+        accept_all(server);
+        return true;
+    }
+    auto* const connection = static_cast<Connection*>(event.data.ptr);
+    if (!serve(server, *connection, event.events)) {
+        close(connection->descriptor);
+        delete connection;
+    }
+    return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Server server{};
+    server.stop_signal = bench::open_stop_signal();
+    server.listener = bench::listen_from_args(argc, argv, kUsage);
+    server.epoll = epoll_create1(EPOLL_CLOEXEC);
+    watch(server, server.stop_signal, EPOLLIN, &server.stop_signal);
+    watch(server, server.listener, EPOLLIN | EPOLLET, &server.listener);
+    epoll_event events[kEventsMax];
+    bool is_running = true;
+    while (is_running) {
+        const int count = epoll_wait(server.epoll, events, kEventsMax, -1);
+        if (count < 0 && errno != EINTR) {
+            bench::die("error: epoll_wait");
+        }
+        for (int i = 0; i < count; ++i) {
+            is_running = handle(server, events[i]) && is_running;
+        }
+    }
+    bench::print_server_usage(server.requests);
+}

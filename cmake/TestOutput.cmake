@@ -1,0 +1,12 @@
+# cmake -D program=... -D expected=... -P TestOutput.cmake: runs the program and compares what it prints with the file.
+if(NOT EXISTS "${expected}")
+    message(FATAL_ERROR "${expected} is missing: it should hold what the program prints")
+endif()
+execute_process(COMMAND "${program}" RESULT_VARIABLE status OUTPUT_VARIABLE output)
+if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${program} ended with ${status}, after printing:\n${output}")
+endif()
+file(READ "${expected}" wanted)
+if(NOT output STREQUAL wanted)
+    message(FATAL_ERROR "${program} printed:\n${output}\nbut ${expected} says:\n${wanted}")
+endif()

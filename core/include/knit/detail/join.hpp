@@ -1,0 +1,106 @@
+/// GatherBase: counts the children of a gather down, on the gather's loop, without knowing their types.
+///
+/// It lives in the awaiting frame of `co_await gather(...)`, or on the heap behind a gather that is used as a handle. The
+/// steps are CPython's: a child that create_task() made, or a bare future, is counted at the turn after it has ended, and
+/// the waiter resumes at the turn after that. A spawned child, which asyncio has not, hands control on at once
+/// (TaskCore::finish does the usual case by itself, on the Join alone).
+#pragma once
+
+#include <exception>
+#include <span>
+#include <string>
+#include <type_traits>
+
+#include "knit/detail/core_ref.hpp"
+#include "knit/detail/future_core.hpp"
+#include "knit/detail/task_core.hpp"
+#include "knit/detail/work.hpp"
+
+namespace knit::detail {
+
+class GatherBase;
+
+/// The place of a child that is not joined by pointer.
+struct JoinWaiter : Waiter {
+    JoinWaiter() noexcept;
+    GatherBase* gather = nullptr;
+    FutureCore* child = nullptr;       ///< the gather's shape holds the reference
+    JoinWaiter* next_place = nullptr;  ///< of the gather's places that are in use
+};
+
+/// Room for one, made only where it is needed.
+union JoinPlace {
+    JoinPlace() noexcept {}
+    JoinPlace(const JoinPlace&) noexcept {}
+    JoinWaiter waiter;
+    static_assert(std::is_trivially_destructible_v<JoinWaiter>);
+};
+
+class GatherBase : Join, Work {
+public:
+    GatherBase(const GatherBase&) = delete;
+    GatherBase& operator=(const GatherBase&) = delete;
+
+    bool is_complete() const noexcept { return is_done_; }
+    /// Asks every child; whether any took it. The gather's loop.
+    bool cancel_children(const std::string& message) noexcept;
+    /// The first child's error, or CancelledError when the gather was cancelled; null for values.
+    std::exception_ptr error(const std::string& cancel_message) const;
+    static void child_settled(Waiter& waiter, FutureCore& child) noexcept;
+
+protected:
+    /// Told of the outcome, on the gather's loop, when no task waits in the gather.
+    using OnDone = void (*)(GatherBase&) noexcept;
+
+    GatherBase(OnDone on_done, bool return_exceptions) noexcept
+        : on_done_(on_done), return_exceptions_(return_exceptions) {
+        settled = &GatherBase::joined_settled;
+    }
+    ~GatherBase() {
+        if (pending != 0) [[unlikely]] {
+            detach();
+        }
+    }
+
+    /// Subscribes to the children, one place for each in reserve; those that have ended already are counted at once.
+    /// Thread of `here`. `is_direct`: the outcome shows without the turn that asyncio's gather takes.
+    void start(std::span<const CoreRef> children, JoinPlace* places, Worker& here, bool is_direct = false) {
+        children_ = children;
+        pending = children.size();
+        is_direct_ = is_direct;
+        for (const CoreRef& child : children) {
+            if (!child->try_join(*this, here)) {
+                start_slow(*child, places->waiter, here);
+            }
+            ++places;
+        }
+        is_done_ = is_over_;
+        is_started_ = true;
+    }
+    void set_parent(TaskCore& task) noexcept { parent = &task; }
+    bool has_failed() const noexcept { return failed_ != nullptr || is_cancel_requested_; }
+
+private:
+    KNIT_NOINLINE void start_slow(FutureCore& child, JoinWaiter& place, Worker& here);
+    void count_child(FutureCore& child, bool at_once) noexcept;
+    void complete() noexcept;
+    void detach() noexcept;
+    static void joined_settled(Join& join, FutureCore& child) noexcept;
+    static void run_hop(Worker& worker, Work& work) noexcept;
+
+    std::span<const CoreRef> children_;
+    JoinWaiter* places_ = nullptr;
+    Worker* here_ = nullptr;
+    OnDone on_done_;
+    FutureCore* failed_ = nullptr;  ///< the first child that failed
+    bool return_exceptions_;
+    bool is_cancel_requested_ = false;
+    bool is_started_ = false;
+    bool is_over_ = false;  ///< the outcome is known; it becomes visible one turn later
+    bool is_done_ = false;
+    bool is_direct_ = false;
+};
+
+inline JoinWaiter::JoinWaiter() noexcept : Waiter(&GatherBase::child_settled) {}
+
+}  // namespace knit::detail

@@ -1,0 +1,169 @@
+/// TaskCore: a task without its type. It lives in the promise of the task's outermost coroutine and belongs to the loop
+/// that runs the task, its *home*; until it has started, a spawned task has none.
+///
+///   [task.home]  begin: home, light fence, early_cancel  <->  cancel: early_cancel, heavy fence, home
+///                a task that nobody has started yet is cancelled by whoever starts it, or its home hears of it by message
+#pragma once
+
+#include <coroutine>
+#include <string>
+
+#include "knit/detail/future_core.hpp"
+
+namespace knit::detail {
+
+/// How the wait of a suspended task is undone; lives in the awaiter.
+struct Wait {
+    /// Home loop. True: the wait will now end, by itself and because of this; the cancellation is taken. False: it had
+    /// ended already, the task keeps the cancellation until it is resumed.
+    using Cancel = bool (*)(Wait&) noexcept;
+    explicit Wait(Cancel how) noexcept : cancel(how) {}
+    Cancel cancel;
+};
+
+struct CancelMessage;
+
+class TaskCore : public FutureCore, private Work {
+public:
+    /// `handle` is the task's outermost coroutine, not started. Two references: the runtime's and the first handle's.
+    TaskCore(Worker& keeper, SlotBase& slot, std::coroutine_handle<> handle, std::uint64_t id) noexcept
+        : FutureCore(Kind::task, keeper, slot, 2), frame_(handle), leaf_(handle), id_(id) {
+        run = &TaskCore::run_ready;
+    }
+    ~TaskCore() {
+        if (cancel_message_ != nullptr || name_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
+            free_extras();  // relaxed: it is read again there
+        }
+    }
+
+    // The awaiters' side; home loop.
+
+    /// The last thing that await_suspend does: says what to resume, and how to undo the wait (null: it ends in any case
+    /// at the next turn). May call wait->cancel at once, when a cancellation is due.
+    void suspend(std::coroutine_handle<> leaf, Wait* wait) noexcept {
+        leaf_ = leaf;
+        wait_ = wait;
+        if (!is_registered_) [[unlikely]] {
+            enter_registry();
+        }
+        if (must_cancel_) [[unlikely]] {
+            cancel_wait();
+        }
+    }
+    /// Puts the suspended task at the end of its loop's run queue.
+    void wake() noexcept;
+    /// The first thing that await_resume does. Throws CancelledError when a cancellation is due.
+    void resumed() {
+        wait_ = nullptr;
+        if (must_cancel_) [[unlikely]] {
+            must_cancel_ = false;
+            throw_cancelled();
+        }
+    }
+    /// The same for an operation that has a result to give although a cancellation is due: that stays for the next await.
+    void resumed_keep_cancel() noexcept { wait_ = nullptr; }
+    /// The wait took a cancellation, but ended with a result: it is due again at the next await.
+    void request_cancel_again() noexcept { must_cancel_ = true; }
+    [[noreturn]] void throw_cancelled();
+    const std::string& cancel_message() const noexcept;
+
+    // The scheduler's side.
+
+    /// Starts, or goes on with, a task taken from a deque or the injector: makes `worker` its home. Gives what to resume.
+    std::coroutine_handle<> begin(Worker& worker) noexcept;
+    /// Ends the task: its coroutine is at its final suspension point, the result is in the slot. Gives what to resume.
+    std::coroutine_handle<> finish(Worker& worker) noexcept;
+    /// The rest of finish(), outside the coroutine: publishes the result, has the waiters notified, gives up the
+    /// runtime's reference.
+    void settle(Worker& worker) noexcept;
+    std::coroutine_handle<> leaf() const noexcept { return leaf_; }
+    /// The one node that the task stands in queues with.
+    Work& work() noexcept { return *this; }
+    static TaskCore& of(Work& work) noexcept { return static_cast<TaskCore&>(work); }
+
+    /// Home before it is made visible: a task that only `worker` may run.
+    void settle_down(Worker& worker) noexcept;
+    void mark_spawned() noexcept { kind_ = Kind::spawned; }
+    /// The task, suspended, goes to the deques: it has no home until somebody begins it. Home loop.
+    void leave_home() noexcept;
+    /// The task, suspended, moves to loop `target` (resume_on). Home loop.
+    void move_home(Worker& target) noexcept;
+    /// The move was refused: the task goes on where it was.
+    void come_back(Worker& here) noexcept;
+    /// A new task that starts on a loop of another thread.
+    void travel_to(Worker& target) noexcept;
+    /// The end of the run asks the task to end, once.
+    void cancel_for_shutdown() noexcept;
+
+    /// May be stale the moment it is read, unless the caller is on that loop. Null: not started, or on offer.
+    Worker* home() const noexcept { return home_.load(std::memory_order_relaxed); }  // relaxed: a hint, see [task.home]
+
+    // The users' side.
+
+    /// asyncio's Task.cancel(). Any thread; acts at once on the home loop, elsewhere by message.
+    bool cancel_task(const std::string& message, TaskCore* on_behalf);
+    int cancelling() const noexcept { return cancel_requests_.load(std::memory_order_relaxed); }  // relaxed: a counter
+    int uncancel();
+    std::uint64_t id() const noexcept { return id_; }
+    std::string name() const;
+    void set_name(std::string name);
+    /// The loop that the task lives on; for one that has none yet, the one that made it.
+    Worker& loop_worker() const noexcept {
+        Worker* worker = home();
+        return worker != nullptr ? *worker : *keeper_;
+    }
+    std::coroutine_handle<> frame() const noexcept { return frame_; }
+    /// A BaseException other than CancelledError ended the task: it also comes out of run().
+    void mark_fatal() noexcept { is_fatal_ = true; }
+    void mark_cancelled() noexcept { ends_cancelled_ = true; }
+    bool is_registered() const noexcept { return is_registered_; }
+
+    static void run_ready(Worker& worker, Work& work) noexcept;
+    static void run_arrived(Worker& worker, Work& work) noexcept;
+
+    TaskCore* registry_next = nullptr;  ///< the registry of the home loop
+    TaskCore* registry_previous = nullptr;
+
+private:
+    friend struct CancelMessage;
+
+    struct Name {
+        std::string text;
+        Name* older;
+    };
+
+    void free_extras() noexcept;
+    void enter_registry() noexcept;
+    void cancel_wait() noexcept;
+    bool cancel_at_home(const std::string& message);
+    void send_cancel(CancelMessage& message) noexcept;
+    void take_early_cancels(Worker& worker) noexcept;
+    std::coroutine_handle<> end_unstarted(Worker& worker) noexcept;
+    void deliver_again() noexcept;
+    std::exception_ptr make_cancelled_error() const;
+    static void run_settled(Worker& worker, Work& work) noexcept;
+
+    std::coroutine_handle<> frame_;
+    std::coroutine_handle<> leaf_;
+    Wait* wait_ = nullptr;
+    Atomic<Worker*> home_{nullptr};  ///< written by the loop that begins or gives away the task; read by cancellers [task.home]
+    std::uint64_t id_;
+    Atomic<Name*> name_{nullptr};    ///< written by its loop, read by any thread; publishes the text [task.name]
+    std::string* cancel_message_ = nullptr;
+    Atomic<int> cancel_requests_{0}; ///< written by the home loop, read by any thread; a counter that publishes nothing
+    Atomic<Work*> early_cancel_{nullptr};  ///< cancellers push, whoever begins the task takes all [task.home]
+    bool must_cancel_ = false;
+    bool is_registered_ = false;
+    bool has_started_ = false;
+    bool is_fatal_ = false;
+    bool ends_cancelled_ = false;
+    bool is_shutting_down_ = false;
+};
+
+/// What knit's own coroutines offer to awaiters.
+template <class P>
+concept KnitPromise = requires(P& promise) {
+    { promise.task() } -> std::same_as<TaskCore&>;
+};
+
+}  // namespace knit::detail

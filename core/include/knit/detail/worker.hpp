@@ -1,0 +1,318 @@
+/// Worker: the engine of one loop. What the user sees of it is Loop; what it runs is Work.
+///
+/// Everything here belongs to the loop's own thread, except: post() and the deque's thieves' end (any thread), and the
+/// counters, which other threads read.
+///
+///   [worker.sleep]  post: inbox push (RMW), sleep_ load  <->  wait_for_work: sleep_ RMW, inbox load
+///                   a message is seen by the loop before it sleeps, or its sender sees the loop asleep
+///   [worker.count]  made_, ended_: release by the owner  ->  acquire by whoever sums them up at the end of a run
+#pragma once
+
+#include <coroutine>
+
+#include "knit/detail/deque.hpp"
+#include "knit/detail/frame_pool.hpp"
+#include "knit/detail/inbox.hpp"
+#include "knit/detail/task_core.hpp"
+#include "knit/detail/timers.hpp"
+#include "knit/detail/work.hpp"
+#include "knit/time.hpp"
+
+namespace knit {
+class Loop;
+}
+
+namespace knit::detail {
+
+class Driver;
+class RuntimeCore;
+class Worker;
+
+// GCC splits coroutines before it optimises and Clang 17 and later know that a thread-local's address does not survive a
+// suspension; earlier Clangs may keep it (llvm 63022), so there the access stays out of line.
+#if defined(__clang__) && __clang_major__ < 17
+Worker*& current_worker() noexcept;
+#else
+inline constinit thread_local Worker* t_worker = nullptr;
+inline Worker*& current_worker() noexcept { return t_worker; }
+#endif
+
+/// A task's number on a thread that is no loop.
+std::uint64_t take_task_id() noexcept;
+
+class Worker {
+public:
+    Worker(unsigned id, RuntimeCore& runtime, Loop& loop);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    /// The calling thread's running loop, or null. Not to be kept over an await: ask the task.
+    static Worker* current() noexcept { return current_worker(); }
+
+    // Owner thread: what is to run.
+
+    /// To the end of the run queue.
+    void make_ready(Work& work) noexcept { ready_.push(work); }
+    /// An unstarted task for whichever loop is free.
+    void offer(Work& work);
+    void set_timer(Timer& timer, TimePoint deadline) { timers_.insert(timer, deadline); }
+    bool cancel_timer(Timer& timer) noexcept { return timers_.remove(timer); }
+    std::size_t timer_count() const noexcept { return timers_.size(); }
+    TimePoint now() noexcept;
+
+    // Any thread.
+
+    /// A message: runs on this loop, in the order of arrival. False when the loop is closed; the caller keeps it then.
+    [[nodiscard]] bool post(Work& work) noexcept;
+    /// Oldest stealable work, or null.
+    Work* steal() noexcept { return deque_.steal(); }
+    bool has_stealable() const noexcept { return deque_.size_hint() != 0; }
+    bool is_unfenced() const noexcept { return deque_.is_unfenced(); }
+    /// Wakes the loop to look for work: only the idle protocol calls it, having claimed the sleeper.
+    bool claim_sleeper() noexcept;
+
+    // Owner thread: the scheduler.
+
+    /// One turn: collects completions, messages and due timers, runs what was ready at that point, then offered work.
+    /// False when there was nothing at all.
+    bool turn() noexcept;
+    /// Looks for work elsewhere, spins, sleeps until there is some.
+    void wait_for_work() noexcept;
+    /// Takes work from the injector or from another loop, or null.
+    Work* find_elsewhere() noexcept;
+    void run_offered(Work& work) noexcept;
+    void run_until_stopped() noexcept;
+    /// One turn, or work from elsewhere, never waiting: what a simulation does instead. False when there was nothing.
+    bool step() noexcept;
+    /// A stop() from before does not count any more.
+    void start_turning() noexcept { is_stopping_ = false; }
+    void stop() noexcept { is_stopping_ = true; }
+    bool is_stopping() const noexcept { return is_stopping_; }
+    /// Before the loop is shown to other threads.
+    void set_driver(Driver* driver) noexcept { driver_ = driver; }
+    /// The calling thread runs this loop from now on, until detach().
+    void attach() noexcept;
+    void detach() noexcept;
+    /// Handles the messages with this `run` at once; the others keep their turn.
+    void answer_messages(Work::Run which) noexcept;
+    TimePoint next_deadline() const noexcept { return timers_.next(); }
+    /// The end of the loop: post() fails from now on; messages are handled, callbacks and timers dropped.
+    void close() noexcept;
+    bool is_discarding() const noexcept { return is_discarding_; }
+    /// The run is over: tasks that have not started do not, those that have are cancelled, also those made later.
+    void begin_draining() noexcept { is_draining_ = true; }
+    void end_draining() noexcept { is_draining_ = false; }
+    bool is_draining() const noexcept { return is_draining_; }
+
+    /// Resumes `handle` as part of `task`, then settles what ended meanwhile.
+    void resume(TaskCore& task, std::coroutine_handle<> handle) noexcept {
+        current_task_ = &task;
+        chain_left_ = budget_;
+        handle.resume();
+        after_resume();
+    }
+    /// What a final_suspend or an await may hand control to: `handle`, or the loop when the stack has grown too deep.
+    std::coroutine_handle<> transfer(std::coroutine_handle<> handle) noexcept {
+        if constexpr (!KNIT_TAIL_CALLS) {
+            if (stack_pointer() < stack_limit_) [[unlikely]] {
+                bounced_ = handle;
+                return std::noop_coroutine();
+            }
+        }
+        return handle;
+    }
+    /// Control goes straight on with `task`, while the budget of the chain lasts.
+    bool may_chain() noexcept { return chain_left_ > 0 && --chain_left_ > 0; }
+    /// The newest task of the own deque, begun; a no-op where there is none or the budget is spent.
+    std::coroutine_handle<> next_offered() noexcept;
+    /// The task has ended: it is settled once its coroutine has left the stack.
+    void retire(TaskCore& task) noexcept { retired_ = &task; }
+
+    TaskCore* current_task() const noexcept { return current_task_; }
+    void set_current_task(TaskCore* task) noexcept { current_task_ = task; }
+
+    // Owner thread: accounts.
+
+    std::uint64_t next_task_id() noexcept {
+        if (next_id_ == last_id_) [[unlikely]] {
+            reserve_ids();
+        }
+        return ++next_id_;
+    }
+    void count_made() noexcept { made_.store(made_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }   // [worker.count] relaxed: own
+    void count_ended() noexcept { ended_.store(ended_.load(std::memory_order_relaxed) + 1, std::memory_order_release); } // [worker.count] relaxed: own
+    std::uint64_t made() const noexcept { return made_.load(std::memory_order_acquire); }    // [worker.count]
+    std::uint64_t ended() const noexcept { return ended_.load(std::memory_order_acquire); }  // [worker.count]
+    void enter_registry(TaskCore& task) noexcept;
+    void leave_registry(TaskCore& task) noexcept;
+    TaskCore* first_task() const noexcept { return registry_; }
+
+    FramePool& pool() noexcept { return pool_; }
+    Driver& driver() noexcept { return *driver_; }
+    Loop& loop() noexcept { return loop_; }
+    RuntimeCore& runtime() noexcept { return runtime_; }
+    unsigned id() const noexcept { return id_; }
+    bool has_asymmetric_fences() const noexcept { return asymmetric_; }
+
+private:
+    void after_resume() noexcept;
+    void run_batch(Work* first) noexcept;
+    void look() noexcept;
+    bool run_deque() noexcept;
+    bool collect() noexcept;
+    bool has_own_work() const noexcept;
+    bool spin() noexcept;
+    void sleep() noexcept;
+    void stop_searching() noexcept;
+    void reserve_ids() noexcept;
+    void drain() noexcept;
+    void share(std::size_t count) noexcept;
+    KNIT_NOINLINE void offer_to_idle(std::uint64_t word) noexcept;
+    void run_watched(Work& work) noexcept;
+
+    // The loop's own, hot.
+    WorkList ready_;
+    TaskCore* current_task_ = nullptr;
+    TaskCore* retired_ = nullptr;
+    std::coroutine_handle<> bounced_;
+    std::uintptr_t stack_limit_ = 0;
+    unsigned chain_left_ = 0;
+    unsigned budget_;
+    unsigned budget_left_ = 0;
+    bool is_stopping_ = false;
+    bool is_searching_ = false;
+    bool asymmetric_;
+    bool is_watched_;
+    bool is_draining_ = false;
+    bool is_discarding_ = false;
+    const Atomic<std::uint64_t>* idle_word_;
+    Driver* driver_ = nullptr;
+    FramePool pool_;
+    std::uint64_t next_id_ = 0;
+    std::uint64_t last_id_ = 0;
+    Atomic<std::uint64_t> made_{0};   ///< tasks made here; the owner writes, the end of a run reads [worker.count]
+    Atomic<std::uint64_t> ended_{0};  ///< tasks ended here; likewise [worker.count]
+    Timers timers_;
+    TaskCore* registry_ = nullptr;
+    unsigned looks_ = 0;
+    unsigned random_ = 0;
+    unsigned spin_misses_ = 0;
+
+    RuntimeCore& runtime_;
+    Loop& loop_;
+    const unsigned id_;
+
+    Deque deque_;
+
+    // Other threads'.
+    Inbox inbox_;
+    enum Sleep : std::uint32_t { awake, parked, notified, searching };
+    Atomic<std::uint32_t> sleep_{awake};  ///< the owner parks and wakes, any thread claims a parked one [worker.sleep]
+};
+
+// The hot paths, where Worker and TaskCore meet.
+
+inline void TaskCore::wake() noexcept { home()->make_ready(work()); }
+
+inline void Worker::offer(Work& work) {
+    deque_.push(work);
+    // Usually nobody sleeps and nobody searches.
+    const std::uint64_t word = idle_word_->load(std::memory_order_seq_cst);  // [idle.word]
+    if (word != 0) [[unlikely]] {
+        offer_to_idle(word);
+    }
+}
+
+inline std::coroutine_handle<> Worker::next_offered() noexcept {
+    // What is ready goes first: else the run queue would grow while the chain goes deeper.
+    if (ready_.empty() && may_chain()) {
+        if (Work* work = deque_.pop()) {
+            return transfer(TaskCore::of(*work).begin(*this));
+        }
+    }
+    return std::noop_coroutine();
+}
+
+inline void Worker::enter_registry(TaskCore& task) noexcept {
+    task.registry_previous = nullptr;
+    task.registry_next = registry_;
+    if (registry_ != nullptr) {
+        registry_->registry_previous = &task;
+    }
+    registry_ = &task;
+}
+
+inline void Worker::leave_registry(TaskCore& task) noexcept {
+    (task.registry_previous != nullptr ? task.registry_previous->registry_next : registry_) = task.registry_next;
+    if (task.registry_next != nullptr) {
+        task.registry_next->registry_previous = task.registry_previous;
+    }
+}
+
+inline void TaskCore::enter_registry() noexcept {
+    home()->enter_registry(*this);
+    is_registered_ = true;
+}
+
+inline std::coroutine_handle<> TaskCore::begin(Worker& worker) noexcept {
+    home_.store(&worker, std::memory_order_relaxed);  // [task.home] ordered by the fence below
+    if (worker.has_asymmetric_fences()) {
+        light_fence();  // [task.home]
+    } else {
+        full_fence();  // [task.home]
+    }
+    worker.set_current_task(this);
+    if (early_cancel_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {  // [task.home]
+        take_early_cancels(worker);
+    }
+    if (!has_started_) {
+        has_started_ = true;
+        if (must_cancel_ || worker.is_draining()) [[unlikely]] {
+            return end_unstarted(worker);
+        }
+    }
+    return leaf_;
+}
+
+inline std::coroutine_handle<> TaskCore::finish(Worker& worker) noexcept {
+    if (is_registered_) {
+        worker.leave_registry(*this);
+        is_registered_ = false;
+    }
+    // The usual end of fork-join: nobody stole the task, a gather on this loop alone waits for it, it has a value.
+    if (keeper_ == &worker && joiner_ != nullptr && joiner_->parent != nullptr && first_ == nullptr &&
+        slot_->error == nullptr && !must_cancel_) {
+        worker.count_ended();
+        state_.store(State::value, std::memory_order_release);  // [fut.state]
+        Join& join = *joiner_;
+        // The gather holds the other reference and does not run now, so nobody can change the count meanwhile.
+        if (refs_.load(std::memory_order_acquire) == 2) {   // [fut.refs]
+            refs_.store(1, std::memory_order_relaxed);      // [fut.refs]
+        } else {
+            refs_.fetch_sub(1, std::memory_order_acq_rel);  // [fut.refs]
+        }
+        if (--join.pending == 0) {
+            TaskCore& parent = *join.parent;
+            if (worker.may_chain()) {
+                worker.set_current_task(&parent);
+                return worker.transfer(parent.leaf_);
+            }
+            parent.wake();
+            return std::noop_coroutine();
+        }
+        return worker.next_offered();
+    }
+    worker.retire(*this);
+    return std::noop_coroutine();
+}
+
+inline void FutureCore::destroy() noexcept {
+    if (is_task() && state() != State::error) [[likely]] {
+        static_cast<TaskCore*>(this)->frame().destroy();
+    } else {
+        destroy_slow();
+    }
+}
+
+}  // namespace knit::detail

@@ -1,0 +1,202 @@
+/// Loop: the asyncio face of one loop. Handle: something that it will call.
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "knit/detail/callback.hpp"
+#include "knit/future.hpp"
+#include "knit/task.hpp"
+#include "knit/time.hpp"
+
+namespace knit {
+
+class Runtime;
+
+/// What went wrong where nobody could take the exception.
+struct ExceptionContext {
+    std::string message;
+    std::exception_ptr exception;
+    std::optional<TaskRef> task;
+    Loop* loop = nullptr;
+    std::string source;  ///< where the task was made; debug mode
+};
+
+/// A callback that has been scheduled. Copies share it; dropping them cancels nothing.
+class Handle {
+public:
+    Handle() noexcept = default;
+    /// Takes over one reference; knit's own use.
+    explicit Handle(detail::Callback* callback) noexcept : callback_(callback) {}
+    Handle(const Handle& other) noexcept : callback_(other.callback_) {
+        if (callback_ != nullptr) {
+            callback_->add_ref();
+        }
+    }
+    Handle(Handle&& other) noexcept : callback_(std::exchange(other.callback_, nullptr)) {}
+    Handle& operator=(Handle other) noexcept {
+        std::swap(callback_, other.callback_);
+        return *this;
+    }
+    ~Handle() {
+        if (callback_ != nullptr) {
+            callback_->drop_ref();
+        }
+    }
+
+    /// It will not be called any more; harmless afterwards. A timer's: the loop's thread only.
+    void cancel() {
+        if (callback_ != nullptr) {
+            callback_->cancel();
+        }
+    }
+    bool cancelled() const noexcept { return callback_ != nullptr && callback_->is_cancelled(); }
+    /// When a timer is due, on the loop's clock.
+    TimePoint when() const noexcept { return callback_ != nullptr ? callback_->when() : TimePoint(); }
+
+private:
+    detail::Callback* callback_ = nullptr;
+};
+
+/// One thread, one run queue, one ring. Made by a Runtime; stays valid, closed, for a while after it.
+class Loop {
+public:
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+
+    /// 0 .. Runtime::size() - 1; loop 0 is main's.
+    unsigned id() const noexcept;
+    /// The loop's clock. Any thread.
+    TimePoint time() const noexcept;
+
+    /// Calls `function(args...)` at the next turn, in the order of the calls. The loop's thread only: RuntimeError
+    /// "Non-thread-safe operation ..." elsewhere. What it throws goes to the exception handler. RuntimeError "Event loop
+    /// is closed" after the end; so for all that follow.
+    template <class F, class... A>
+        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
+    Handle call_soon(F&& function, A&&... args) {
+        check_thread();
+        return schedule(detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
+    }
+    /// The same from any thread; wakes the loop.
+    template <class F, class... A>
+        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
+    Handle call_soon_threadsafe(F&& function, A&&... args) {
+        return send(detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
+    }
+    /// Calls it once `delay` has passed; a negative one sorts before zero. The loop's thread only.
+    template <class Rep, class Period, class F, class... A>
+        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
+    Handle call_later(std::chrono::duration<Rep, Period> delay, F&& function, A&&... args) {
+        check_thread();
+        return schedule_at(detail::after(time(), detail::saturate(delay)),
+                           detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
+    }
+    /// Calls it once the loop's clock has reached `when`. The loop's thread only.
+    template <class F, class... A>
+        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
+    Handle call_at(TimePoint when, F&& function, A&&... args) {
+        check_thread();
+        return schedule_at(when, detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
+    }
+
+    /// As knit::create_task() with this loop; from any thread.
+    template <class T>
+    Task<T> create_task(Coro<T> coro, TaskOptions options = {}) {
+        options.loop = this;
+        return knit::create_task(std::move(coro), std::move(options));
+    }
+    template <detail::CoroFunction F>
+    auto create_task(F function, TaskOptions options = {}) {
+        options.loop = this;
+        return knit::create_task(std::move(function), std::move(options));
+    }
+    template <class T = void>
+    Future<T> create_future() {
+        check_open();
+        return Future<T>(worker_);
+    }
+
+    bool is_running() const noexcept;
+    bool is_closed() const noexcept;
+    /// Ends run_forever() or run_until_complete() of the loop's runtime after the present turn. Any thread.
+    void stop();
+
+    /// Called on this loop for failures that nobody took; an empty one restores the default, which logs one block.
+    void set_exception_handler(std::function<void(const ExceptionContext&)> handler);
+    /// The same from any thread; takes effect at the loop's next turn.
+    void set_exception_handler_threadsafe(std::function<void(const ExceptionContext&)> handler);
+    std::function<void(const ExceptionContext&)> get_exception_handler() const;
+    void default_exception_handler(const ExceptionContext& context);
+    void call_exception_handler(const ExceptionContext& context) noexcept;
+
+    void set_debug(bool on) noexcept { debug_.store(on, std::memory_order_relaxed); }  // relaxed: a flag alone
+    bool get_debug() const noexcept { return debug_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
+    /// In debug mode a step that takes longer is logged.
+    Duration slow_callback_duration = std::chrono::milliseconds(100);
+
+    /// Timers that have not fired and were not cancelled.
+    std::size_t timer_count() const noexcept;
+    /// The runtime that the loop belongs to. RuntimeError when it was made by run().
+    detail::Worker& worker() noexcept { return worker_; }
+
+    /// knit's own use.
+    explicit Loop(detail::Worker& worker) noexcept : worker_(worker) {}
+
+private:
+    friend class detail::RuntimeCore;
+
+    void check_thread() const;
+    void check_open() const;
+    Handle schedule(detail::Callback* callback);
+    Handle schedule_at(TimePoint when, detail::Callback* callback);
+    Handle send(detail::Callback* callback);
+
+    detail::Worker& worker_;
+    std::function<void(const ExceptionContext&)> exception_handler_;
+    detail::Atomic<bool> debug_{false};      ///< the loop's user sets it, any thread reads it
+    detail::Atomic<bool> is_closed_{false};  ///< close() sets it, any thread reads it [loop.closed]
+};
+
+/// The calling thread's loop. RuntimeError "no running event loop" where none runs.
+Loop& get_running_loop();
+
+namespace detail {
+
+/// Moves the task to another loop, or offers it to all.
+class MoveAwaiter {
+public:
+    using knit_awaiter = void;
+
+    explicit MoveAwaiter(Worker* target) noexcept : target_(target) {}
+
+    bool await_ready() const noexcept { return false; }
+    template <KnitPromise P>
+    bool await_suspend(std::coroutine_handle<P> handle) {
+        task_ = &handle.promise().task();
+        Worker& here = *task_->home();
+        return target_ != nullptr ? go(here, handle) : offer(here, handle);
+    }
+    void await_resume() { task_->resumed(); }
+
+private:
+    bool go(Worker& here, std::coroutine_handle<> handle);
+    bool offer(Worker& here, std::coroutine_handle<> handle);
+
+    Worker* target_;
+    TaskCore* task_ = nullptr;
+};
+
+}  // namespace detail
+
+/// The current task moves to `loop`, of this runtime, and goes on there; at once when it is there already. A cancellation
+/// that arrives on the way is delivered there. ValueError for a loop of another runtime, RuntimeError for a closed one.
+[[nodiscard]] inline detail::MoveAwaiter resume_on(Loop& loop) { return detail::MoveAwaiter(&loop.worker()); }
+
+/// The current task offers itself to whichever loop is free, and goes on there; one turn where there is one loop only.
+[[nodiscard]] inline detail::MoveAwaiter reschedule() noexcept { return detail::MoveAwaiter(nullptr); }
+
+}  // namespace knit

@@ -1,0 +1,75 @@
+/// RunOptions: one field for each tunable. A field that is set wins over its environment variable.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "knit/time.hpp"
+
+namespace knit {
+
+struct ExceptionContext;
+
+/// How a runtime is set up. The table in docs/tuning.md is made from options.cpp, which also reads the environment.
+struct RunOptions {
+    /// KNIT_LOOPS: number of loops; 0 means unset. Default: one for each CPU that the process may use (affinity,
+    /// cgroup quota).
+    unsigned loops = 0;
+    /// KNIT_DEBUG: asyncio's debug mode.
+    std::optional<bool> debug = {};
+    /// KNIT_CPUS: loop i is pinned to cpus[i % size]; empty: not pinned. "0,2-3" in the environment.
+    std::optional<std::vector<unsigned>> cpus = {};
+    /// KNIT_RING_ENTRIES: submission entries of each loop's ring, a power of two.
+    std::optional<unsigned> ring_entries = {};
+    /// KNIT_SPIN_US: how long a loop without work looks for some before it sleeps.
+    std::optional<Duration> spin = {};
+    /// KNIT_STEAL: whether idle loops take unstarted tasks from busy ones.
+    std::optional<bool> steal = {};
+    /// KNIT_BUDGET: tasks run between two looks at the ring.
+    std::optional<unsigned> budget = {};
+    /// KNIT_BLOCKING_THREADS: most threads that to_thread() may use at once.
+    std::optional<unsigned> blocking_threads = {};
+    /// KNIT_SLOW_TASK_MS: a callback or task step that holds its loop longer is reported in debug mode.
+    std::optional<Duration> slow_task = {};
+    /// KNIT_REPORT: whether the settings in force are printed to stderr when the runtime starts.
+    std::optional<bool> report = {};
+    /// Called for every failure that nobody took, on the loop where it happened. Default: one block on stderr.
+    std::function<void(const ExceptionContext&)> exception_handler = {};
+    /// Whether run() turns the first SIGINT into a cancellation of main. Default: yes, in the process's main thread.
+    std::optional<bool> handle_sigint = {};
+    /// Signals that cancel main (`{SIGINT, SIGTERM}` for a server).
+    std::vector<int> shutdown_signals = {};
+    /// How long the end of run() waits for cancelled tasks before it abandons them with a report. Default: for ever.
+    std::optional<Duration> grace = {};
+};
+
+namespace detail {
+
+/// RunOptions and the environment, resolved: every value is present.
+struct Settings {
+    unsigned loops = 1;
+    bool debug = false;
+    std::vector<unsigned> cpus = {};
+    unsigned ring_entries = 256;
+    Duration spin = std::chrono::microseconds(20);
+    bool steal = true;
+    unsigned budget = 64;
+    unsigned blocking_threads = 8;
+    Duration slow_task = std::chrono::milliseconds(100);
+    bool report = false;
+};
+
+/// Throws ValueError that names the variable or field, its value and what is accepted, or the unknown KNIT_ name and
+/// the known ones. An empty variable is unset; a wrong one is an error even where a field wins over it.
+Settings resolve(const RunOptions& options);
+
+/// One line for each setting: name, value, where it came from (option, environment, default).
+std::string describe(const RunOptions& options);
+
+/// The table of docs/tuning.md, in Markdown.
+std::string tuning_table();
+
+}  // namespace detail
+}  // namespace knit

@@ -1,0 +1,139 @@
+/// sleep, sleep_until, yield: give the loop to others for a while.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <coroutine>
+#include <type_traits>
+#include <utility>
+
+#include "knit/detail/awaitable.hpp"
+#include "knit/detail/timers.hpp"
+#include "knit/detail/worker.hpp"
+#include "knit/error.hpp"
+#include "knit/time.hpp"
+
+namespace knit {
+namespace detail {
+
+/// One turn of the loop.
+class YieldAwaiter {
+public:
+    using knit_awaiter = void;
+
+    bool await_ready() const noexcept { return false; }
+    template <KnitPromise P>
+    void await_suspend(std::coroutine_handle<P> handle) noexcept {
+        task_ = &handle.promise().task();
+        task_->suspend(handle, nullptr);
+        task_->wake();
+    }
+    void await_resume() { task_->resumed(); }
+
+private:
+    TaskCore* task_ = nullptr;
+};
+
+/// Until the loop's clock has reached a time. The timer lives here, in the awaiting frame.
+class SleepAwaiter : Wait {
+public:
+    using knit_awaiter = void;
+
+    explicit SleepAwaiter(Duration delay) noexcept : Wait(&SleepAwaiter::cancel_sleep), delay_(delay) {}
+    explicit SleepAwaiter(TimePoint deadline) noexcept
+        : Wait(&SleepAwaiter::cancel_sleep), deadline_(deadline), is_absolute_(true) {}
+
+    bool await_ready() const noexcept { return false; }
+    template <KnitPromise P>
+    void await_suspend(std::coroutine_handle<P> handle) {
+        task_ = &handle.promise().task();
+        Worker& here = *task_->home();
+        if (!is_absolute_ && delay_ <= Duration::zero()) {
+            task_->suspend(handle, nullptr);
+            task_->wake();
+            return;
+        }
+        timer_.owner = this;
+        timer_.run = &SleepAwaiter::elapsed;
+        here.set_timer(timer_, is_absolute_ ? deadline_ : after(here.now(), delay_));
+        task_->suspend(handle, this);
+    }
+    void await_resume() {
+        task_->resumed();
+        if (is_cancelled_) {
+            task_->throw_cancelled();
+        }
+    }
+
+private:
+    struct OwnedTimer : Timer {
+        SleepAwaiter* owner = nullptr;
+    };
+
+    static bool cancel_sleep(Wait& wait) noexcept {
+        auto& self = static_cast<SleepAwaiter&>(wait);
+        if (!self.task_->home()->cancel_timer(self.timer_)) {
+            return false;
+        }
+        self.is_cancelled_ = true;
+        self.task_->wake();
+        return true;
+    }
+    static void elapsed(Worker&, Work& work) noexcept {
+        static_cast<OwnedTimer&>(static_cast<Timer&>(work)).owner->task_->wake();
+    }
+
+    OwnedTimer timer_;
+    TaskCore* task_ = nullptr;
+    Duration delay_{};
+    TimePoint deadline_{};
+    bool is_absolute_ = false;
+    bool is_cancelled_ = false;
+};
+
+}  // namespace detail
+
+/// One turn of the loop: what is ready runs first. Cancelled: CancelledError at that turn.
+[[nodiscard]] inline detail::YieldAwaiter yield() noexcept { return {}; }
+
+/// Suspends the current task for at least `delay`; zero or less is one turn of the loop. Cancelled: ends at once.
+template <class Rep, class Period>
+[[nodiscard]] detail::SleepAwaiter sleep(std::chrono::duration<Rep, Period> delay) {
+    if constexpr (std::is_floating_point_v<Rep>) {
+        if (delay.count() != delay.count()) {
+            throw ValueError("Invalid delay: NaN (not a number)");
+        }
+    }
+    return detail::SleepAwaiter(detail::saturate(delay));
+}
+
+/// Until the loop's clock has reached `deadline`; a time in the past is one turn.
+[[nodiscard]] inline detail::SleepAwaiter sleep_until(TimePoint deadline) noexcept {
+    return detail::SleepAwaiter(deadline);
+}
+
+namespace detail {
+
+template <class T>
+class SleepValueAwaiter : public SleepAwaiter {
+public:
+    template <class U>
+    SleepValueAwaiter(Duration delay, U&& value) : SleepAwaiter(delay), value_(std::forward<U>(value)) {}
+    T await_resume() {
+        SleepAwaiter::await_resume();
+        return std::move(value_);
+    }
+
+private:
+    T value_;
+};
+
+}  // namespace detail
+
+/// sleep() that gives `value` when it is over.
+template <class Rep, class Period, class T>
+[[nodiscard]] detail::SleepValueAwaiter<std::decay_t<T>> sleep(std::chrono::duration<Rep, Period> delay, T&& value) {
+    return {detail::saturate(delay), std::forward<T>(value)};
+}
+
+}  // namespace knit

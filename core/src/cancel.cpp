@@ -1,0 +1,160 @@
+/// Cancellation: request and delivery. How one wait is undone is told by that awaiter's Wait.
+
+#include "knit/detail/task_core.hpp"
+#include "knit/detail/worker.hpp"
+#include "platform.hpp"
+#include "runtime_core.hpp"
+
+namespace knit::detail {
+
+/// A cancellation on its way to the loop of its task. Holds a reference to the task, and to the one that waits for it.
+struct CancelMessage : Work {
+    CancelMessage(TaskCore& whom, std::string text, TaskCore* waiting)
+        : task(whom), message(std::move(text)), on_behalf(waiting) {
+        run = &CancelMessage::arrive;
+        task.add_ref();
+        if (on_behalf != nullptr) {
+            on_behalf->add_ref();
+        }
+    }
+    ~CancelMessage() {
+        task.drop_ref();
+        if (on_behalf != nullptr) {
+            on_behalf->drop_ref();
+        }
+    }
+
+    static void arrive(Worker& worker, Work& work) noexcept {
+        auto& self = static_cast<CancelMessage&>(work);
+        if (self.task.is_done()) {
+            self.come_too_late();
+        } else if (self.task.home() != &worker) {
+            self.task.send_cancel(self);  // it has moved on
+        } else {
+            self.task.cancel_at_home(self.message);
+            delete &self;
+        }
+    }
+
+    /// The awaited task had ended already: the cancellation stays with the one that waits for it, or did.
+    void come_too_late() noexcept {
+        run = &CancelMessage::arrive_back;
+        if (on_behalf == nullptr || on_behalf->is_done() || !on_behalf->loop_worker().post(*this)) {
+            delete this;
+        }
+    }
+
+    static void arrive_back(Worker& worker, Work& work) noexcept {
+        auto& self = static_cast<CancelMessage&>(work);
+        TaskCore& task = *self.on_behalf;
+        if (!task.is_done() && task.home() != &worker && task.loop_worker().post(self)) {
+            return;
+        }
+        if (!task.is_done() && task.home() == &worker && task.cancelling() > 0) {
+            task.deliver_again();
+        }
+        delete &self;
+    }
+
+    TaskCore& task;
+    std::string message;
+    TaskCore* on_behalf;
+};
+
+bool FutureCore::cancel(const std::string& message, TaskCore* on_behalf) {
+    if (is_done()) {
+        mark_retrieved();
+        return false;
+    }
+    if (is_task()) {
+        return static_cast<TaskCore*>(this)->cancel_task(message, on_behalf);
+    }
+    auto& future = *static_cast<FutureState*>(this);
+    return future.cancel_future(message);
+}
+
+bool TaskCore::cancel_task(const std::string& message, TaskCore* on_behalf) {
+    Worker* const here = Worker::current();
+    if (here != nullptr && home() == here) {
+        return cancel_at_home(message);
+    }
+    send_cancel(*new CancelMessage(*this, message, on_behalf));
+    return true;
+}
+
+/// To the home of the task, or onto the task itself while nobody has begun it.
+void TaskCore::send_cancel(CancelMessage& message) noexcept {
+    if (Worker* const worker = home()) {
+        if (!worker->post(message)) {
+            message.come_too_late();
+        }
+        return;
+    }
+    Work* newest = early_cancel_.load(std::memory_order_relaxed);  // relaxed: the exchange below orders
+    do {
+        message.next = newest;
+    } while (!early_cancel_.compare_exchange_weak(newest, &message, std::memory_order_seq_cst));  // [task.home]
+    full_fence();
+    heavy_fence();  // [task.home]
+    Worker* const worker = home();
+    if (worker == nullptr) {
+        return;  // whoever begins the task finds the message
+    }
+    // Begun meanwhile. Who takes the messages off the task delivers them: it or we.
+    for (Work* work = early_cancel_.exchange(nullptr, std::memory_order_acq_rel); work != nullptr;) {  // [task.home]
+        Work* const following = work->next;
+        if (!worker->post(*work)) {
+            static_cast<CancelMessage*>(work)->come_too_late();
+        }
+        work = following;
+    }
+}
+
+void TaskCore::take_early_cancels(Worker& worker) noexcept {
+    for (Work* work = early_cancel_.exchange(nullptr, std::memory_order_acq_rel); work != nullptr;) {  // [task.home]
+        Work* const following = work->next;
+        work->run(worker, *work);
+        work = following;
+    }
+}
+
+bool TaskCore::cancel_at_home(const std::string& message) {
+    if (is_done()) {
+        return false;
+    }
+    cancel_requests_.store(cancelling() + 1, std::memory_order_relaxed);  // relaxed: only its loop writes
+    if (cancel_message_ != nullptr) {
+        *cancel_message_ = message;
+    } else if (!message.empty()) {
+        cancel_message_ = new std::string(message);
+    }
+    must_cancel_ = true;
+    cancel_wait();
+    return true;
+}
+
+/// Asks what the task waits for to end; when it can't, the cancellation stays due.
+void TaskCore::cancel_wait() noexcept {
+    if (wait_ != nullptr && wait_->cancel(*wait_)) {
+        must_cancel_ = false;
+    }
+}
+
+/// A cancellation that a wait had taken comes back: now it is due at whatever the task does next.
+void TaskCore::deliver_again() noexcept {
+    must_cancel_ = true;
+    cancel_wait();
+}
+
+int TaskCore::uncancel() {
+    const int requests = cancelling();
+    if (requests > 0) {
+        cancel_requests_.store(requests - 1, std::memory_order_relaxed);  // relaxed: only its loop writes
+        if (requests == 1) {
+            must_cancel_ = false;
+        }
+    }
+    return cancelling();
+}
+
+}  // namespace knit::detail

@@ -1,0 +1,165 @@
+#include "knit/detail/future_core.hpp"
+
+#include "knit/detail/task_core.hpp"
+#include "knit/detail/worker.hpp"
+#include "knit/error.hpp"
+#include "report.hpp"
+
+namespace knit::detail {
+
+/// A subscription from another loop: travels to the keeper, waits there in the list, comes back when it is settled.
+class Relay : Work {
+public:
+    Relay(FutureCore& future, Waiter& waiter, Worker& here) noexcept
+        : future_(future), waiter_(&waiter), here_(here), entry_(&Relay::settled, *this) {
+        future_.add_ref();
+        run = &Relay::arrive;
+    }
+
+    void start() noexcept {
+        if (!future_.keeper().post(*this)) {
+            come_back();  // the keeper has closed, so the future is settled for good
+        }
+    }
+    /// The waiter has gone. Subscriber's loop.
+    void abandon() noexcept { waiter_ = nullptr; }
+
+private:
+    struct Entry : Waiter {
+        Entry(Notify on_settled, Relay& owner) noexcept : Waiter(on_settled), relay_of(owner) {}
+        Relay& relay_of;
+    };
+
+    static void arrive(Worker&, Work& work) noexcept {
+        auto& self = static_cast<Relay&>(work);
+        if (self.future_.is_done()) {
+            self.come_back();
+        } else {
+            self.future_.link(self.entry_);
+        }
+    }
+    static void settled(Waiter& waiter, FutureCore&) noexcept { static_cast<Entry&>(waiter).relay_of.come_back(); }
+
+    void come_back() noexcept {
+        run = &Relay::deliver;
+        if (!here_.post(*this)) {
+            end();  // the subscriber's loop has closed: nobody waits any more
+        }
+    }
+    static void deliver(Worker&, Work& work) noexcept {
+        auto& self = static_cast<Relay&>(work);
+        if (self.waiter_ != nullptr) {
+            self.waiter_->relay = nullptr;
+            self.waiter_->notify(*self.waiter_, self.future_);
+        }
+        self.end();
+    }
+    void end() noexcept {
+        future_.drop_ref();
+        delete this;
+    }
+
+    FutureCore& future_;
+    Waiter* waiter_;
+    Worker& here_;
+    Entry entry_;
+};
+
+void FutureCore::subscribe_by_relay(Waiter& waiter, Worker& here) {
+    auto* const relay = new Relay(*this, waiter, here);
+    waiter.relay = relay;
+    relay->start();
+}
+
+void FutureCore::unsubscribe(Waiter& waiter) noexcept {
+    if (waiter.relay != nullptr) {
+        waiter.relay->abandon();
+        waiter.relay = nullptr;
+    } else if (waiter.linked) {
+        unlink(waiter);
+    }
+}
+
+std::size_t FutureCore::waiter_count() const noexcept {
+    std::size_t count = 0;
+    for (const Waiter* waiter = first_; waiter != nullptr; waiter = waiter->next) {
+        ++count;
+    }
+    return count;
+}
+
+void FutureCore::destroy_slow() noexcept {
+    if (state() == State::error && !retrieved_.load(std::memory_order_relaxed)) {  // relaxed: ordered by [fut.refs]
+        refs_.store(1, std::memory_order_relaxed);  // relaxed: nobody else has a reference; the report hands some out
+        mark_retrieved();
+        report_unretrieved(*this);
+        return;
+    }
+    if (is_task()) {
+        static_cast<TaskCore*>(this)->frame().destroy();
+    } else {
+        delete static_cast<FutureState*>(this);
+    }
+}
+
+void FutureState::settle(State state) noexcept {
+    Worker* const here = Worker::current();
+    if (here == keeper_) {
+        state_.store(state, std::memory_order_release);  // [fut.state]
+        notify_waiters();
+        return;
+    }
+    add_ref();  // for the message, before anybody can see the future settled and drop it
+    message_.run = &FutureState::run_settled;
+    message_.future = this;
+    state_.store(state, std::memory_order_release);  // [fut.state]
+    if (!keeper_->post(message_)) {
+        drop_ref();  // the keeper has closed, so nobody waits there
+    }
+}
+
+void FutureState::run_settled(Worker&, Work& work) noexcept {
+    FutureState& future = *static_cast<SettledMessage&>(work).future;
+    future.notify_waiters();
+    future.drop_ref();
+}
+
+bool FutureState::settle_cancelled(const std::string& message) {
+    if (!claim()) {
+        return false;
+    }
+    slot_->error = std::make_exception_ptr(CancelledError(message));
+    settle(State::cancelled);
+    return true;
+}
+
+bool FutureState::cancel_future(const std::string& message) {
+    if (cancel_hook == nullptr) {
+        return settle_cancelled(message);
+    }
+    if (Worker::current() == keeper_) {
+        return cancel_hook(*this, message);
+    }
+    struct Message : Work {
+        FutureState* future;
+        std::string text;
+    };
+    auto* const request = new Message;
+    request->future = this;
+    request->text = message;
+    request->run = [](Worker&, Work& work) noexcept {
+        auto* const self = static_cast<Message*>(&work);
+        self->future->cancel_hook(*self->future, self->text);
+        self->future->drop_ref();
+        delete self;
+    };
+    add_ref();
+    if (!keeper_->post(*request)) {
+        drop_ref();
+        delete request;
+        return false;
+    }
+    return true;
+}
+
+}  // namespace knit::detail

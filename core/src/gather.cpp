@@ -1,0 +1,106 @@
+#include "knit/detail/join.hpp"
+
+#include <memory>
+
+#include "knit/detail/worker.hpp"
+#include "knit/error.hpp"
+
+namespace knit::detail {
+
+void GatherBase::child_settled(Waiter& waiter, FutureCore& child) noexcept {
+    auto& place = static_cast<JoinWaiter&>(waiter);
+    place.gather->count_child(child, false);
+}
+
+void GatherBase::joined_settled(Join& join, FutureCore& child) noexcept {
+    static_cast<GatherBase&>(join).count_child(child, true);
+}
+
+/// A child that cannot be joined: it has ended, or it needs a place in a list, here or on another loop.
+void GatherBase::start_slow(FutureCore& child, JoinWaiter& place, Worker& here) {
+    here_ = &here;
+    run = &GatherBase::run_hop;
+    if (child.is_done()) {
+        count_child(child, false);
+        return;
+    }
+    std::construct_at(&place);
+    place.gather = this;
+    place.child = &child;
+    place.next_place = places_;
+    places_ = &place;
+    child.subscribe(place, *here_);
+}
+
+/// `at_once`: no turn passes before the outcome shows.
+void GatherBase::count_child(FutureCore& child, bool at_once) noexcept {
+    --pending;
+    if (is_over_) {
+        child.mark_retrieved();  // the first error has been told; those after it are dropped, as in asyncio
+        return;
+    }
+    if (child.state() != State::value && !return_exceptions_) {
+        failed_ = &child;
+        child.mark_retrieved();
+    } else if (pending != 0) {
+        return;
+    }
+    is_over_ = true;
+    if (!is_started_) {
+        return;
+    }
+    if (at_once || is_direct_ || (child.is_spawned())) {
+        complete();
+    } else {
+        here_->make_ready(*this);
+    }
+}
+
+void GatherBase::run_hop(Worker&, Work& work) noexcept { static_cast<GatherBase&>(work).complete(); }
+
+void GatherBase::complete() noexcept {
+    is_done_ = true;
+    if (parent != nullptr) {
+        TaskCore* const task = parent;
+        parent = nullptr;
+        task->wake();
+    } else if (on_done_ != nullptr) {
+        on_done_(*this);
+    }
+}
+
+bool GatherBase::cancel_children(const std::string& message) noexcept {
+    if (is_done_) {
+        return false;
+    }
+    bool any = false;
+    for (const CoreRef& child : children_) {
+        any = child->cancel(message) || any;
+    }
+    is_cancel_requested_ = is_cancel_requested_ || any;
+    return any;
+}
+
+std::exception_ptr GatherBase::error(const std::string& cancel_message) const {
+    if (failed_ != nullptr) {
+        return failed_->slot().error;
+    }
+    return is_cancel_requested_ ? std::make_exception_ptr(CancelledError(cancel_message)) : nullptr;
+}
+
+/// The gather goes while children still run: they go on, and what they fail with is of no interest any more.
+void GatherBase::detach() noexcept {
+    for (JoinWaiter* place = places_; place != nullptr; place = place->next_place) {
+        if (place->linked || place->relay != nullptr) {
+            place->child->unsubscribe(*place);
+            place->child->mark_retrieved();
+        }
+    }
+    for (const CoreRef& child : children_) {
+        if (child->leave_join(*this)) {
+            child->mark_retrieved();
+        }
+    }
+}
+
+}  // namespace knit::detail

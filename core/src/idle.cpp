@@ -1,0 +1,188 @@
+/// How a loop without work looks for some, sleeps, and is woken. The protocol is at the head of idle.hpp and worker.hpp.
+
+#include "idle.hpp"
+
+#include "driver.hpp"
+#include "platform.hpp"
+#include "runtime_core.hpp"
+
+namespace knit::detail {
+namespace {
+
+// The clock is read every so many rounds of a spin.
+constexpr unsigned kRoundsPerClock = 16;
+// After so many spins in vain only every kSpinRetry-th sleep is preceded by one.
+constexpr unsigned kSpinMisses = 4;
+constexpr unsigned kSpinRetry = 16;
+
+}  // namespace
+
+void Worker::wait_for_work() noexcept {
+    deque_.quiesce();
+    if (Work* work = find_elsewhere()) {
+        stop_searching();
+        run_offered(*work);
+        return;
+    }
+    if (runtime_.is_closing()) {
+        runtime_.report_drained();
+        if (!inbox_.empty()) {
+            return;
+        }
+    }
+    if (spin()) {
+        return;
+    }
+    sleep();
+}
+
+bool Worker::step() noexcept {
+    if (turn()) {
+        return true;
+    }
+    deque_.quiesce();
+    if (Work* work = find_elsewhere()) {
+        run_offered(*work);
+        return true;
+    }
+    if (runtime_.is_closing()) {
+        runtime_.report_drained();
+    }
+    return false;
+}
+
+/// True when there is something to do.
+bool Worker::spin() noexcept {
+    const Duration limit = runtime_.settings().spin;
+    const std::size_t loops = runtime_.size();
+    const std::uint64_t word = runtime_.idle().load();
+    if (limit <= Duration::zero() || loops < 2 || Idle::sleeping(word) + 1 >= loops) {
+        return false;  // nobody is awake who could make work
+    }
+    if (spin_misses_ >= kSpinMisses && spin_misses_++ % kSpinRetry != 0) {
+        return false;
+    }
+    if (!is_searching_) {
+        if ((Idle::searching(word) + 1) * 2 > loops) {
+            return false;
+        }
+        runtime_.idle().begin_search();
+        is_searching_ = true;
+    }
+    const TimePoint end = std::min(after(driver_->now(), limit), timers_.next());
+    for (unsigned round = 1;; ++round) {
+        Work* const work = find_elsewhere();
+        if (work != nullptr || has_own_work()) {
+            spin_misses_ = 0;
+            stop_searching();
+            if (work != nullptr) {
+                run_offered(*work);
+            }
+            return true;
+        }
+        if (round % kRoundsPerClock == 0 && driver_->now() >= end) {
+            break;
+        }
+        cpu_relax();
+    }
+    ++spin_misses_;
+    return timers_.next() <= end;
+}
+
+void Worker::sleep() noexcept {
+    Idle& idle = runtime_.idle();
+    sleep_.exchange(parked, std::memory_order_seq_cst);  // [worker.sleep]
+    idle.announce_sleep(is_searching_);                  // [idle.word]
+    is_searching_ = false;
+    for (std::size_t index = 0; asymmetric_ && index < runtime_.size(); ++index) {
+        if (index != id_ && runtime_.worker(index).is_unfenced()) {
+            heavy_fence();  // [idle.word] that loop pushes without a fence of its own
+            break;
+        }
+    }
+    if (!has_own_work() && !runtime_.has_stealable()) {
+        driver_->park(timers_.next());
+    }
+    const std::uint32_t found = sleep_.exchange(awake, std::memory_order_seq_cst);  // [worker.sleep]
+    if (found == parked) {
+        idle.end_sleep(false);
+    }
+    is_searching_ = found == searching;
+    if (is_searching_) {
+        // Woken to search, so search first: else what the wake was for could wait behind this loop's own work.
+        if (Work* work = find_elsewhere()) {
+            stop_searching();
+            run_offered(*work);
+        }
+    }
+}
+
+/// The loop has found something to do: the last searcher passes the wake on when there is more.
+void Worker::stop_searching() noexcept {
+    if (is_searching_) {
+        is_searching_ = false;
+        if (runtime_.idle().end_search() && runtime_.has_stealable()) {
+            runtime_.wake_one();
+        }
+    }
+}
+
+bool Worker::has_own_work() const noexcept {
+    return !ready_.empty() || !inbox_.empty() || driver_->wants_poll();
+}
+
+bool Worker::claim_sleeper() noexcept {
+    std::uint32_t expected = parked;
+    if (sleep_.load(std::memory_order_seq_cst) != parked ||                               // [worker.sleep]
+        !sleep_.compare_exchange_strong(expected, searching, std::memory_order_seq_cst)) {  // [worker.sleep]
+        return false;
+    }
+    runtime_.idle().end_sleep(true);
+    driver_->wake();
+    return true;
+}
+
+Work* Worker::find_elsewhere() noexcept {
+    if (Work* work = runtime_.injector().pop()) {
+        return work;
+    }
+    const std::size_t loops = runtime_.size();
+    if (loops < 2 || !runtime_.settings().steal) {
+        return nullptr;
+    }
+    random_ = random_ * 1664525 + 1013904223;
+    for (std::size_t step = 0; step < loops; ++step) {
+        Worker& victim = runtime_.worker((random_ / 65536 + step) % loops);
+        if (&victim != this && victim.has_stealable()) {
+            if (Work* work = victim.steal()) {
+                return work;
+            }
+        }
+    }
+    return nullptr;
+}
+
+void RuntimeCore::wake_one() noexcept {
+    for (LoopBox* box : boxes_) {
+        if (box->worker.claim_sleeper()) {
+            return;
+        }
+    }
+}
+
+bool RuntimeCore::has_stealable() noexcept {
+    if (injector_.size_hint() != 0) {
+        return true;
+    }
+    if (!settings_.steal) {
+        return false;
+    }
+    for (LoopBox* box : boxes_) {
+        if (box->worker.has_stealable()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace knit::detail

@@ -1,0 +1,54 @@
+/// Idle: who sleeps, who searches. One word for all loops of a runtime.
+///
+/// word = sleeping << 32 | searching. A loop that runs out of work searches for a while, then announces itself as sleeping,
+/// looks everywhere once more, and parks. Whoever makes work visible wakes one sleeper, but only if nobody searches: the
+/// searcher will find it, and the last searcher that finds something passes the wake on.
+///
+///   [idle.word]  offer: the work visible (deque bottom, injector), fence, word load
+///                  <->  announce: word RMW, heavy fence when a deque is unfenced, look at all deques and the injector
+///                work is seen by the loop that goes to sleep, or the sleeper is seen by the loop that made the work
+///
+/// Invariants: `sleeping` counts the loops whose sleep word is `parked`; whoever moves a sleep word away from `parked`, the
+/// sleeper or a waker, takes it off (so it cannot drift). `searching` counts the loops that search, and those that have been
+/// woken to.
+#pragma once
+
+#include "knit/detail/base.hpp"
+
+namespace knit::detail {
+
+class Idle {
+public:
+    static constexpr std::uint64_t kSearching = 1;
+    static constexpr std::uint64_t kSleeping = std::uint64_t{1} << 32;
+
+    static std::uint64_t searching(std::uint64_t word) noexcept { return word & (kSleeping - 1); }
+    static std::uint64_t sleeping(std::uint64_t word) noexcept { return word >> 32; }
+    /// Whether work that has just become visible needs somebody woken for it.
+    static bool needs_wake(std::uint64_t word) noexcept { return sleeping(word) != 0 && searching(word) == 0; }
+
+    std::uint64_t load() const noexcept { return word_.load(std::memory_order_seq_cst); }  // [idle.word]
+
+    void begin_search() noexcept { word_.fetch_add(kSearching, std::memory_order_seq_cst); }  // [idle.word]
+    /// True when this was the last searcher.
+    bool end_search() noexcept {
+        const std::uint64_t before = word_.fetch_sub(kSearching, std::memory_order_seq_cst);  // [idle.word]
+        KNIT_ASSERT(searching(before) > 0);
+        return searching(before) == 1;
+    }
+    /// The loop has set its sleep word to parked; a searcher stops being one in the same step.
+    void announce_sleep(bool was_searching) noexcept {
+        word_.fetch_add(kSleeping - (was_searching ? kSearching : 0), std::memory_order_seq_cst);  // [idle.word]
+    }
+    /// Somebody has moved a sleep word away from parked; `to_search`: that loop now counts as searching.
+    void end_sleep(bool to_search) noexcept {
+        word_.fetch_sub(kSleeping - (to_search ? kSearching : 0), std::memory_order_seq_cst);  // [idle.word]
+    }
+
+    const Atomic<std::uint64_t>& word() const noexcept { return word_; }
+
+private:
+    alignas(kCacheLine) Atomic<std::uint64_t> word_{0};  ///< every loop and submitter reads and writes it; see the head
+};
+
+}  // namespace knit::detail

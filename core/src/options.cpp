@@ -1,0 +1,348 @@
+// How RunOptions and the environment become Settings. One table says everything about a setting; the parser, the
+// errors, the report and docs/tuning.md are made from it. The only file that reads the environment.
+#include "knit/options.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <ratio>
+#include <span>
+#include <string_view>
+
+#include <unistd.h>
+
+#include "knit/error.hpp"
+#include "platform.hpp"
+
+namespace knit::detail {
+namespace {
+
+constexpr unsigned kLoopsMax = 1024;
+
+/// One tunable: a row of docs/tuning.md.
+struct Setting {
+    std::string_view variable;
+    std::string_view field;     ///< of RunOptions
+    std::string_view accepted;  ///< "expected ..." in errors
+    std::string_view fallback;  ///< the default, in words
+    std::string_view meaning;
+    /// The environment's text into the setting; false: it is no such value.
+    bool (*parse)(std::string_view text, Settings& settings);
+    /// The option's value into the setting; false: the option is not set.
+    bool (*take)(const RunOptions& options, Settings& settings);
+    /// Whether the setting, wherever it came from, lies within what is accepted.
+    bool (*is_acceptable)(const Settings& settings);
+    /// As the environment would spell it.
+    std::string (*show)(const Settings& settings);
+};
+
+enum class Source { fallback, environment, option };
+
+// Values.
+
+bool parse_whole(std::string_view text, unsigned& value) {
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    return error == std::errc() && rest == end;
+}
+
+bool parse_switch(std::string_view text, bool& value) {
+    std::string word(text);
+    std::transform(word.begin(), word.end(), word.begin(), [](char letter) {
+        return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 32) : letter;
+    });
+    static constexpr std::array<std::string_view, 4> kOn = {"on", "1", "true", "yes"};
+    static constexpr std::array<std::string_view, 4> kOff = {"off", "0", "false", "no"};
+    value = std::find(kOn.begin(), kOn.end(), word) != kOn.end();
+    return value || std::find(kOff.begin(), kOff.end(), word) != kOff.end();
+}
+
+bool is_allowed(unsigned cpu, std::span<const unsigned> allowed) {
+    return std::find(allowed.begin(), allowed.end(), cpu) != allowed.end();
+}
+
+/// "4" or "0-3", to the end of `cpus`. A range ends at its first CPU that is not allowed, so a huge one costs nothing;
+/// that CPU is kept, for is_acceptable to find.
+bool parse_cpu_range(std::string_view text, std::span<const unsigned> allowed, std::vector<unsigned>& cpus) {
+    const std::size_t dash = text.find('-');
+    unsigned first = 0;
+    if (!parse_whole(text.substr(0, dash), first)) {
+        return false;
+    }
+    unsigned last = first;
+    if (dash != std::string_view::npos && (!parse_whole(text.substr(dash + 1), last) || last < first)) {
+        return false;
+    }
+    cpus.push_back(first);
+    for (unsigned cpu = first; cpu != last && is_allowed(cpu, allowed);) {
+        cpus.push_back(++cpu);
+    }
+    return true;
+}
+
+bool parse_cpus(std::string_view text, Settings& settings) {
+    const std::vector<unsigned> allowed = allowed_cpus();
+    settings.cpus.clear();
+    if (text == "auto") {
+        settings.cpus = allowed;
+        return true;
+    }
+    for (std::size_t start = 0; start <= text.size();) {
+        const std::size_t comma = std::min(text.find(',', start), text.size());
+        if (!parse_cpu_range(text.substr(start, comma - start), allowed, settings.cpus)) {
+            return false;
+        }
+        start = comma + 1;
+    }
+    return true;
+}
+
+std::string show_cpus(std::span<const unsigned> cpus) {
+    std::string text;
+    for (std::size_t i = 0; i < cpus.size();) {
+        std::size_t last = i;
+        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) {
+            ++last;
+        }
+        text += (text.empty() ? "" : ",") + std::to_string(cpus[i]);
+        if (last != i) {
+            text += "-" + std::to_string(cpus[last]);
+        }
+        i = last + 1;
+    }
+    return text;
+}
+
+// The four columns of code in the table, each for a kind of value.
+
+template <auto kMember>
+bool parse_number(std::string_view text, Settings& settings) {
+    return parse_whole(text, settings.*kMember);
+}
+template <auto kMember>
+bool parse_on_off(std::string_view text, Settings& settings) {
+    return parse_switch(text, settings.*kMember);
+}
+template <auto kMember, class Unit>
+bool parse_time(std::string_view text, Settings& settings) {
+    unsigned count = 0;
+    const bool is_whole = parse_whole(text, count);
+    settings.*kMember = saturate(std::chrono::duration<std::int64_t, Unit>(count));
+    return is_whole;
+}
+template <auto kField, auto kMember>
+bool take_option(const RunOptions& options, Settings& settings) {
+    const bool is_set = (options.*kField).has_value();
+    if (is_set) {
+        settings.*kMember = *(options.*kField);
+    }
+    return is_set;
+}
+bool take_loops(const RunOptions& options, Settings& settings) {
+    if (options.loops != 0) {
+        settings.loops = options.loops;
+    }
+    return options.loops != 0;
+}
+template <auto kMember, auto kLeast, auto kMost>
+bool is_within(const Settings& settings) {
+    return settings.*kMember >= kLeast && settings.*kMember <= kMost;
+}
+template <auto kMember, Duration::rep kMostNs>
+bool is_time_within(const Settings& settings) {
+    return settings.*kMember >= Duration::zero() && settings.*kMember <= Duration(kMostNs);
+}
+bool is_ring_size(const Settings& settings) {
+    const unsigned entries = settings.ring_entries;
+    return entries >= 8 && entries <= 32768 && (entries & (entries - 1)) == 0;
+}
+bool are_cpus_allowed(const Settings& settings) {
+    const std::vector<unsigned> allowed = allowed_cpus();
+    return std::all_of(settings.cpus.begin(), settings.cpus.end(),
+                       [&](unsigned cpu) { return is_allowed(cpu, allowed); });
+}
+bool is_anything(const Settings&) { return true; }
+template <auto kMember>
+std::string show_number(const Settings& settings) {
+    return std::to_string(settings.*kMember);
+}
+template <auto kMember>
+std::string show_on_off(const Settings& settings) {
+    return settings.*kMember ? "on" : "off";
+}
+template <auto kMember, class Unit>
+std::string show_time(const Settings& settings) {
+    const std::chrono::duration<double, Unit> time = settings.*kMember;
+    std::array<char, 64> text{};
+    const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), time.count());
+    return error == std::errc() ? std::string(text.data(), end) : "?";
+}
+std::string show_cpu_setting(const Settings& settings) {
+    return settings.cpus.empty() ? "not pinned" : show_cpus(settings.cpus);
+}
+
+using O = RunOptions;
+using S = Settings;
+constexpr Duration::rep kSpinMaxNs = 1'000'000'000;
+constexpr Duration::rep kSlowTaskMaxNs = 1'000'000'000 * Duration::rep(1'000'000);
+constexpr std::string_view kOnOff = "on or off (also 1, true, yes; 0, false, no)";
+
+constexpr std::array kSettings = {
+    Setting{"KNIT_LOOPS", "loops", "a whole number from 1 to 1024", "the CPUs that the process may use",
+            "How many loops there are. The default honours the affinity mask and the cgroup's CPU quota.",
+            parse_number<&S::loops>, take_loops, is_within<&S::loops, 1U, kLoopsMax>, show_number<&S::loops>},
+    Setting{"KNIT_CPUS", "cpus", "a list of allowed CPUs such as 0,2-3, or auto for all of them", "not pinned",
+            "Loop i is pinned to the CPU at place i of the list, which starts again at its end.", parse_cpus,
+            take_option<&O::cpus, &S::cpus>, are_cpus_allowed, show_cpu_setting},
+    Setting{"KNIT_RING_ENTRIES", "ring_entries", "a power of two from 8 to 32768", "256",
+            "Submission entries of each loop's ring: more operations in a turn cost another system call.",
+            parse_number<&S::ring_entries>, take_option<&O::ring_entries, &S::ring_entries>, is_ring_size,
+            show_number<&S::ring_entries>},
+    Setting{"KNIT_SPIN_US", "spin", "a whole number of microseconds from 0 to 1000000", "20",
+            "How long a loop without work looks for some before it sleeps: costs CPU, saves a wake.",
+            parse_time<&S::spin, std::micro>, take_option<&O::spin, &S::spin>, is_time_within<&S::spin, kSpinMaxNs>,
+            show_time<&S::spin, std::micro>},
+    Setting{"KNIT_STEAL", "steal", kOnOff, "on", "Whether a loop without work takes unstarted tasks from busy ones.",
+            parse_on_off<&S::steal>, take_option<&O::steal, &S::steal>, is_anything, show_on_off<&S::steal>},
+    Setting{"KNIT_BUDGET", "budget", "a whole number from 1 to 65536", "64",
+            "Tasks that a loop runs between two looks at its ring: fewer answer I/O sooner, more cost less.",
+            parse_number<&S::budget>, take_option<&O::budget, &S::budget>, is_within<&S::budget, 1U, 65536U>,
+            show_number<&S::budget>},
+    Setting{"KNIT_BLOCKING_THREADS", "blocking_threads", "a whole number from 1 to 4096", "CPUs + 4, at most 32",
+            "Most threads that to_thread() uses at once.", parse_number<&S::blocking_threads>,
+            take_option<&O::blocking_threads, &S::blocking_threads>, is_within<&S::blocking_threads, 1U, 4096U>,
+            show_number<&S::blocking_threads>},
+    Setting{"KNIT_DEBUG", "debug", kOnOff, "off",
+            "asyncio's debug mode: slow steps and coroutines that were never awaited are reported, with their origin.",
+            parse_on_off<&S::debug>, take_option<&O::debug, &S::debug>, is_anything, show_on_off<&S::debug>},
+    Setting{"KNIT_SLOW_TASK_MS", "slow_task", "a whole number of milliseconds from 0 to 1000000000, where 0 is off",
+            "100", "In debug mode a callback or a task's step that holds its loop longer is reported.",
+            parse_time<&S::slow_task, std::milli>, take_option<&O::slow_task, &S::slow_task>,
+            is_time_within<&S::slow_task, kSlowTaskMaxNs>, show_time<&S::slow_task, std::milli>},
+    Setting{"KNIT_REPORT", "report", kOnOff, "off", "Prints the settings in force to stderr when a runtime starts.",
+            parse_on_off<&S::report>, take_option<&O::report, &S::report>, is_anything, show_on_off<&S::report>},
+};
+
+/// Read by knit's own tests, not by the library.
+constexpr std::array<std::string_view, 2> kTestVariables = {"KNIT_STRESS_MS", "KNIT_TEST_SEED"};
+
+// Where values come from.
+
+/// Empty counts as unset.
+std::string_view environment_value(std::string_view variable) {
+    const char* const value = std::getenv(std::string(variable).c_str());
+    return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
+Settings default_settings() {
+    Settings settings;
+    settings.loops = std::clamp(default_loops(), 1U, kLoopsMax);
+    settings.blocking_threads = static_cast<unsigned>(std::min<std::size_t>(32, allowed_cpus().size() + 4));
+    return settings;
+}
+
+[[noreturn]] void refuse(const Setting& setting, const std::string& what) {
+    std::string message = what + ": expected " + std::string(setting.accepted);
+    if (setting.variable == "KNIT_CPUS") {
+        const std::vector<unsigned> allowed = allowed_cpus();
+        message += "; this process may use " + show_cpus(allowed);
+    }
+    throw ValueError(message);
+}
+
+/// Both sources are looked at even where the option wins: a mistake in the environment is always told.
+Source resolve_setting(const Setting& setting, const RunOptions& options, Settings& settings) {
+    Source source = Source::fallback;
+    if (const std::string_view text = environment_value(setting.variable); !text.empty()) {
+        if (!setting.parse(text, settings) || !setting.is_acceptable(settings)) {
+            refuse(setting, std::string(setting.variable) + "=" + std::string(text));
+        }
+        source = Source::environment;
+    }
+    if (setting.take(options, settings)) {
+        if (!setting.is_acceptable(settings)) {
+            refuse(setting, "RunOptions::" + std::string(setting.field) + " = " + setting.show(settings));
+        }
+        source = Source::option;
+    }
+    return source;
+}
+
+bool is_known(std::string_view variable) {
+    return std::any_of(kSettings.begin(), kSettings.end(),
+                       [&](const Setting& setting) { return setting.variable == variable; }) ||
+           std::find(kTestVariables.begin(), kTestVariables.end(), variable) != kTestVariables.end();
+}
+
+void refuse_unknown_variables() {
+    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+        const std::string_view text(*entry);
+        const std::string_view variable = text.substr(0, text.find('='));
+        if (!variable.starts_with("KNIT_") || is_known(variable) || variable.size() + 1 >= text.size()) {
+            continue;
+        }
+        std::string message = "unknown environment variable " + std::string(variable) + "; knit reads: ";
+        for (const Setting& setting : kSettings) {
+            message += (&setting == kSettings.data() ? "" : ", ") + std::string(setting.variable);
+        }
+        throw ValueError(message);
+    }
+}
+
+/// Fields without a variable.
+void check_signals(const RunOptions& options) {
+    for (const int signal : options.shutdown_signals) {
+        if (signal < 1 || signal > SIGRTMAX || signal == SIGKILL || signal == SIGSTOP) {
+            throw ValueError("RunOptions::shutdown_signals has " + std::to_string(signal) +
+                             ": expected signals from 1 to " + std::to_string(SIGRTMAX) + " that can be caught");
+        }
+    }
+}
+
+}  // namespace
+
+Settings resolve(const RunOptions& options) {
+    refuse_unknown_variables();
+    check_signals(options);
+    Settings settings = default_settings();
+    for (const Setting& setting : kSettings) {
+        resolve_setting(setting, options, settings);
+    }
+    return settings;
+}
+
+std::string describe(const RunOptions& options) {
+    Settings settings = default_settings();
+    std::string text;
+    for (const Setting& setting : kSettings) {
+        const Source source = resolve_setting(setting, options, settings);
+        std::string line(setting.variable);
+        line.resize(24, ' ');
+        line += setting.show(settings);
+        line.resize(std::max<std::size_t>(line.size() + 2, 40), ' ');
+        switch (source) {
+            case Source::fallback: line += "default"; break;
+            case Source::environment: line += "environment"; break;
+            case Source::option: line += "RunOptions::" + std::string(setting.field); break;
+        }
+        text += line + "\n";
+    }
+    return text;
+}
+
+std::string tuning_table() {
+    std::string text = "| variable | field of `RunOptions` | accepted | default | meaning |\n|---|---|---|---|---|\n";
+    for (const Setting& setting : kSettings) {
+        text += "| `" + std::string(setting.variable) + "` | `" + std::string(setting.field) + "` ";
+        for (const std::string_view cell : {setting.accepted, setting.fallback, setting.meaning}) {
+            text += "| " + std::string(cell) + " ";
+        }
+        text += "|\n";
+    }
+    return text;
+}
+
+}  // namespace knit::detail

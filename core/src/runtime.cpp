@@ -1,0 +1,177 @@
+#include "knit/runtime.hpp"
+
+#include <csignal>
+#include <cstdio>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "knit/error.hpp"
+#include "knit/log.hpp"
+#include "runtime_core.hpp"
+
+namespace knit {
+
+Runtime::Runtime(RunOptions options) : core_(std::make_unique<detail::RuntimeCore>(options)) {
+    core_->set_face(*this);
+    description_ = detail::describe(options);
+    if (core_->settings().report) {
+        std::fputs(description_.c_str(), stderr);
+    }
+}
+
+Runtime::~Runtime() {
+    try {
+        close();
+    } catch (...) {
+        detail::log(LogLevel::error, "a Runtime could not be closed by its destructor");
+        std::terminate();
+    }
+}
+
+void Runtime::check_can_run(const char* nested_message) { core_->check_can_run(nested_message); }
+
+void Runtime::run_until(detail::FutureCore& future) {
+    core_->check_can_run("This event loop is already running");
+    if (&future.keeper().runtime() != core_.get()) {
+        throw ValueError("The future belongs to a different loop than the one specified as the loop argument");
+    }
+    core_->run_loop_0(&future);
+    if (!future.is_done()) {
+        throw RuntimeError("Event loop stopped before Future completed.");
+    }
+}
+
+void Runtime::run_forever() {
+    core_->check_can_run("This event loop is already running");
+    core_->run_loop_0(nullptr);
+}
+
+void Runtime::stop() noexcept { core_->stop_loop_0(); }
+
+std::size_t Runtime::size() const noexcept { return core_->size(); }
+
+Loop& Runtime::loop(std::size_t index) {
+    if (index >= size()) {
+        throw std::out_of_range("loop " + std::to_string(index) + " of a runtime of " + std::to_string(size()));
+    }
+    return core_->loop(index);
+}
+
+detail::Worker& Runtime::submit_keeper() { return core_->keeper_for_submit(); }
+
+void Runtime::submit_task(detail::TaskCore& task) { core_->submit(task); }
+
+void Runtime::close() { core_->close(); }
+
+bool Runtime::is_closed() const noexcept { return core_->is_closed(); }
+
+std::string Runtime::describe() const { return description_; }
+
+void Runtime::set_exception_handler(std::function<void(const ExceptionContext&)> handler) {
+    for (std::size_t index = 0; index < size(); ++index) {
+        core_->loop(index).set_exception_handler_threadsafe(handler);
+    }
+}
+
+std::vector<TaskRef> Runtime::all_tasks() { return core_->all_tasks(); }
+
+Runtime& get_runtime() { return detail::running_worker().runtime().face(); }
+
+namespace detail {
+
+void check_not_running(const char* function) {
+    if (Worker::current() != nullptr) {
+        throw RuntimeError(std::string(function) + " cannot be called from a running event loop");
+    }
+}
+
+namespace {
+
+/// What a signal handler may touch: one message for loop 0, posted by lock-free steps and one write().
+struct SignalMessage : Work {
+    Atomic<bool> is_posted{false};   ///< the handler sets it, loop 0 clears it [signal.posted]
+    Atomic<int> signal{0};           ///< the handler writes, loop 0 reads [signal.posted]
+    Worker* worker = nullptr;
+    TaskRef main;
+    bool was_interrupted = false;
+};
+
+Atomic<SignalMessage*> g_signal_message{nullptr};  // SignalScope writes, the handler reads [signal.scope]
+
+void handle_signal(int signal) {
+    SignalMessage* const message = g_signal_message.load(std::memory_order_acquire);  // [signal.scope]
+    if (message == nullptr) {
+        return;
+    }
+    if (message->signal.exchange(signal, std::memory_order_acq_rel) != 0) {  // [signal.posted]
+        std::signal(signal, SIG_DFL);  // the second one does what it does without knit
+        raise(signal);
+        return;
+    }
+    if (!message->is_posted.exchange(true, std::memory_order_acq_rel)) {  // [signal.posted]
+        static_cast<void>(message->worker->post(*message));
+    }
+}
+
+}  // namespace
+
+struct SignalScope::State {
+    SignalMessage message;
+    std::vector<std::pair<int, struct sigaction>> replaced;
+};
+
+SignalScope::SignalScope(const RunOptions& options, TaskRef main) {
+    std::vector<int> signals = options.shutdown_signals;
+    struct sigaction current {};
+    const bool in_main_thread = getpid() == gettid();
+    if (options.handle_sigint.value_or(in_main_thread) && std::ranges::find(signals, SIGINT) == signals.end() &&
+        sigaction(SIGINT, nullptr, &current) == 0 && current.sa_handler == SIG_DFL) {
+        signals.push_back(SIGINT);
+    }
+    SignalMessage* expected = nullptr;
+    if (signals.empty()) {
+        return;
+    }
+    auto state = std::make_unique<State>();
+    state->message.worker = &static_cast<TaskCore&>(*main.ref()).loop_worker();
+    state->message.main = std::move(main);
+    state->message.run = [](Worker&, Work& work) noexcept {
+        auto& message = static_cast<SignalMessage&>(work);
+        message.was_interrupted = message.signal.load(std::memory_order_acquire) == SIGINT;  // [signal.posted]
+        message.main.cancel();
+    };
+    if (!g_signal_message.compare_exchange_strong(expected, &state->message, std::memory_order_acq_rel)) {  // [signal.scope]
+        return;  // another run() of this process has the signals
+    }
+    struct sigaction action {};
+    action.sa_handler = &handle_signal;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    for (const int signal : signals) {
+        struct sigaction before {};
+        if (sigaction(signal, &action, &before) == 0) {
+            state->replaced.emplace_back(signal, before);
+        }
+    }
+    state_ = std::move(state);
+}
+
+SignalScope::~SignalScope() {
+    if (state_ == nullptr) {
+        return;
+    }
+    for (const auto& [signal, before] : state_->replaced) {
+        sigaction(signal, &before, nullptr);
+    }
+    g_signal_message.store(nullptr, std::memory_order_release);  // [signal.scope]
+}
+
+void SignalScope::check_interrupted() {
+    if (state_ != nullptr && state_->message.was_interrupted && state_->message.main.uncancel() == 0) {
+        throw KeyboardInterrupt();
+    }
+}
+
+}  // namespace detail
+}  // namespace knit

@@ -1,0 +1,132 @@
+/// RuntimeCore: what the loops of one runtime share.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "blocking_pool.hpp"
+#include "idle.hpp"
+#include "injector.hpp"
+#include "knit/detail/worker.hpp"
+#include "knit/loop.hpp"
+#include "knit/options.hpp"
+
+namespace knit {
+class Runtime;
+}
+
+namespace knit::detail {
+
+class Driver;
+
+/// The tasks of one loop that are not done, in the order of creation. That loop's thread.
+std::vector<TaskRef> tasks_of(Worker& worker);
+
+/// A loop's engine and its face; kept, closed, for a while after the runtime has ended, because handles may outlive it.
+struct LoopBox {
+    LoopBox(unsigned id, RuntimeCore& runtime) : worker(id, runtime, loop), loop(worker) {}
+    Worker worker;  // keeps a reference to the loop, which it uses only once both are there
+    Loop loop;
+};
+
+class RuntimeCore {
+public:
+    explicit RuntimeCore(const RunOptions& options);
+    ~RuntimeCore();
+    RuntimeCore(const RuntimeCore&) = delete;
+    RuntimeCore& operator=(const RuntimeCore&) = delete;
+
+    Worker& worker(std::size_t index) noexcept { return boxes_[index]->worker; }
+    Loop& loop(std::size_t index) noexcept { return boxes_[index]->loop; }
+    std::size_t size() const noexcept { return boxes_.size(); }
+    const Settings& settings() const noexcept { return settings_; }
+    const RunOptions& options() const noexcept { return options_; }
+    Idle& idle() noexcept { return idle_; }
+    Injector& injector() noexcept { return injector_; }
+    BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
+
+    /// Work has become visible that any loop may take: wakes one sleeper unless somebody searches already. Any thread.
+    void wake_one() noexcept;
+    /// Whether any deque or the injector holds something. Any thread; a hint.
+    bool has_stealable() noexcept;
+    /// An unstarted task from a thread that is no loop of this runtime.
+    void submit(TaskCore& task);
+    /// The loop that keeps the waiters of a task that was submitted by a plain thread.
+    Worker& keeper_for_submit();
+
+    /// Throws RuntimeError where loop 0 cannot be run: closed, inside a loop, not the owner's thread.
+    void check_can_run(const char* nested_message) const;
+    /// Runs loop 0 on the calling thread until `until` is settled or somebody stopped the loop. Rethrows what must come
+    /// out of run() (BaseException).
+    void run_loop_0(FutureCore* until);
+    /// Cancels every task on every loop and runs until none is left.
+    void cancel_everything();
+    void close();
+    bool is_closed() const noexcept { return is_closed_; }
+    bool is_running() const noexcept { return is_running_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
+    bool is_closing() const noexcept { return is_closing_.load(std::memory_order_acquire); }  // [run.closing]
+    void stop_loop_0() noexcept;
+    /// Keeps the first BaseException that came out of a task, and stops loop 0 for it. Any thread.
+    void fail(std::exception_ptr error) noexcept;
+    /// A loop has nothing left to do while the runtime is closing.
+    void report_drained() noexcept;
+    std::uint64_t live_tasks() noexcept;
+    /// The tasks of all loops; waits until each loop has answered.
+    std::vector<TaskRef> all_tasks();
+    void set_face(Runtime& face) noexcept { face_ = &face; }
+    Runtime& face() const noexcept { return *face_; }
+    /// Whether the calling thread may touch `worker`: it runs it, or it owns loop 0 and that does not run.
+    bool is_owned_here(const Worker& worker) const noexcept;
+    void count_foreign_lost() noexcept { foreign_made_.fetch_sub(1, std::memory_order_acq_rel); }  // [worker.count]
+    void count_foreign_made() noexcept { foreign_made_.fetch_add(1, std::memory_order_acq_rel); }  // [worker.count]
+
+private:
+    struct StopMessage : Work {
+        RuntimeCore* runtime = nullptr;
+        Atomic<bool> is_posted{false};  ///< any thread sets it, loop 0 clears it: the node is in one inbox at most
+    };
+
+    void start_threads();
+    void stop_threads() noexcept;
+    void close_loop_0() noexcept;
+    void run_thread(std::size_t index);
+    void rethrow_failure();
+    /// A message to each loop but 0; `what` deletes it.
+    void tell_loops(Work::Run what);
+
+    RunOptions options_;
+    Settings settings_;
+    Idle idle_;
+    Injector injector_;
+    std::vector<LoopBox*> boxes_;
+    std::vector<std::thread> threads_;
+    BlockingPool blocking_pool_;
+    std::unique_ptr<Driver> driver_0_;
+    std::vector<std::unique_ptr<Driver>> simulated_drivers_;  ///< of the other loops, where one thread turns them all
+    std::thread::id owner_;
+    Atomic<bool> is_running_{false};            ///< the owner sets it, any thread may ask; publishes nothing
+    bool is_closed_ = false;
+    bool is_draining_ = false;
+    bool has_abandoned_ = false;
+    bool is_pinned_ = false;
+    Runtime* face_ = nullptr;
+    Atomic<bool> is_closing_{false};            ///< loop 0 sets it, every loop reads it [run.closing]
+    Atomic<std::uint64_t> foreign_made_{0};     ///< tasks made by plain threads [worker.count]
+    Atomic<unsigned> next_keeper_{0};           ///< any thread; spreads submitted tasks, publishes nothing
+    StopMessage stop_message_;
+    StopMessage drained_message_;
+    std::mutex failure_mutex_;
+    std::exception_ptr failure_;
+    std::mutex start_mutex_;
+    std::condition_variable started_;
+    std::size_t started_count_ = 0;
+    std::exception_ptr start_error_;
+};
+
+}  // namespace knit::detail

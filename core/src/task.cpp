@@ -1,0 +1,250 @@
+/// The parts of Future and Task that do not depend on their type.
+
+#include "knit/task.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+
+#include "knit/error.hpp"
+#include "knit/loop.hpp"
+#include "knit/to_thread.hpp"
+#include "runtime_core.hpp"
+
+namespace knit {
+namespace detail {
+
+void throw_no_loop() { throw RuntimeError("no running event loop"); }
+
+Worker& worker_of(Loop& loop) { return loop.worker(); }
+
+Loop& loop_of(Worker& worker) noexcept { return worker.loop(); }
+
+SlotBase& settled_slot(FutureCore* core, const char* pending_message) {
+    if (core == nullptr) {
+        throw_empty_handle();
+    }
+    if (!core->is_done()) {
+        throw InvalidStateError(pending_message);
+    }
+    return core->slot();
+}
+
+std::exception_ptr exception_of(FutureCore* core) {
+    const SlotBase& slot = settled_slot(core, "Exception is not set.");
+    if (core->is_cancelled()) {
+        std::rethrow_exception(slot.error);
+    }
+    core->mark_retrieved();
+    return slot.error;
+}
+
+void check_same_runtime(FutureCore& core, Worker& here) {
+    if (&core.keeper() != &here && &core.keeper().runtime() != &here.runtime()) {
+        throw RuntimeError("a task awaits a future that is attached to a different loop, one of another runtime");
+    }
+}
+
+void throw_empty_handle() {
+    throw InvalidStateError("this Task or Future handle is empty: it was default-constructed or moved from");
+}
+void throw_already_set() { throw InvalidStateError("invalid state: the future is done already"); }
+void throw_task_set(const char* what) { throw RuntimeError(what); }
+void throw_taken() {
+    throw InvalidStateError("the result has been taken by another awaiter, and its type cannot be copied");
+}
+void throw_awaits_itself(TaskCore& task) { throw RuntimeError("Task cannot await on itself: " + task.name()); }
+
+void classify_current_exception(TaskCore& task) noexcept {
+    try {
+        throw;
+    } catch (const CancelledError&) {
+        task.mark_cancelled();
+    } catch (const BaseException&) {
+        task.mark_fatal();
+    } catch (...) {
+        // An ordinary error: it stays in the task.
+    }
+}
+
+std::coroutine_handle<> make_wake_proxy(TaskCore& task) {
+    struct Proxy {
+        struct promise_type {
+            Proxy get_return_object() {
+                return {std::coroutine_handle<promise_type>::from_promise(*this)};
+            }
+            std::suspend_always initial_suspend() const noexcept { return {}; }
+            std::suspend_never final_suspend() const noexcept { return {}; }
+            void return_void() const noexcept {}
+            void unhandled_exception() const noexcept {}
+        };
+        std::coroutine_handle<promise_type> handle;
+    };
+    const auto body = [](TaskCore* waiting) -> Proxy {
+        Worker& home = *waiting->home();
+        if (Worker::current() == &home) {
+            waiting->wake();
+        } else {
+            const bool is_posted = home.post(waiting->work());
+            KNIT_ASSERT(is_posted);  // a task does not outlive its loop
+        }
+        co_return;
+    };
+    return body(&task).handle;
+}
+
+Worker& target_worker(const TaskOptions& options) {
+    if (options.loop == nullptr) {
+        return running_worker();
+    }
+    if (options.loop->is_closed()) {
+        throw RuntimeError("Event loop is closed");
+    }
+    return options.loop->worker();
+}
+
+std::uint64_t new_task_id() noexcept {
+    if (Worker* const worker = Worker::current()) {
+        return worker->next_task_id();
+    }
+    return take_task_id();
+}
+
+void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
+    if (!options.name.empty()) {
+        task.set_name(std::move(options.name));
+    }
+    if (worker.runtime().is_owned_here(worker)) {
+        worker.count_made();
+        task.settle_down(worker);
+        worker.make_ready(task.work());
+        return;
+    }
+    worker.runtime().count_foreign_made();
+    task.travel_to(worker);
+    if (!worker.post(task.work())) {
+        worker.runtime().count_foreign_lost();
+        task.drop_ref();  // the runtime's; the caller's handle, destroyed by the throw, is the other one
+        throw RuntimeError("Event loop is closed");
+    }
+}
+
+void start_anywhere(TaskCore& task, Worker& here, TaskOptions& options) {
+    if (!options.name.empty()) {
+        task.set_name(std::move(options.name));
+    }
+    task.mark_spawned();
+    here.count_made();
+    here.offer(task.work());
+}
+
+namespace {
+
+/// A plain thread that waits for a task: subscribes by a message, as a loop does.
+struct ThreadWait {
+    struct Entry : Waiter {
+        explicit Entry(ThreadWait& owner) noexcept : Waiter(&Entry::settled), wait(owner) {}
+        static void settled(Waiter& waiter, FutureCore&) noexcept {
+            // Unlocked only when nothing of this is used any more: the thread may leave at once.
+            const auto wait = static_cast<Entry&>(waiter).wait.self;
+            wait->finish();
+        }
+        ThreadWait& wait;
+    };
+    struct Message : Work {
+        std::shared_ptr<ThreadWait> wait;
+    };
+
+    explicit ThreadWait(FutureCore& future) : core(&future), entry(*this) { future.add_ref(); }
+
+    void finish() {
+        const std::shared_ptr<ThreadWait> keep = std::move(self);
+        const std::lock_guard lock(mutex);
+        is_done = true;
+        changed.notify_all();
+    }
+
+    CoreRef core;
+    Entry entry;
+    std::shared_ptr<ThreadWait> self;  ///< set while the keeper's loop holds the entry
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool is_done = false;
+};
+
+bool wait_until(FutureCore& core, std::optional<Duration> limit) {
+    if (Worker::current() != nullptr) {
+        throw RuntimeError("Task::wait() would block the loop: co_await the task");
+    }
+    if (core.is_done()) {
+        return true;
+    }
+    const auto wait = std::make_shared<ThreadWait>(core);
+    auto* const message = new ThreadWait::Message;
+    message->wait = wait;
+    message->run = [](Worker&, Work& work) noexcept {
+        auto* const arrived = static_cast<ThreadWait::Message*>(&work);
+        ThreadWait& waiting = *arrived->wait;
+        waiting.self = arrived->wait;
+        if (waiting.core->is_done()) {
+            waiting.finish();
+        } else {
+            waiting.core->link(waiting.entry);
+        }
+        delete arrived;
+    };
+    if (!core.keeper().post(*message)) {
+        delete message;
+        return core.is_done();
+    }
+    std::unique_lock lock(wait->mutex);
+    if (!limit) {
+        wait->changed.wait(lock, [&] { return wait->is_done; });
+        return true;
+    }
+    return wait->changed.wait_for(lock, *limit, [&] { return wait->is_done; });
+}
+
+}  // namespace
+
+void wait_in_thread(FutureCore& core) { wait_until(core, std::nullopt); }
+bool wait_in_thread(FutureCore& core, Duration limit) { return wait_until(core, limit); }
+
+void submit_blocking(std::function<void()> job) {
+    running_worker().runtime().blocking_pool().submit(std::move(job));
+}
+
+std::vector<TaskRef> tasks_of(Worker& worker) {
+    std::vector<TaskRef> tasks;
+    const auto add = [&](TaskCore& task) {
+        task.add_ref();
+        tasks.emplace_back(CoreRef(&task));
+    };
+    for (TaskCore* task = worker.first_task(); task != nullptr; task = task->registry_next) {
+        add(*task);
+    }
+    TaskCore* const current = worker.current_task();
+    if (current != nullptr && !current->is_registered()) {
+        add(*current);
+    }
+    std::ranges::sort(tasks, {}, &TaskRef::id);
+    return tasks;
+}
+
+}  // namespace detail
+
+std::optional<TaskRef> current_task() { return current_task(detail::running_worker().loop()); }
+
+std::optional<TaskRef> current_task(Loop& loop) {
+    detail::TaskCore* const task = loop.worker().current_task();
+    if (task == nullptr) {
+        return std::nullopt;
+    }
+    task->add_ref();
+    return TaskRef(detail::CoreRef(task));
+}
+
+std::vector<TaskRef> all_tasks() { return detail::tasks_of(detail::running_worker()); }
+std::vector<TaskRef> all_tasks(Loop& loop) { return detail::tasks_of(loop.worker()); }
+
+}  // namespace knit

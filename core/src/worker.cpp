@@ -1,0 +1,285 @@
+#include "knit/detail/worker.hpp"
+
+#include <array>
+
+#include "driver.hpp"
+#include "knit/log.hpp"
+#include "knit/loop.hpp"
+#include "platform.hpp"
+#include "runtime_core.hpp"
+
+namespace knit::detail {
+namespace {
+
+// How far the stack may grow by transfers that are no tail calls before control goes back to the loop.
+constexpr std::uintptr_t kTransferStack = 32 * 1024;
+// Task names count per process; a loop takes its numbers in blocks.
+constexpr std::uint64_t kIdBlock = 1024;
+Atomic<std::uint64_t> g_next_id{0};  // any thread takes from it; publishes nothing
+// Every so many looks at the ring the oldest offered task is run, so that none waits for ever under newer ones.
+constexpr unsigned kLooksPerOldest = 32;
+// A deque longer than this gives its oldest work to the injector while others have nothing to do.
+constexpr std::size_t kShareAbove = 64;
+constexpr std::size_t kShareCount = 16;
+
+}  // namespace
+
+#if defined(__clang__) && __clang_major__ < 17
+KNIT_NOINLINE Worker*& current_worker() noexcept {
+    static constinit thread_local Worker* worker = nullptr;
+    asm volatile("" ::: "memory");
+    return worker;
+}
+#endif
+
+Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
+    : budget_(runtime.settings().budget),
+      asymmetric_(asymmetric_fences()),
+      is_watched_(runtime.settings().debug),
+      idle_word_(&runtime.idle().word()),
+      random_(id * 7919 + 1),
+      runtime_(runtime),
+      loop_(loop),
+      id_(id) {
+    deque_.set_asymmetric(asymmetric_);
+}
+
+Worker::~Worker() {
+    // Ids that were not used go back when nobody has taken some since: run() after run() counts on.
+    std::uint64_t expected = last_id_;
+    if (next_id_ != last_id_) {
+        g_next_id.compare_exchange_strong(expected, next_id_, std::memory_order_relaxed);  // relaxed: a counter
+    }
+}
+
+void Worker::reserve_ids() noexcept {
+    next_id_ = g_next_id.fetch_add(kIdBlock, std::memory_order_relaxed);  // relaxed: a counter
+    last_id_ = next_id_ + kIdBlock;
+}
+
+std::uint64_t take_task_id() noexcept { return g_next_id.fetch_add(1, std::memory_order_relaxed) + 1; }  // relaxed: a counter
+
+void Worker::attach() noexcept {
+    current_worker() = this;
+    stack_limit_ = stack_pointer() - kTransferStack;
+}
+
+void Worker::detach() noexcept {
+    current_worker() = nullptr;
+}
+
+TimePoint Worker::now() noexcept {
+    return driver_ != nullptr ? driver_->now() : std::chrono::steady_clock::now();
+}
+
+void Worker::run_until_stopped() noexcept {
+    stack_limit_ = stack_pointer() - kTransferStack;
+    is_stopping_ = false;
+    while (!is_stopping_) {
+        if (turn()) {
+            stop_searching();
+        } else if (!is_stopping_) {
+            wait_for_work();
+        }
+    }
+}
+
+bool Worker::turn() noexcept {
+    if (is_draining_) [[unlikely]] {
+        drain();
+    }
+    const bool collected = collect();
+    Work* const batch = ready_.take_all();
+    if (batch != nullptr) {
+        run_batch(batch);
+    }
+    const bool ran_offered = run_deque();
+    return collected || batch != nullptr || ran_offered;
+}
+
+/// Completions, messages and due timers go to the run queue, in this order.
+bool Worker::collect() noexcept {
+    if (driver_->wants_poll()) {
+        driver_->poll();
+    }
+    bool found = false;
+    if (!inbox_.empty()) {
+        for (Work* work = inbox_.take_all(); work != nullptr;) {
+            Work* const next = work->next;
+            ready_.push(*work);
+            work = next;
+        }
+        found = true;
+    }
+    if (timers_.next() != kNever) {
+        const TimePoint time = driver_->now();
+        while (Timer* timer = timers_.pop_due(time)) {
+            ready_.push(*timer);
+            found = true;
+        }
+    }
+    return found;
+}
+
+void Worker::answer_messages(Work::Run which) noexcept {
+    for (Work* work = inbox_.take_all(); work != nullptr;) {
+        Work* const next = work->next;
+        if (work->run == which) {
+            work->run(*this, *work);
+        } else {
+            ready_.push(*work);
+        }
+        work = next;
+    }
+}
+
+void Worker::run_batch(Work* first) noexcept {
+    for (Work* work = first; work != nullptr;) {
+        Work* const next = work->next;
+        if (is_watched_) [[unlikely]] {
+            run_watched(*work);
+        } else {
+            work->run(*this, *work);
+        }
+        if (++budget_left_ >= budget_) [[unlikely]] {
+            look();
+        }
+        work = next;
+    }
+}
+
+/// In the middle of much work: what would wait for the end of it, must not. What has completed runs in the next turn.
+void Worker::look() noexcept {
+    budget_left_ = 0;
+    driver_->poll();
+    if (++looks_ % kLooksPerOldest == 0) {
+        if (Work* work = deque_.take_oldest()) {
+            run_offered(*work);
+        }
+        if (Work* work = runtime_.injector().pop()) {
+            run_offered(*work);
+        }
+    }
+}
+
+/// The newest offered task, and by chaining those after it, until the budget is spent.
+bool Worker::run_deque() noexcept {
+    Work* const work = deque_.pop();
+    if (work == nullptr) {
+        return false;
+    }
+    run_offered(*work);
+    budget_left_ += budget_ - chain_left_;
+    if (budget_left_ >= budget_) {
+        look();
+    }
+    return true;
+}
+
+void Worker::run_offered(Work& work) noexcept {
+    chain_left_ = budget_;
+    TaskCore::of(work).begin(*this).resume();
+    after_resume();
+}
+
+void Worker::after_resume() noexcept {
+    while (bounced_ || retired_ != nullptr) {
+        if (retired_ != nullptr) {
+            TaskCore* const task = retired_;
+            retired_ = nullptr;
+            current_task_ = nullptr;
+            task->settle(*this);
+        } else {
+            const std::coroutine_handle<> handle = bounced_;
+            bounced_ = nullptr;
+            handle.resume();
+        }
+    }
+    current_task_ = nullptr;
+}
+
+void Worker::run_watched(Work& work) noexcept {
+    const TimePoint start = driver_->now();
+    work.run(*this, work);
+    const Duration took = driver_->now() - start;
+    if (loop_.get_debug() && took >= loop_.slow_callback_duration) {
+        const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+        log(LogLevel::warning, "Executing a step on loop " + std::to_string(id_) + " took " +
+                                   std::to_string(milliseconds) + " ms");
+    }
+}
+
+/// Somebody sleeps or searches, and there is new work.
+void Worker::offer_to_idle(std::uint64_t word) noexcept {
+    if (!runtime_.settings().steal) {
+        return;
+    }
+    if (Idle::needs_wake(word)) {
+        runtime_.wake_one();
+    }
+    if (deque_.size_hint() > kShareAbove) {
+        share(kShareCount);
+    }
+}
+
+/// Many small tasks are not worth a steal each: loops without work find them by the handful in the injector.
+void Worker::share(std::size_t count) noexcept {
+    if (runtime_.injector().size_hint() >= kShareCount * 4) {
+        return;
+    }
+    std::array<Work*, kShareCount> works;
+    std::size_t taken = 0;
+    while (taken < count) {
+        Work* const work = deque_.take_oldest();
+        if (work == nullptr) {
+            break;
+        }
+        works[taken++] = work;
+    }
+    const std::size_t pushed = runtime_.injector().push_bulk(works.data(), taken) ? taken : 0;
+    for (std::size_t index = pushed; index < taken; ++index) {
+        deque_.push(*works[index]);
+    }
+}
+
+bool Worker::post(Work& work) noexcept {
+    switch (inbox_.push(work)) {  // [worker.sleep]
+        case Inbox::Push::closed:
+            return false;
+        case Inbox::Push::queued:
+            return true;
+        case Inbox::Push::first:
+            break;
+    }
+    std::uint32_t expected = parked;
+    if (sleep_.load(std::memory_order_seq_cst) == parked &&                                    // [worker.sleep]
+        sleep_.compare_exchange_strong(expected, notified, std::memory_order_seq_cst)) {  // [worker.sleep]
+        runtime_.idle().end_sleep(false);
+        driver_->wake();
+    }
+    return true;
+}
+
+void Worker::close() noexcept {
+    is_discarding_ = true;
+    while (Timer* timer = timers_.pop_due(kNever)) {
+        ready_.push(*timer);
+    }
+    for (Work* work = inbox_.close(); work != nullptr;) {
+        Work* const next = work->next;
+        ready_.push(*work);
+        work = next;
+    }
+    while (Work* work = ready_.pop()) {
+        work->run(*this, *work);
+    }
+}
+
+/// Asks every task that has not been asked yet to end. The newest stand first, so the walk stops early.
+void Worker::drain() noexcept {
+    for (TaskCore* task = registry_; task != nullptr; task = task->registry_next) {
+        task->cancel_for_shutdown();
+    }
+}
+
+}  // namespace knit::detail

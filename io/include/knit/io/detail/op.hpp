@@ -1,0 +1,115 @@
+/// Op: an operation in flight. It is the awaiter itself, so it lives in the awaiting coroutine's frame and allocates
+/// nothing; its address is the kernel's user data.
+///
+///   stage       entered by                                    left by
+///   fresh       the constructor                               start: submitted, or cancelled before it was
+///   in_flight   submit                                        the kernel's last completion, never earlier
+///   again       a completion that is not the whole of it      run_again, in the same or next turn: submitted anew, or given up
+///   done        the last completion                           await_resume
+///
+/// The frame is not resumed, and so the buffer not freed, before the last completion, cancelled or not. Hence an address
+/// is unique among the operations in flight, and a cancel that names it cannot hit another: it is queued while the
+/// operation is in flight, the kernel runs cancels in the order of the queue, and a later operation at that address
+/// would stand behind it.
+#pragma once
+
+#include <cerrno>
+#include <coroutine>
+#include <cstdint>
+#include <string>
+
+#include "knit/detail/task_core.hpp"
+#include "knit/detail/work.hpp"
+#include "knit/io/detail/fd.hpp"
+
+struct io_uring_sqe;
+
+namespace knit::detail {
+
+class UringDriver;
+
+class Op : private Wait {
+public:
+    using knit_awaiter = void;
+
+    Op& operator=(const Op&) = delete;
+
+    template <KnitPromise P>
+    void await_suspend(std::coroutine_handle<P> handle) {
+        start(handle, handle.promise().task());
+    }
+
+protected:
+    Op() noexcept;
+    /// Only before it has started: an awaitable may be handed on until it is awaited.
+    Op(Op&& other) noexcept;
+    ~Op();
+
+    /// Says what the kernel is to do: fills in all but the user data.
+    virtual void prepare(io_uring_sqe& sqe) noexcept = 0;
+    /// Takes what the kernel gave into `result_`. True: that was all; false: goes on, prepare() is called again. True for
+    /// -ECANCELED.
+    virtual bool absorb(int result) noexcept = 0;
+
+    /// For await_ready: what to work on. False, and the operation fails with EBADF, when that is closed.
+    bool attach(Descriptor* descriptor) noexcept {
+        descriptor_ = descriptor;
+        return descriptor != nullptr;
+    }
+    Descriptor& descriptor() const noexcept { return *descriptor_; }
+    bool is_stopping() const noexcept { return is_cancelled_ || is_closed_; }
+
+    /// For await_resume: the result, not negative. Throws CancelledError, or std::system_error with `name` and the peer.
+    /// An operation that completed although it was cancelled gives its result; the cancellation stays for the next await.
+    int take_result(const char* name) {
+        if (task_ != nullptr && result_ >= 0 && !is_cancelled_) [[likely]] {
+            task_->resumed_keep_cancel();
+            leave();
+            return result_;
+        }
+        return take_result_slow(name);
+    }
+
+    std::int32_t result_ = -EBADF;
+
+private:
+    friend class Descriptor;
+    friend class UringDriver;
+    enum class Stage : std::uint8_t { fresh, in_flight, again, done };
+
+    void start(std::coroutine_handle<> leaf, TaskCore& task);
+    void submit() noexcept;
+    /// The driver's, for each completion.
+    void complete(int result) noexcept;
+    void settle() noexcept;
+    /// The descriptor is being closed.
+    void stop_for_close() noexcept;
+    static bool cancel_wait(Wait& wait) noexcept;
+    static void run_again(Worker& worker, Work& work) noexcept;
+    int take_result_slow(const char* name);
+    void leave() noexcept;
+    UringDriver& driver() const noexcept;
+
+    // The node for `again`; a struct of its own because Op is no Work to anybody else.
+    struct Again : Work {
+        Op* op = nullptr;
+    } again_;
+    Descriptor* descriptor_ = nullptr;
+    Op* next_ = nullptr;  ///< the descriptor's list of operations in flight
+    Op* previous_ = nullptr;
+    TaskCore* task_ = nullptr;
+    Stage stage_ = Stage::fresh;
+    bool is_linked_ = false;
+    bool is_cancelled_ = false;
+    bool is_closed_ = false;
+};
+
+/// A result that is there at once: what plain calls give that may also be awaited.
+struct Ready {
+    using knit_awaiter = void;
+    bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    void await_resume() const noexcept {}
+};
+
+}  // namespace knit::detail

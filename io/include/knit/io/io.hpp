@@ -1,0 +1,7 @@
+/// Everything of knit that has a descriptor.
+#pragma once
+
+#include "knit/io/endpoint.hpp"
+#include "knit/io/server.hpp"
+#include "knit/io/socket.hpp"
+#include "knit/io/tcp.hpp"

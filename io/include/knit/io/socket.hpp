@@ -1,0 +1,190 @@
+/// What every stream socket can do: read, write, half-close, options. TcpStream adds how one is made.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <ranges>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "knit/io/detail/address.hpp"
+#include "knit/io/detail/fd.hpp"
+#include "knit/io/detail/op.hpp"
+#include "knit/io/endpoint.hpp"
+
+namespace knit::detail {
+
+/// A connected or listening socket: its descriptor, its peer, and what a cancelled read_exactly() had read already.
+class SocketDescriptor final : public Descriptor {
+public:
+    explicit SocketDescriptor(Fd fd, const SocketAddress& whom = {}) : Descriptor(std::move(fd)), peer(whom) {}
+    std::string describe() const override;
+
+    SocketAddress peer;  ///< of a listener: empty
+    std::string unread;  ///< comes before what the kernel has
+};
+
+template <class R>
+concept ByteRange = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
+                    (std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, char> ||
+                     std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, unsigned char> ||
+                     std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, std::byte>) &&
+                    !std::is_array_v<R>;  // a char array is text up to its NUL: string_view takes it
+
+/// Reads once, or until the buffer is full.
+class ReadOp : public Op {
+protected:
+    ReadOp(const DescriptorOwner& socket, std::span<std::byte> buffer, bool to_the_end) noexcept
+        : socket_(&socket), buffer_(buffer), to_the_end_(to_the_end) {}
+
+    bool is_ready() noexcept;
+    void prepare(io_uring_sqe& sqe) noexcept override;
+    bool absorb(int result) noexcept override;
+    bool absorb_exactly(int result) noexcept;
+
+    const DescriptorOwner* socket_;
+    std::span<std::byte> buffer_;
+    std::size_t done_ = 0;
+    bool to_the_end_;
+};
+
+}  // namespace knit::detail
+
+namespace knit::io {
+
+/// Awaits what read_some() promises.
+class [[nodiscard]] ReadSome final : public knit::detail::ReadOp {
+public:
+    ReadSome(const knit::detail::DescriptorOwner& socket, std::span<std::byte> buffer) noexcept
+        : ReadOp(socket, buffer, false) {}
+    bool await_ready() noexcept { return is_ready(); }
+    std::size_t await_resume() {
+        take_result("read");
+        return done_;
+    }
+};
+
+/// Awaits what read_exactly() promises.
+class [[nodiscard]] ReadExactly final : public knit::detail::ReadOp {
+public:
+    ReadExactly(const knit::detail::DescriptorOwner& socket, std::span<std::byte> buffer) noexcept
+        : ReadOp(socket, buffer, true) {}
+    bool await_ready() noexcept { return is_ready(); }
+    std::size_t await_resume() {
+        take_result("read");
+        if (done_ != buffer_.size()) {
+            throw_incomplete();
+        }
+        return done_;
+    }
+
+private:
+    [[noreturn]] void throw_incomplete() const;
+};
+
+/// Awaits what write() and write_some() promise.
+class [[nodiscard]] Write final : public knit::detail::Op {
+public:
+    Write(const knit::detail::DescriptorOwner& socket, std::span<const std::byte> bytes, bool to_the_end) noexcept
+        : socket_(&socket), bytes_(bytes), to_the_end_(to_the_end) {}
+    bool await_ready() noexcept;
+    std::size_t await_resume() {
+        take_result("write");
+        return done_;
+    }
+
+private:
+    void prepare(io_uring_sqe& sqe) noexcept override;
+    bool absorb(int result) noexcept override;
+
+    const knit::detail::DescriptorOwner* socket_;
+    std::span<const std::byte> bytes_;
+    std::size_t done_ = 0;
+    bool to_the_end_;
+};
+
+/// A socket: what streams and listeners share. Move-only. Awaiters hold a reference to the object until they are awaited,
+/// so it has to be there then; once an operation is in flight the socket may be moved, closed or destroyed. It may be used
+/// on any loop, on one at a time.
+class Socket {
+public:
+    /// No socket.
+    Socket() noexcept = default;
+
+    bool is_open() const noexcept { return owner_.get() != nullptr; }
+    explicit operator bool() const noexcept { return is_open(); }
+    /// The descriptor, which stays the socket's; -1 when closed. Not to be made non-blocking.
+    int native_handle() const noexcept;
+    Endpoint local_endpoint() const;
+
+    /// Ends whatever is in flight, which throws std::system_error with ECANCELED to its awaiter, and gives back the
+    /// descriptor when that has ended. Any thread, though not at the same time as another use. May be called again.
+    void close() noexcept { owner_.close(); }
+
+protected:
+    explicit Socket(knit::detail::SocketDescriptor* descriptor) noexcept : owner_(descriptor) {}
+    /// Throws std::system_error with EBADF, saying that `what` needs an open socket.
+    knit::detail::SocketDescriptor& descriptor(const char* what) const;
+    void set_option(int level, int name, int value, const char* what);
+    int option(int level, int name, const char* what) const;
+
+    knit::detail::DescriptorOwner owner_;
+};
+
+/// A connected stream socket. Each call that is awaited throws std::system_error, whose what() names operation and peers,
+/// or CancelledError. Buffers belong to the caller and have to stay until the await is over. One reader and one writer at a
+/// time; several are served in no promised order.
+class Stream : public Socket {
+public:
+    Stream() noexcept = default;
+
+    /// As many bytes as there are, at least one unless the peer has ended the stream: 0 says that. An empty buffer gives 0
+    /// at once. Cancelled: either CancelledError and nothing was read, or the bytes.
+    ReadSome read_some(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
+    ReadSome read_some(std::span<char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
+    ReadSome read_some(std::span<unsigned char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
+
+    /// Fills the buffer; gives its size. Throws IncompleteReadError, with what came, when the stream ends before. Cancelled:
+    /// CancelledError, and the next read begins with what had been read.
+    ReadExactly read_exactly(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
+    ReadExactly read_exactly(std::span<char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
+    ReadExactly read_exactly(std::span<unsigned char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
+
+    /// All the bytes; gives how many. Cancelled: CancelledError, and an unknown part has been sent.
+    Write write(std::span<const std::byte> bytes) noexcept { return {owner_, bytes, true}; }
+    Write write(std::string_view text) noexcept { return {owner_, std::as_bytes(std::span(text)), true}; }
+    template <knit::detail::ByteRange R>
+    Write write(const R& bytes) noexcept {
+        return {owner_, std::as_bytes(std::span(bytes)), true};
+    }
+
+    /// At least one byte, and as many as the socket takes at once. Gives how many. Cancelled: as read_some().
+    Write write_some(std::span<const std::byte> bytes) noexcept { return {owner_, bytes, false}; }
+    Write write_some(std::string_view text) noexcept { return {owner_, std::as_bytes(std::span(text)), false}; }
+    template <knit::detail::ByteRange R>
+    Write write_some(const R& bytes) noexcept {
+        return {owner_, std::as_bytes(std::span(bytes)), false};
+    }
+
+    /// Says that nothing more will be written: the peer reads the end of the stream. Reading goes on. Done at the call; may
+    /// be awaited.
+    knit::detail::Ready shutdown();
+
+    Endpoint peer_endpoint() const;
+    /// SO_KEEPALIVE.
+    void keepalive(bool on);
+    bool keepalive() const;
+    /// SO_SNDBUF, SO_RCVBUF, in bytes; the kernel keeps the double of it for its own needs.
+    void send_buffer_size(int bytes);
+    int send_buffer_size() const;
+    void receive_buffer_size(int bytes);
+    int receive_buffer_size() const;
+
+protected:
+    explicit Stream(knit::detail::SocketDescriptor* descriptor) noexcept : Socket(descriptor) {}
+};
+
+}  // namespace knit::io

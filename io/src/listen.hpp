@@ -1,0 +1,33 @@
+/// Making listening sockets: for TcpListener, and for serve() with one on every loop.
+#pragma once
+
+#include <vector>
+
+#include "knit/io/detail/address.hpp"
+#include "knit/io/detail/fd.hpp"
+#include "knit/io/endpoint.hpp"
+
+namespace knit::detail {
+
+enum class SharePort {
+    no,
+    yes,    ///< others that say so may listen there too
+    later,  ///< nobody may listen there already, but others may from now on
+};
+
+struct Listening {
+    SharePort share = SharePort::no;
+    int backlog = 1024;
+    bool both_families = false;  ///< an IPv6 socket takes IPv4 connections too
+};
+
+/// A socket that listens at `address`. Throws std::system_error with `endpoint` in what().
+Fd listen_at(const SocketAddress& address, const io::Endpoint& endpoint, const Listening& how);
+
+/// A socket that listens at the first address of `endpoint` that can be listened at.
+Fd listen_at_first(const io::Endpoint& endpoint, Listening how);
+
+/// Where a socket is bound to.
+SocketAddress bound_address(const Fd& fd);
+
+}  // namespace knit::detail

@@ -1,0 +1,136 @@
+#include "knit/io/detail/op.hpp"
+
+#include <system_error>
+#include <utility>
+
+#include "knit/detail/worker.hpp"
+#include "uring_driver.hpp"
+
+namespace knit::detail {
+
+Op::Op() noexcept : Wait(&Op::cancel_wait) {
+    again_.run = &Op::run_again;
+    again_.op = this;
+}
+
+Op::Op(Op&& other) noexcept : Op() { KNIT_ASSERT(other.stage_ == Stage::fresh && other.task_ == nullptr); }
+
+Op::~Op() {
+    // The kernel may still write through it: a frame must not be destroyed before its operation has ended.
+    KNIT_ASSERT(stage_ != Stage::in_flight && "an operation was destroyed while in flight");
+    KNIT_ASSERT(stage_ != Stage::again);
+    leave();
+}
+
+void Op::start(std::coroutine_handle<> leaf, TaskCore& task) {
+    KNIT_ASSERT(stage_ == Stage::fresh);
+    descriptor_->link(*this, *task.home());
+    is_linked_ = true;
+    task_ = &task;
+    // Suspended first: a cancellation that is due calls cancel_wait now, and then nothing is submitted. So a task that never
+    // waits, because its operations complete at once, is still cancelled.
+    task.suspend(leaf, this);
+    if (stage_ == Stage::fresh) {
+        submit();
+    }
+}
+
+void Op::submit() noexcept {
+    stage_ = Stage::in_flight;
+    driver().submit(*this);
+}
+
+void Op::complete(int result) noexcept {
+    KNIT_ASSERT(stage_ == Stage::in_flight);
+    if (absorb(result)) {
+        settle();
+    } else {
+        // Not from here: this runs inside the collection of completions, and a new request may have to enter the ring.
+        stage_ = Stage::again;
+        task_->home()->make_ready(again_);
+    }
+}
+
+void Op::run_again(Worker&, Work& work) noexcept {
+    Op& op = *static_cast<Again&>(work).op;
+    KNIT_ASSERT(op.stage_ == Stage::again);
+    if (!op.is_stopping()) {
+        op.submit();
+        return;
+    }
+    const bool is_whole = op.absorb(-ECANCELED);
+    KNIT_ASSERT(is_whole);
+    op.settle();
+}
+
+void Op::settle() noexcept {
+    stage_ = Stage::done;
+    task_->wake();
+}
+
+bool Op::cancel_wait(Wait& wait) noexcept {
+    Op& op = static_cast<Op&>(wait);
+    switch (op.stage_) {
+        case Stage::done: return false;
+        case Stage::fresh: {
+            op.is_cancelled_ = true;
+            const bool is_whole = op.absorb(-ECANCELED);
+            KNIT_ASSERT(is_whole);
+            op.settle();
+            return true;
+        }
+        case Stage::again: op.is_cancelled_ = true; return true;
+        case Stage::in_flight:
+            if (!op.is_stopping()) {
+                op.driver().cancel(op);
+            }
+            op.is_cancelled_ = true;
+            return true;
+    }
+    return false;
+}
+
+void Op::stop_for_close() noexcept {
+    if (stage_ == Stage::in_flight && !is_stopping()) {
+        driver().cancel(*this);
+    }
+    is_closed_ = true;
+}
+
+int Op::take_result_slow(const char* name) {
+    if (task_ == nullptr) {  // never started: nothing to wait for, or nothing to work on
+        if (result_ < 0) {
+            throw std::system_error(-result_, std::generic_category(), std::string(name) + ": it is closed");
+        }
+        return result_;
+    }
+    task_->resumed_keep_cancel();
+    if (is_cancelled_ && (result_ == -ECANCELED || result_ == -EINTR)) {
+        leave();
+        task_->throw_cancelled();
+    }
+    if (is_cancelled_) {
+        task_->request_cancel_again();
+    }
+    if (result_ < 0) {
+        std::string text = std::string(name) + " " + descriptor_->describe();
+        if (is_closed_) {
+            text += ": closed by another task";
+        }
+        leave();
+        throw std::system_error(-result_, std::generic_category(), text);
+    }
+    leave();
+    return result_;
+}
+
+void Op::leave() noexcept {
+    if (is_linked_) {
+        is_linked_ = false;
+        descriptor_->unlink(*this);
+    }
+}
+
+UringDriver& Op::driver() const noexcept { return static_cast<UringDriver&>(task_->home()->driver()); }
+
+}  // namespace knit::detail

@@ -1,0 +1,24 @@
+/// Names to addresses.
+#pragma once
+
+#include <system_error>
+#include <vector>
+
+#include "knit/io/detail/address.hpp"
+#include "knit/io/endpoint.hpp"
+
+namespace knit::detail {
+
+enum class Purpose { listen, connect };
+
+/// Whether resolve() answers at once: an address, or an empty host.
+bool is_literal(const io::Endpoint& endpoint) noexcept;
+
+/// The addresses to try, in the order to try them; never empty. Names are looked up by getaddrinfo(3), which blocks. Any
+/// thread. Throws std::system_error of resolve_category().
+std::vector<SocketAddress> resolve(const io::Endpoint& endpoint, Purpose purpose);
+
+/// The codes of getaddrinfo (EAI_...).
+const std::error_category& resolve_category() noexcept;
+
+}  // namespace knit::detail

@@ -1,0 +1,85 @@
+/// Ring: one io_uring, made and used by one thread. The only file, with ring.cpp, that knows liburing.
+///
+///   [ring.sq]  enter: the SQ tail is stored before the system call, which is a barrier by itself
+///   [ring.cq]  kernel: CQEs, then the CQ tail  ->  reap: CQ tail acquire, then CQEs      what completed is seen
+///              reap: CQEs copied, then the CQ head release  ->  kernel                   a slot is not reused too early
+#pragma once
+
+#include <liburing.h>
+
+#include <string>
+
+#include "knit/detail/base.hpp"
+#include "knit/time.hpp"
+
+namespace knit::detail {
+
+class Ring {
+public:
+    /// What io_uring_enter came to. Whatever has no place here is fatal.
+    enum class Entered {
+        done,  ///< submitted and collected; a wait may have been cut short by its timeout or by a signal
+        busy,  ///< the kernel has no memory for requests or wants its completions collected first: reap, then again
+    };
+
+    /// `entries`: submission slots. Throws std::system_error that names the cause and the cure.
+    explicit Ring(unsigned entries);
+    ~Ring();
+    Ring(const Ring&) = delete;
+    Ring& operator=(const Ring&) = delete;
+
+    /// The next free submission slot, or null when all are taken.
+    io_uring_sqe* sqe_nowait() noexcept { return io_uring_get_sqe(&ring_); }
+    /// Prepared and not yet taken by the kernel.
+    unsigned queued() const noexcept { return ring_.sq.sqe_tail - *ring_.sq.khead; }
+
+    /// Submits and collects what is there; never waits.
+    Entered enter_nowait() noexcept;
+    /// The same, then waits for one completion, at most `timeout` (Duration::max(): no limit).
+    Entered enter_wait(Duration timeout) noexcept;
+
+    /// Calls `visit(user_data, result, flags)` for each completion that is there now: those that the visits bring about
+    /// come next time, so it ends. `visit` must not enter. Gives how many there were.
+    template <class Visit>
+    unsigned reap(Visit visit) noexcept {
+        const unsigned tail = __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE);  // [ring.cq]
+        const unsigned mask = ring_.cq.ring_mask;
+        unsigned head = *ring_.cq.khead;
+        const unsigned count = tail - head;
+        for (; head != tail; ++head) {
+            const io_uring_cqe& cqe = ring_.cq.cqes[head & mask];
+            visit(cqe.user_data, cqe.res, cqe.flags);
+        }
+        if (count != 0) {
+            __atomic_store_n(ring_.cq.khead, head, __ATOMIC_RELEASE);  // [ring.cq]
+        }
+        return count;
+    }
+
+    // For the driver's look without a system call.
+    const unsigned* flags_word() const noexcept { return ring_.sq.kflags; }
+    const unsigned* completion_tail() const noexcept { return ring_.cq.ktail; }
+    /// Bits of the flags word that say that an enter would bring completions.
+    static constexpr unsigned kWantsEnter = IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN;
+
+    /// One line: entries, the flags that the kernel granted, those that it refused.
+    const std::string& description() const noexcept { return description_; }
+
+private:
+    void set_up(unsigned entries);
+    int set_up_rung(unsigned entries, unsigned flags) noexcept;
+    void check_features() const;
+    void probe();
+    void describe(unsigned entries, unsigned wanted, unsigned granted);
+    Entered enter(unsigned wait_count, unsigned flags, void* argument, std::size_t argument_size) noexcept;
+
+    io_uring ring_{};
+    int enter_fd_ = -1;          ///< the registered index of the ring, or its descriptor
+    unsigned enter_flags_ = 0;   ///< what every enter carries
+    std::string description_;
+};
+
+/// The kernel broke its side or we ours: says which and ends the process.
+[[noreturn]] void die(const char* operation, int error) noexcept;
+
+}  // namespace knit::detail

@@ -1,0 +1,13 @@
+// EXPECT: coroutines cannot be used with call_
+// EXPECT: create_task()
+#include <knit/knit.hpp>
+
+knit::Coro<int> one() { co_return 1; }
+
+void schedule(knit::Loop& loop) {
+#ifdef KNIT_CONTROL
+    loop.call_soon_threadsafe([] { knit::create_task(one()); });
+#else
+    loop.call_soon_threadsafe(one);
+#endif
+}

@@ -1,0 +1,192 @@
+// The driver by itself: parking, waking, set-up errors. What it does for operations is tested through sockets.
+
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "uring_driver.hpp"
+
+namespace {
+
+using knit::detail::kNever;
+using knit::detail::UringDriver;
+using namespace std::chrono_literals;
+
+TEST(UringDriver, ParkEndsWhenAnotherThreadWakesIt) {
+    UringDriver driver(8);
+    std::thread waker([&driver] { driver.wake(); });
+    driver.park(kNever);  // would hang
+    waker.join();
+    driver.close();
+}
+
+TEST(UringDriver, AWakeBeforeTheParkIsNotLost) {
+    UringDriver driver(8);
+    driver.wake();
+    driver.park(kNever);
+    driver.close();
+}
+
+TEST(UringDriver, WakesAreHeardAgainAndAgain) {
+    UringDriver driver(8);
+    for (int i = 0; i < 100; ++i) {
+        driver.wake();
+        driver.wake();
+        driver.park(kNever);
+    }
+    driver.close();
+}
+
+TEST(UringDriver, ParkEndsAtItsDeadline) {
+    UringDriver driver(8);
+    const auto deadline = driver.now() + 5ms;
+    while (driver.now() < deadline) {
+        driver.park(deadline);
+    }
+    EXPECT_GE(driver.now(), deadline);
+    driver.close();
+}
+
+TEST(UringDriver, ParkWithADeadlineInThePastDoesNotWait) {
+    UringDriver driver(8);
+    driver.park(driver.now() - 1h);
+    driver.park(knit::TimePoint::min());
+    driver.close();
+}
+
+TEST(UringDriver, HasNothingToPollWhenNothingIsUnderWay) {
+    UringDriver driver(8);
+    EXPECT_FALSE(driver.wants_poll());
+    driver.wake();
+    driver.park(kNever);
+    EXPECT_FALSE(driver.wants_poll());
+    EXPECT_EQ(0U, driver.in_flight());
+    driver.close();
+}
+
+TEST(UringDriver, MoreRequestsThanSlotsAreSubmittedInBetween) {
+    UringDriver driver(8);
+    for (int i = 0; i < 1000; ++i) {
+        io_uring_sqe& sqe = driver.next_sqe();
+        io_uring_prep_nop(&sqe);
+        sqe.user_data = 0;  // a completion that nobody wants
+    }
+    while (driver.wants_poll()) {  // ends: each poll collects what has completed
+        driver.poll();
+    }
+    EXPECT_FALSE(driver.wants_poll());
+    driver.close();
+}
+
+TEST(UringDriver, WakersMayComeWhileItCloses) {
+    for (int round = 0; round < 50; ++round) {
+        UringDriver driver(8);
+        std::thread waker([&driver] { driver.wake(); });
+        driver.park(driver.now());
+        driver.close();
+        waker.join();
+    }
+}
+
+TEST(UringDriver, DescribesTheRing) {
+    UringDriver driver(64);
+    EXPECT_NE(std::string::npos, driver.description().find("64 entries, flags "));
+    EXPECT_NE(std::string::npos, driver.description().find("CQSIZE"));
+    driver.close();
+}
+
+/// Makes a driver in a child process that has been prepared so that it fails; gives what() and the code, or "made".
+struct Refusal {
+    int code = 0;
+    std::string text;
+};
+Refusal refusal_in_child(const std::function<void()>& prepare) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(0, pipe(ends.data()));
+    const pid_t child = fork();
+    if (child == 0) {
+        prepare();
+        std::string text = "0 made";
+        try {
+            UringDriver driver(8);
+            driver.close();
+        } catch (const std::system_error& error) {
+            text = std::to_string(error.code().value()) + " " + error.what();
+        }
+        _exit(write(ends[1], text.data(), text.size()) > 0 ? 0 : 1);
+    }
+    close(ends[1]);
+    std::array<char, 2048> text{};
+    const ssize_t size = read(ends[0], text.data(), text.size());
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(0, status);
+    const std::string line(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    const std::size_t space = line.find(' ');
+    return {std::atoi(line.c_str()), space == std::string::npos ? "" : line.substr(space + 1)};
+}
+
+/// From now on `number` fails with `error` in this process.
+void deny(long number, int error) {
+    std::array<sock_filter, 4> filter = {{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    }};
+    sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+        _exit(2);
+    }
+}
+
+TEST(UringDriver, SaysThatASeccompFilterDeniesTheRing) {
+    const Refusal refusal = refusal_in_child([] { deny(SYS_io_uring_setup, EPERM); });
+    EXPECT_EQ(EPERM, refusal.code);
+    EXPECT_NE(std::string::npos, refusal.text.find("knit cannot use io_uring")) << refusal.text;
+    EXPECT_NE(std::string::npos, refusal.text.find("seccomp")) << refusal.text;
+    EXPECT_NE(std::string::npos, refusal.text.find("allow io_uring_setup")) << refusal.text;
+}
+
+TEST(UringDriver, SaysThatTheKernelHasNoRings) {
+    const Refusal refusal = refusal_in_child([] { deny(SYS_io_uring_setup, ENOSYS); });
+    EXPECT_EQ(ENOSYS, refusal.code);
+    EXPECT_NE(std::string::npos, refusal.text.find("Linux 5.11 or later")) << refusal.text;
+}
+
+TEST(UringDriver, FindsOutAtOnceThatOnlyTheSetUpIsAllowed) {
+    const Refusal refusal = refusal_in_child([] { deny(SYS_io_uring_enter, EPERM); });
+    EXPECT_EQ(EPERM, refusal.code);
+    EXPECT_NE(std::string::npos, refusal.text.find("io_uring_enter fails")) << refusal.text;
+}
+
+TEST(UringDriver, SaysHowManyDescriptorsAreNeeded) {
+    const Refusal refusal = refusal_in_child([] {
+        const rlimit none{3, 3};
+        setrlimit(RLIMIT_NOFILE, &none);
+    });
+    EXPECT_EQ(EMFILE, refusal.code);
+    EXPECT_NE(std::string::npos, refusal.text.find("the process may have 3")) << refusal.text;
+}
+
+TEST(UringDriver, WorksWithoutARegisteredRing) {
+    const Refusal refusal = refusal_in_child([] { deny(SYS_io_uring_register, EINVAL); });
+    EXPECT_EQ("made", refusal.text);
+}
+
+}  // namespace

@@ -1,0 +1,21 @@
+/// A Driver without a kernel: virtual time, and all loops of a runtime turned on one thread in an order that a seed decides.
+/// Tests link it instead of io; every run with the same seed is the same.
+#pragma once
+
+#include <cstdint>
+
+#include "driver.hpp"
+
+namespace knit::testing {
+
+/// The seed of the next runtimes; KNIT_TEST_SEED in the environment sets the first.
+void set_seed(std::uint64_t seed) noexcept;
+std::uint64_t seed() noexcept;
+/// Virtual time that has passed in the process since its start.
+Duration elapsed() noexcept;
+/// How often the fake driver of loop 0 was polled.
+std::uint64_t poll_count() noexcept;
+/// How often the loops had nothing to do and the clock jumped.
+std::uint64_t jump_count() noexcept;
+
+}  // namespace knit::testing
