@@ -33,6 +33,7 @@ void BlockingPool::submit(std::function<void()> job) {
 
 void BlockingPool::run() {
     name_thread("knit-blocking");
+    static_cast<void>(pin_thread(cpus_));  // a refusal costs nothing but the freedom that the maker had not either
     std::unique_lock lock(mutex_);
     for (;;) {
         if (!jobs_.empty()) {

@@ -7,13 +7,15 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace knit::detail {
 
 class BlockingPool {
 public:
-    explicit BlockingPool(unsigned threads_max) : threads_max_(threads_max) {}
+    /// `cpus`: where its threads may run, whoever makes them; empty: as their maker.
+    BlockingPool(unsigned threads_max, std::vector<unsigned> cpus) : threads_max_(threads_max), cpus_(std::move(cpus)) {}
     ~BlockingPool() { shutdown(); }
     BlockingPool(const BlockingPool&) = delete;
     BlockingPool& operator=(const BlockingPool&) = delete;
@@ -28,6 +30,7 @@ private:
     void run();
 
     const std::size_t threads_max_;
+    const std::vector<unsigned> cpus_;
     std::mutex mutex_;
     std::condition_variable has_work_;
     std::deque<std::function<void()>> jobs_;

@@ -94,8 +94,10 @@ void TaskCore::send_cancel(CancelMessage& message) noexcept {
     do {
         message.next = newest;
     } while (!early_cancel_.compare_exchange_weak(newest, &message, std::memory_order_seq_cst));  // [task.home]
-    full_fence();
-    heavy_fence();  // [task.home]
+    full_fence();  // [task.home]
+    if (asymmetric_fences()) {
+        heavy_fence();  // [task.home]
+    }
     Worker* const worker = home();
     if (worker == nullptr) {
         return;  // whoever begins the task finds the message

@@ -41,8 +41,8 @@ public:
     /// How many operations of tasks are in flight. Owner thread.
     virtual std::size_t in_flight() const noexcept = 0;
 
-    /// A driver that turns all loops of its runtime on one thread, on a virtual clock: the loops get no threads then, and
-    /// loop 0's driver runs them until loop 0 is stopped.
+    /// A driver that turns all loops of its runtime on one thread, on a virtual clock: the loops get no threads then,
+    /// and loop 0's driver runs them until loop 0 is stopped.
     virtual bool is_simulation() const noexcept { return false; }
     virtual void simulate(RuntimeCore&) {}
 
@@ -55,16 +55,16 @@ public:
 protected:
     Driver() = default;
 
-    unsigned queued_ = 0;                  ///< prepared, not yet submitted
-    unsigned flags_mask_ = 0;              ///< bits of *flags_ that say "come and collect"
-    unsigned collected_ = 0;               ///< completions taken so far, to hold against *tail_
-    const unsigned* flags_ = &nothing_;    ///< written by the kernel
-    const unsigned* tail_ = &nothing_;     ///< written by the kernel
+    unsigned queued_ = 0;                ///< prepared, not yet submitted
+    unsigned flags_mask_ = 0;            ///< bits of *flags_ that say "come and collect"
+    unsigned collected_ = 0;             ///< completions taken so far, to hold against *tail_
+    const unsigned* flags_ = &nothing_;  ///< written by the kernel
+    const unsigned* tail_ = &nothing_;   ///< written by the kernel
     static constexpr unsigned nothing_ = 0;
 };
 
-/// Makes the driver of one loop, on that loop's thread. Throws std::system_error with the cause and the cure. Defined in
-/// io/src/driver.cpp, and for the tests in tests/support/fake_driver.cpp: core leaves the symbol open.
+/// Makes the driver of one loop, on that loop's thread. Throws std::system_error with the cause and the cure. Defined
+/// in io/src/driver.cpp, and for the tests in tests/support/fake_driver.cpp: core leaves the symbol open.
 std::unique_ptr<Driver> make_driver(Worker& worker, const Settings& settings);
 
 }  // namespace knit::detail

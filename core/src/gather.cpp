@@ -18,6 +18,9 @@ void GatherBase::joined_settled(Join& join, FutureCore& child) noexcept {
 
 /// A child that cannot be joined: it has ended, or it needs a place in a list, here or on another loop.
 void GatherBase::start_slow(FutureCore& child, JoinWaiter& place, Worker& here) {
+    if (child.keeper().runtime_id() != here.runtime_id()) {
+        throw ValueError("gather(): a future of another runtime cannot be awaited here");
+    }
     here_ = &here;
     run = &GatherBase::run_hop;
     if (child.is_done()) {

@@ -1,4 +1,5 @@
-/// How a loop without work looks for some, sleeps, and is woken. The protocol is at the head of idle.hpp and worker.hpp.
+/// How a loop without work looks for some, sleeps, and is woken. The protocol is at the head of idle.hpp and
+/// worker.hpp.
 
 #include "idle.hpp"
 
@@ -24,13 +25,8 @@ void Worker::wait_for_work() noexcept {
         run_offered(*work);
         return;
     }
-    if (runtime_.is_closing()) {
-        runtime_.report_drained();
-        if (!inbox_.empty()) {
-            return;
-        }
-    }
-    if (spin()) {
+    report_drained();
+    if (is_stopping_ || spin()) {
         return;
     }
     sleep();
@@ -45,10 +41,23 @@ bool Worker::step() noexcept {
         run_offered(*work);
         return true;
     }
-    if (runtime_.is_closing()) {
+    report_drained();
+    return false;
+}
+
+/// While the run is ending, a loop that has nothing to do says so once; loop 0 decides whether all is done.
+void Worker::report_drained() noexcept {
+    if (!is_draining_) {
+        return;
+    }
+    if (id_ == 0) {
+        if (runtime_.live_tasks() == 0) {
+            stop();
+        }
+    } else if (!has_reported_drained_) {
+        has_reported_drained_ = true;
         runtime_.report_drained();
     }
-    return false;
 }
 
 /// True when there is something to do.
@@ -127,13 +136,11 @@ void Worker::stop_searching() noexcept {
     }
 }
 
-bool Worker::has_own_work() const noexcept {
-    return !ready_.empty() || !inbox_.empty() || driver_->wants_poll();
-}
+bool Worker::has_own_work() const noexcept { return !ready_.empty() || !inbox_.empty() || driver_->wants_poll(); }
 
 bool Worker::claim_sleeper() noexcept {
     std::uint32_t expected = parked;
-    if (sleep_.load(std::memory_order_seq_cst) != parked ||                               // [worker.sleep]
+    if (sleep_.load(std::memory_order_seq_cst) != parked ||                                 // [worker.sleep]
         !sleep_.compare_exchange_strong(expected, searching, std::memory_order_seq_cst)) {  // [worker.sleep]
         return false;
     }
@@ -160,29 +167,6 @@ Work* Worker::find_elsewhere() noexcept {
         }
     }
     return nullptr;
-}
-
-void RuntimeCore::wake_one() noexcept {
-    for (LoopBox* box : boxes_) {
-        if (box->worker.claim_sleeper()) {
-            return;
-        }
-    }
-}
-
-bool RuntimeCore::has_stealable() noexcept {
-    if (injector_.size_hint() != 0) {
-        return true;
-    }
-    if (!settings_.steal) {
-        return false;
-    }
-    for (LoopBox* box : boxes_) {
-        if (box->worker.has_stealable()) {
-            return true;
-        }
-    }
-    return false;
 }
 
 }  // namespace knit::detail

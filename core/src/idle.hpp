@@ -1,16 +1,16 @@
 /// Idle: who sleeps, who searches. One word for all loops of a runtime.
 ///
-/// word = sleeping << 32 | searching. A loop that runs out of work searches for a while, then announces itself as sleeping,
-/// looks everywhere once more, and parks. Whoever makes work visible wakes one sleeper, but only if nobody searches: the
-/// searcher will find it, and the last searcher that finds something passes the wake on.
+/// word = sleeping << 32 | searching. A loop that runs out of work searches for a while, then announces itself as
+/// sleeping, looks everywhere once more, and parks. Whoever makes work visible wakes one sleeper, but only if nobody
+/// searches: the searcher will find it, and the last searcher that finds something passes the wake on.
 ///
 ///   [idle.word]  offer: the work visible (deque bottom, injector), fence, word load
 ///                  <->  announce: word RMW, heavy fence when a deque is unfenced, look at all deques and the injector
 ///                work is seen by the loop that goes to sleep, or the sleeper is seen by the loop that made the work
 ///
-/// Invariants: `sleeping` counts the loops whose sleep word is `parked`; whoever moves a sleep word away from `parked`, the
-/// sleeper or a waker, takes it off (so it cannot drift). `searching` counts the loops that search, and those that have been
-/// woken to.
+/// Invariants: `sleeping` counts the loops whose sleep word is `parked`; whoever moves a sleep word away from `parked`,
+/// the sleeper or a waker, takes it off (so it cannot drift). `searching` counts the loops that search, and those that
+/// have been woken to.
 #pragma once
 
 #include "knit/detail/base.hpp"

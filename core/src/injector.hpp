@@ -1,5 +1,5 @@
-/// Injector: unstarted tasks that belong to no loop's deque, from threads that are no loops and from deques that grew long.
-/// The only file that knows moodycamel's queue.
+/// Injector: unstarted tasks that belong to no loop's deque, from threads that are no loops and from deques that grew
+/// long. The only file that knows moodycamel's queue.
 #pragma once
 
 #include <cstddef>

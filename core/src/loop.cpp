@@ -15,9 +15,7 @@ TimePoint Loop::time() const noexcept { return worker_.now(); }
 
 bool Loop::is_closed() const noexcept { return is_closed_.load(std::memory_order_acquire); }  // [loop.closed]
 
-bool Loop::is_running() const noexcept {
-    return !is_closed() && (worker_.id() != 0 || worker_.runtime().is_running());
-}
+bool Loop::is_running() const noexcept { return !is_closed() && (worker_.id() != 0 || worker_.runtime().is_running()); }
 
 void Loop::check_open() const {
     if (is_closed()) {
@@ -76,6 +74,7 @@ void Loop::set_exception_handler(std::function<void(const ExceptionContext&)> ha
 }
 
 void Loop::set_exception_handler_threadsafe(std::function<void(const ExceptionContext&)> handler) {
+    check_open();
     if (worker_.runtime().is_owned_here(worker_)) {
         exception_handler_ = std::move(handler);
         return;
@@ -107,15 +106,26 @@ void Loop::call_exception_handler(const ExceptionContext& context) noexcept {
             default_exception_handler(context);
         }
     } catch (...) {
-        detail::log(LogLevel::error, "Unhandled error in exception handler: " +
-                                         detail::describe(std::current_exception()) + "\n  while handling: " +
-                                         context.message);
+        detail::log(LogLevel::error,
+                    "Unhandled error in exception handler: " + detail::describe(std::current_exception()) +
+                        "\n  while handling: " + context.message);
     }
 }
 
 Loop& get_running_loop() { return detail::running_worker().loop(); }
 
 namespace detail {
+
+void Worker::run_watched(Work& work) noexcept {
+    const TimePoint start = now();
+    work.run(*this, work);
+    const Duration took = now() - start;
+    if (loop_.get_debug() && took >= loop_.slow_callback_duration) {
+        const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+        log(LogLevel::warning,
+            "Executing a step on loop " + std::to_string(id_) + " took " + std::to_string(milliseconds) + " ms");
+    }
+}
 
 void Callback::call(Worker& worker) noexcept {
     if (!is_cancelled() && !worker.is_discarding()) {
@@ -222,7 +232,7 @@ bool MoveAwaiter::go(Worker& here, std::coroutine_handle<> handle) {
     if (target_ == &here) {
         return false;
     }
-    if (&target_->runtime() != &here.runtime()) {
+    if (target_->runtime_id() != here.runtime_id()) {
         throw ValueError("resume_on(): that loop belongs to another runtime");
     }
     TaskCore& task = *task_;

@@ -216,7 +216,7 @@ constexpr std::array kSettings = {
             take_option<&O::blocking_threads, &S::blocking_threads>, is_within<&S::blocking_threads, 1U, 4096U>,
             show_number<&S::blocking_threads>},
     Setting{"KNIT_DEBUG", "debug", kOnOff, "off",
-            "asyncio's debug mode: slow steps and coroutines that were never awaited are reported, with their origin.",
+            "asyncio's debug mode: a callback or task step that holds its loop for long is reported.",
             parse_on_off<&S::debug>, take_option<&O::debug, &S::debug>, is_anything, show_on_off<&S::debug>},
     Setting{"KNIT_SLOW_TASK_MS", "slow_task", "a whole number of milliseconds from 0 to 1000000000, where 0 is off",
             "100", "In debug mode a callback or a task's step that holds its loop longer is reported.",
@@ -227,7 +227,7 @@ constexpr std::array kSettings = {
 };
 
 /// Read by knit's own tests, not by the library.
-constexpr std::array<std::string_view, 2> kTestVariables = {"KNIT_STRESS_MS", "KNIT_TEST_SEED"};
+constexpr std::array<std::string_view, 3> kTestVariables = {"KNIT_STRESS_MS", "KNIT_STRESS_SEED", "KNIT_TEST_SEED"};
 
 // Where values come from.
 

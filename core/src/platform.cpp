@@ -182,14 +182,20 @@ unsigned default_loops() {
     return std::max(1U, static_cast<unsigned>(is_limited ? static_cast<std::size_t>(quota) : cpus));
 }
 
-bool pin_thread(unsigned cpu) noexcept {
-    const std::unique_ptr<cpu_set_t, FreeCpuSet> set(CPU_ALLOC(cpu + 1));
+bool pin_thread(const std::vector<unsigned>& cpus) noexcept {
+    if (cpus.empty()) {
+        return false;
+    }
+    const std::size_t count = *std::max_element(cpus.begin(), cpus.end()) + std::size_t{1};
+    const std::unique_ptr<cpu_set_t, FreeCpuSet> set(CPU_ALLOC(count));
     if (!set) {
         return false;
     }
-    const std::size_t bytes = CPU_ALLOC_SIZE(cpu + 1);
+    const std::size_t bytes = CPU_ALLOC_SIZE(count);
     CPU_ZERO_S(bytes, set.get());
-    CPU_SET_S(cpu, bytes, set.get());
+    for (const unsigned cpu : cpus) {
+        CPU_SET_S(cpu, bytes, set.get());
+    }
     return ::sched_setaffinity(0, bytes, set.get()) == 0;
 }
 

@@ -26,8 +26,8 @@ double cgroup_cpu_quota(const std::string& root = {});
 /// One loop for each processor that can be used to the full: at least 1.
 unsigned default_loops();
 
-/// Keeps the calling thread on `cpu`; false where the kernel refuses.
-[[nodiscard]] bool pin_thread(unsigned cpu) noexcept;
+/// Keeps the calling thread on `cpus`; false for none, and where the kernel refuses.
+[[nodiscard]] bool pin_thread(const std::vector<unsigned>& cpus) noexcept;
 
 /// Names the calling thread for top and debuggers; what is longer than 15 bytes is cut.
 void name_thread(const char* name) noexcept;

@@ -1,5 +1,6 @@
 #include "knit/runtime.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
@@ -33,7 +34,7 @@ void Runtime::check_can_run(const char* nested_message) { core_->check_can_run(n
 
 void Runtime::run_until(detail::FutureCore& future) {
     core_->check_can_run("This event loop is already running");
-    if (&future.keeper().runtime() != core_.get()) {
+    if (future.keeper().runtime_id() != core_->id()) {
         throw ValueError("The future belongs to a different loop than the one specified as the loop argument");
     }
     core_->run_loop_0(&future);
@@ -88,36 +89,51 @@ void check_not_running(const char* function) {
 
 namespace {
 
-/// What a signal handler may touch: one message for loop 0, posted by lock-free steps and one write().
+/// What a signal handler may touch: one message for loop 0, posted by lock-free steps and one write(). There is one in the
+/// process, for good: a handler may still run on another thread when the scope that installed it ends.
 struct SignalMessage : Work {
-    Atomic<bool> is_posted{false};   ///< the handler sets it, loop 0 clears it [signal.posted]
-    Atomic<int> signal{0};           ///< the handler writes, loop 0 reads [signal.posted]
-    Worker* worker = nullptr;
-    TaskRef main;
-    bool was_interrupted = false;
+    Atomic<bool> is_taken{false};       ///< a SignalScope sets and clears it: whose the rest is [signal.scope]
+    Atomic<bool> is_posted{false};      ///< the handler sets it, loop 0 clears it [signal.posted]
+    Atomic<int> signal{0};              ///< the handler writes, loop 0 reads [signal.posted]
+    Atomic<Worker*> worker{nullptr};    ///< the scope writes, the handler reads; null: no scope [signal.scope]
+    TaskRef main;                       // loop 0's thread
+    bool was_interrupted = false;       // loop 0's thread
 };
 
-Atomic<SignalMessage*> g_signal_message{nullptr};  // SignalScope writes, the handler reads [signal.scope]
+SignalMessage& signal_message() noexcept {
+    static SignalMessage* const message = new SignalMessage;
+    return *message;
+}
 
 void handle_signal(int signal) {
-    SignalMessage* const message = g_signal_message.load(std::memory_order_acquire);  // [signal.scope]
-    if (message == nullptr) {
+    const int saved_errno = errno;
+    SignalMessage& message = signal_message();
+    Worker* const worker = message.worker.load(std::memory_order_acquire);  // [signal.scope]
+    if (worker == nullptr) {
         return;
     }
-    if (message->signal.exchange(signal, std::memory_order_acq_rel) != 0) {  // [signal.posted]
+    if (message.signal.exchange(signal, std::memory_order_acq_rel) != 0) {  // [signal.posted]
         std::signal(signal, SIG_DFL);  // the second one does what it does without knit
         raise(signal);
-        return;
+    } else if (!message.is_posted.exchange(true, std::memory_order_acq_rel)) {  // [signal.posted]
+        if (!worker->post(message)) {
+            message.is_posted.store(false, std::memory_order_release);  // [signal.posted]
+        }
     }
-    if (!message->is_posted.exchange(true, std::memory_order_acq_rel)) {  // [signal.posted]
-        static_cast<void>(message->worker->post(*message));
-    }
+    errno = saved_errno;
+}
+
+void run_signal_message(Worker&, Work& work) noexcept {
+    auto& message = static_cast<SignalMessage&>(work);
+    message.is_posted.store(false, std::memory_order_release);                           // [signal.posted]
+    // A main that has ended already was not ended by the signal.
+    const bool is_taken = message.main && message.main.cancel();
+    message.was_interrupted = is_taken && message.signal.load(std::memory_order_acquire) == SIGINT;  // [signal.posted]
 }
 
 }  // namespace
 
 struct SignalScope::State {
-    SignalMessage message;
     std::vector<std::pair<int, struct sigaction>> replaced;
 };
 
@@ -129,21 +145,17 @@ SignalScope::SignalScope(const RunOptions& options, TaskRef main) {
         sigaction(SIGINT, nullptr, &current) == 0 && current.sa_handler == SIG_DFL) {
         signals.push_back(SIGINT);
     }
-    SignalMessage* expected = nullptr;
-    if (signals.empty()) {
-        return;
+    SignalMessage& message = signal_message();
+    if (signals.empty() || message.is_taken.exchange(true, std::memory_order_acq_rel)) {  // [signal.scope]
+        return;  // nothing to watch, or another run() of this process watches
     }
-    auto state = std::make_unique<State>();
-    state->message.worker = &static_cast<TaskCore&>(*main.ref()).loop_worker();
-    state->message.main = std::move(main);
-    state->message.run = [](Worker&, Work& work) noexcept {
-        auto& message = static_cast<SignalMessage&>(work);
-        message.was_interrupted = message.signal.load(std::memory_order_acquire) == SIGINT;  // [signal.posted]
-        message.main.cancel();
-    };
-    if (!g_signal_message.compare_exchange_strong(expected, &state->message, std::memory_order_acq_rel)) {  // [signal.scope]
-        return;  // another run() of this process has the signals
-    }
+    state_ = std::make_unique<State>();
+    message.run = &run_signal_message;
+    message.was_interrupted = false;
+    message.signal.store(0, std::memory_order_release);  // [signal.posted]
+    Worker& worker = static_cast<TaskCore&>(*main.ref()).loop_worker();
+    message.main = std::move(main);
+    message.worker.store(&worker, std::memory_order_release);  // [signal.scope]
     struct sigaction action {};
     action.sa_handler = &handle_signal;
     action.sa_flags = SA_RESTART;
@@ -151,10 +163,9 @@ SignalScope::SignalScope(const RunOptions& options, TaskRef main) {
     for (const int signal : signals) {
         struct sigaction before {};
         if (sigaction(signal, &action, &before) == 0) {
-            state->replaced.emplace_back(signal, before);
+            state_->replaced.emplace_back(signal, before);
         }
     }
-    state_ = std::move(state);
 }
 
 SignalScope::~SignalScope() {
@@ -164,11 +175,14 @@ SignalScope::~SignalScope() {
     for (const auto& [signal, before] : state_->replaced) {
         sigaction(signal, &before, nullptr);
     }
-    g_signal_message.store(nullptr, std::memory_order_release);  // [signal.scope]
+    SignalMessage& message = signal_message();
+    message.worker.store(nullptr, std::memory_order_release);  // [signal.scope]
+    message.main = TaskRef();
+    message.is_taken.store(false, std::memory_order_release);  // [signal.scope]
 }
 
 void SignalScope::check_interrupted() {
-    if (state_ != nullptr && state_->message.was_interrupted && state_->message.main.uncancel() == 0) {
+    if (state_ != nullptr && signal_message().was_interrupted && signal_message().main.uncancel() == 0) {
         throw KeyboardInterrupt();
     }
 }

@@ -14,11 +14,11 @@
 #include "idle.hpp"
 #include "injector.hpp"
 #include "knit/detail/worker.hpp"
-#include "knit/loop.hpp"
 #include "knit/options.hpp"
 
 namespace knit {
 class Runtime;
+class TaskRef;
 }
 
 namespace knit::detail {
@@ -28,12 +28,8 @@ class Driver;
 /// The tasks of one loop that are not done, in the order of creation. That loop's thread.
 std::vector<TaskRef> tasks_of(Worker& worker);
 
-/// A loop's engine and its face; kept, closed, for a while after the runtime has ended, because handles may outlive it.
-struct LoopBox {
-    LoopBox(unsigned id, RuntimeCore& runtime) : worker(id, runtime, loop), loop(worker) {}
-    Worker worker;  // keeps a reference to the loop, which it uses only once both are there
-    Loop loop;
-};
+/// A loop's engine and its face.
+struct LoopBox;
 
 class RuntimeCore {
 public:
@@ -42,11 +38,13 @@ public:
     RuntimeCore(const RuntimeCore&) = delete;
     RuntimeCore& operator=(const RuntimeCore&) = delete;
 
-    Worker& worker(std::size_t index) noexcept { return boxes_[index]->worker; }
-    Loop& loop(std::size_t index) noexcept { return boxes_[index]->loop; }
-    std::size_t size() const noexcept { return boxes_.size(); }
+    Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
+    Loop& loop(std::size_t index) noexcept { return workers_[index]->loop(); }
+    std::size_t size() const noexcept { return workers_.size(); }
     const Settings& settings() const noexcept { return settings_; }
     const RunOptions& options() const noexcept { return options_; }
+    /// Unique in the process, for as long as it lives: addresses are used again.
+    std::uint64_t id() const noexcept { return id_; }
     Idle& idle() noexcept { return idle_; }
     Injector& injector() noexcept { return injector_; }
     BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
@@ -94,31 +92,35 @@ private:
 
     void start_threads();
     void stop_threads() noexcept;
+    void close_loop(Worker& self) noexcept;
     void close_loop_0() noexcept;
     void run_thread(std::size_t index);
     void rethrow_failure();
     /// A message to each loop but 0; `what` deletes it.
     void tell_loops(Work::Run what);
 
+    const std::uint64_t id_;
     RunOptions options_;
     Settings settings_;
+    const std::vector<unsigned> own_cpus_;  ///< where the constructor's thread may run; empty where nothing is pinned
     Idle idle_;
     Injector injector_;
     std::vector<LoopBox*> boxes_;
+    std::vector<Worker*> workers_;  ///< of boxes_
     std::vector<std::thread> threads_;
     BlockingPool blocking_pool_;
-    std::unique_ptr<Driver> driver_0_;
-    std::vector<std::unique_ptr<Driver>> simulated_drivers_;  ///< of the other loops, where one thread turns them all
+    std::vector<std::unique_ptr<Driver>>
+        drivers_;  ///< one for each loop; kept until all threads are joined, who may be
+                   ///< ringing one that has just closed
     std::thread::id owner_;
-    Atomic<bool> is_running_{false};            ///< the owner sets it, any thread may ask; publishes nothing
+    Atomic<bool> is_running_{false};  ///< the owner sets it, any thread may ask; publishes nothing
     bool is_closed_ = false;
     bool is_draining_ = false;
     bool has_abandoned_ = false;
-    bool is_pinned_ = false;
     Runtime* face_ = nullptr;
-    Atomic<bool> is_closing_{false};            ///< loop 0 sets it, every loop reads it [run.closing]
-    Atomic<std::uint64_t> foreign_made_{0};     ///< tasks made by plain threads [worker.count]
-    Atomic<unsigned> next_keeper_{0};           ///< any thread; spreads submitted tasks, publishes nothing
+    Atomic<bool> is_closing_{false};         ///< loop 0 sets it, every loop reads it [run.closing]
+    Atomic<std::uint64_t> foreign_made_{0};  ///< tasks made by plain threads [worker.count]
+    Atomic<unsigned> next_keeper_{0};        ///< any thread; spreads submitted tasks, publishes nothing
     StopMessage stop_message_;
     StopMessage drained_message_;
     std::mutex failure_mutex_;

@@ -2,13 +2,12 @@
 
 #include "knit/task.hpp"
 
-#include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 
 #include "knit/error.hpp"
 #include "knit/loop.hpp"
-#include "knit/to_thread.hpp"
 #include "runtime_core.hpp"
 
 namespace knit {
@@ -40,7 +39,7 @@ std::exception_ptr exception_of(FutureCore* core) {
 }
 
 void check_same_runtime(FutureCore& core, Worker& here) {
-    if (&core.keeper() != &here && &core.keeper().runtime() != &here.runtime()) {
+    if (core.keeper().runtime_id() != here.runtime_id()) {
         throw RuntimeError("a task awaits a future that is attached to a different loop, one of another runtime");
     }
 }
@@ -70,9 +69,7 @@ void classify_current_exception(TaskCore& task) noexcept {
 std::coroutine_handle<> make_wake_proxy(TaskCore& task) {
     struct Proxy {
         struct promise_type {
-            Proxy get_return_object() {
-                return {std::coroutine_handle<promise_type>::from_promise(*this)};
-            }
+            Proxy get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
             std::suspend_always initial_suspend() const noexcept { return {}; }
             std::suspend_never final_suspend() const noexcept { return {}; }
             void return_void() const noexcept {}
@@ -112,7 +109,7 @@ std::uint64_t new_task_id() noexcept {
 
 void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
     if (!options.name.empty()) {
-        task.set_name(std::move(options.name));
+        task.set_name(options.name);
     }
     if (worker.runtime().is_owned_here(worker)) {
         worker.count_made();
@@ -131,7 +128,7 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
 
 void start_anywhere(TaskCore& task, Worker& here, TaskOptions& options) {
     if (!options.name.empty()) {
-        task.set_name(std::move(options.name));
+        task.set_name(options.name);
     }
     task.mark_spawned();
     here.count_made();
@@ -210,28 +207,18 @@ bool wait_until(FutureCore& core, std::optional<Duration> limit) {
 void wait_in_thread(FutureCore& core) { wait_until(core, std::nullopt); }
 bool wait_in_thread(FutureCore& core, Duration limit) { return wait_until(core, limit); }
 
-void submit_blocking(std::function<void()> job) {
-    running_worker().runtime().blocking_pool().submit(std::move(job));
-}
-
-std::vector<TaskRef> tasks_of(Worker& worker) {
-    std::vector<TaskRef> tasks;
-    const auto add = [&](TaskCore& task) {
-        task.add_ref();
-        tasks.emplace_back(CoreRef(&task));
-    };
-    for (TaskCore* task = worker.first_task(); task != nullptr; task = task->registry_next) {
-        add(*task);
-    }
-    TaskCore* const current = worker.current_task();
-    if (current != nullptr && !current->is_registered()) {
-        add(*current);
-    }
-    std::ranges::sort(tasks, {}, &TaskRef::id);
-    return tasks;
-}
-
 }  // namespace detail
+
+TaskName::TaskName(std::string_view text) : size_(text.size()) {
+    if (size_ <= kShort) {
+        text.copy(short_, size_);
+        return;
+    }
+    static std::mutex* const mutex = new std::mutex;
+    static std::set<std::string, std::less<>>* const texts = new std::set<std::string, std::less<>>;
+    const std::lock_guard lock(*mutex);
+    long_ = texts->emplace(text).first->data();
+}
 
 std::optional<TaskRef> current_task() { return current_task(detail::running_worker().loop()); }
 

@@ -3,6 +3,7 @@
 #include "knit/detail/task_core.hpp"
 
 #include "knit/detail/worker.hpp"
+#include "knit/error.hpp"
 #include "report.hpp"
 #include "runtime_core.hpp"
 
@@ -48,7 +49,8 @@ void TaskCore::leave_home() noexcept {
         home()->leave_registry(*this);
         is_registered_ = false;
     }
-    home_.store(nullptr, std::memory_order_relaxed);  // [task.home] a canceller that reads the old home is sent on from there
+    home_.store(nullptr,
+                std::memory_order_relaxed);  // [task.home] a canceller that reads the old home is sent on from there
 }
 
 void TaskCore::move_home(Worker& target) noexcept {
@@ -68,11 +70,13 @@ void TaskCore::travel_to(Worker& target) noexcept {
     run = &TaskCore::run_arrived;
 }
 
-void TaskCore::cancel_for_shutdown() noexcept {
-    if (!is_shutting_down_) {
-        is_shutting_down_ = true;
-        cancel_at_home({});
+bool TaskCore::cancel_for_shutdown() noexcept {
+    if (is_shutting_down_) {
+        return false;
     }
+    is_shutting_down_ = true;
+    cancel_at_home({});
+    return true;
 }
 
 std::coroutine_handle<> TaskCore::end_unstarted(Worker& worker) noexcept {
@@ -99,7 +103,6 @@ void TaskCore::settle(Worker& worker) noexcept {
         mark_retrieved();
         report(worker, "unhandled exception during run() shutdown", slot_->error, this);
     }
-    worker.count_ended();
     state_.store(state, std::memory_order_release);  // [fut.state]
     if (keeper_ == &worker) {
         notify_waiters();
@@ -112,6 +115,8 @@ void TaskCore::settle(Worker& worker) noexcept {
             drop_ref();  // the keeper has closed, so nobody waits there
         }
     }
+    // Last: the run may end once all are counted, and until then the keeper takes messages.
+    worker.count_ended();
 }
 
 /// On the keeper: a task has ended on another loop.
@@ -128,8 +133,9 @@ std::string TaskCore::name() const {
 
 void TaskCore::set_name(std::string text) {
     // Older names stay until the end: another thread may be reading one.
-    Name* const name = new Name{std::move(text), name_.load(std::memory_order_relaxed)};  // relaxed: only its loop writes
-    name_.store(name, std::memory_order_release);  // [task.name]
+    Name* const name =
+        new Name{std::move(text), name_.load(std::memory_order_relaxed)};  // relaxed: only its loop writes
+    name_.store(name, std::memory_order_release);                          // [task.name]
 }
 
 const std::string& TaskCore::cancel_message() const noexcept {

@@ -3,8 +3,6 @@
 #include <array>
 
 #include "driver.hpp"
-#include "knit/log.hpp"
-#include "knit/loop.hpp"
 #include "platform.hpp"
 #include "runtime_core.hpp"
 
@@ -40,16 +38,9 @@ Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
       random_(id * 7919 + 1),
       runtime_(runtime),
       loop_(loop),
-      id_(id) {
+      id_(id),
+      runtime_id_(runtime.id()) {
     deque_.set_asymmetric(asymmetric_);
-}
-
-Worker::~Worker() {
-    // Ids that were not used go back when nobody has taken some since: run() after run() counts on.
-    std::uint64_t expected = last_id_;
-    if (next_id_ != last_id_) {
-        g_next_id.compare_exchange_strong(expected, next_id_, std::memory_order_relaxed);  // relaxed: a counter
-    }
 }
 
 void Worker::reserve_ids() noexcept {
@@ -57,20 +48,18 @@ void Worker::reserve_ids() noexcept {
     last_id_ = next_id_ + kIdBlock;
 }
 
-std::uint64_t take_task_id() noexcept { return g_next_id.fetch_add(1, std::memory_order_relaxed) + 1; }  // relaxed: a counter
+std::uint64_t take_task_id() noexcept {
+    return g_next_id.fetch_add(1, std::memory_order_relaxed) + 1;
+}  // relaxed: a counter
 
 void Worker::attach() noexcept {
     current_worker() = this;
     stack_limit_ = stack_pointer() - kTransferStack;
 }
 
-void Worker::detach() noexcept {
-    current_worker() = nullptr;
-}
+void Worker::detach() noexcept { current_worker() = nullptr; }
 
-TimePoint Worker::now() noexcept {
-    return driver_ != nullptr ? driver_->now() : std::chrono::steady_clock::now();
-}
+TimePoint Worker::now() noexcept { return driver_ != nullptr ? driver_->now() : std::chrono::steady_clock::now(); }
 
 void Worker::run_until_stopped() noexcept {
     stack_limit_ = stack_pointer() - kTransferStack;
@@ -94,7 +83,9 @@ bool Worker::turn() noexcept {
         run_batch(batch);
     }
     const bool ran_offered = run_deque();
-    return collected || batch != nullptr || ran_offered;
+    is_idle_ = !collected && batch == nullptr && !ran_offered;
+    has_reported_drained_ = has_reported_drained_ && is_idle_;
+    return !is_idle_;
 }
 
 /// Completions, messages and due timers go to the run queue, in this order.
@@ -198,17 +189,6 @@ void Worker::after_resume() noexcept {
     current_task_ = nullptr;
 }
 
-void Worker::run_watched(Work& work) noexcept {
-    const TimePoint start = driver_->now();
-    work.run(*this, work);
-    const Duration took = driver_->now() - start;
-    if (loop_.get_debug() && took >= loop_.slow_callback_duration) {
-        const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
-        log(LogLevel::warning, "Executing a step on loop " + std::to_string(id_) + " took " +
-                                   std::to_string(milliseconds) + " ms");
-    }
-}
-
 /// Somebody sleeps or searches, and there is new work.
 void Worker::offer_to_idle(std::uint64_t word) noexcept {
     if (!runtime_.settings().steal) {
@@ -244,15 +224,12 @@ void Worker::share(std::size_t count) noexcept {
 
 bool Worker::post(Work& work) noexcept {
     switch (inbox_.push(work)) {  // [worker.sleep]
-        case Inbox::Push::closed:
-            return false;
-        case Inbox::Push::queued:
-            return true;
-        case Inbox::Push::first:
-            break;
+        case Inbox::Push::closed: return false;
+        case Inbox::Push::queued: return true;
+        case Inbox::Push::first: break;
     }
     std::uint32_t expected = parked;
-    if (sleep_.load(std::memory_order_seq_cst) == parked &&                                    // [worker.sleep]
+    if (sleep_.load(std::memory_order_seq_cst) == parked &&                               // [worker.sleep]
         sleep_.compare_exchange_strong(expected, notified, std::memory_order_seq_cst)) {  // [worker.sleep]
         runtime_.idle().end_sleep(false);
         driver_->wake();
@@ -262,6 +239,12 @@ bool Worker::post(Work& work) noexcept {
 
 void Worker::close() noexcept {
     is_discarding_ = true;
+    // Ids that were not used go back when nobody has taken some since: run() after run() counts on.
+    std::uint64_t expected = last_id_;
+    if (next_id_ != last_id_) {
+        g_next_id.compare_exchange_strong(expected, next_id_, std::memory_order_relaxed);  // relaxed: a counter
+    }
+    last_id_ = next_id_;
     while (Timer* timer = timers_.pop_due(kNever)) {
         ready_.push(*timer);
     }
@@ -270,15 +253,20 @@ void Worker::close() noexcept {
         ready_.push(*work);
         work = next;
     }
+    // Ends: messages and callbacks make no work, and a task that was abandoned is not run on.
     while (Work* work = ready_.pop()) {
-        work->run(*this, *work);
+        if (!TaskCore::is_task_work(*work)) {
+            work->run(*this, *work);
+        }
     }
 }
 
-/// Asks every task that has not been asked yet to end. The newest stand first, so the walk stops early.
+/// Asks every task that has not been asked yet to end: as a rule those made since the last turn, which stand first.
 void Worker::drain() noexcept {
     for (TaskCore* task = registry_; task != nullptr; task = task->registry_next) {
-        task->cancel_for_shutdown();
+        if (!task->cancel_for_shutdown() && !is_idle_) {
+            return;
+        }
     }
 }
 

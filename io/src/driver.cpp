@@ -71,19 +71,25 @@ void UringDriver::wake() noexcept {
         return;
     }
     const std::uint64_t one = 1;
-    // EINTR cannot be: the write does not block. EAGAIN neither: the count goes up by one for each time that it is heard.
+    // EINTR cannot be: the write does not block. EAGAIN neither: the count goes up by one for each time that it is
+    // heard.
     const ssize_t written = ::write(bell_.get(), &one, sizeof one);
     KNIT_ASSERT(written == sizeof one);
+    written_.fetch_add(1, std::memory_order_release);  // [bell.done] the waker's last touch
 }
 
 void UringDriver::close() noexcept {
     KNIT_ASSERT(in_flight_ == 0);
-    // Rung and heard once more even if the doorbell is not armed: a waker that has set the flag but not written yet would
-    // otherwise write to a descriptor that is somebody else's by then.
+    // Rung and heard once more even if the doorbell is not armed: a waker that has set the flag but not written yet
+    // would otherwise write to a descriptor that is somebody else's by then.
     arm_doorbell();
     wake();
     while (is_armed_) {  // ends: the bell has been rung, and its read completes
         park(kNever);
+    }
+    // Ends: whoever rang is between its write and its next instruction.
+    while (written_.load(std::memory_order_acquire) < heard_) {  // [bell.done]
+        cpu_relax();
     }
     is_closed_ = true;
 }
@@ -91,8 +97,8 @@ void UringDriver::close() noexcept {
 io_uring_sqe& UringDriver::next_sqe() noexcept {
     ++queued_;
     io_uring_sqe* sqe = ring_.sqe_nowait();
-    // Ends: an enter takes at least one request unless the kernel is busy, and it is busy only until it gets memory or we
-    // have collected; all that this needs is done here, without running any task.
+    // Ends: an enter takes at least one request unless the kernel is busy, and it is busy only until it gets memory or
+    // we have collected; all that this needs is done here, without running any task.
     while (sqe == nullptr) [[unlikely]] {
         if (ring_.enter_nowait() == Ring::Entered::busy && collect() == 0) {
             back_off();
@@ -145,6 +151,7 @@ void UringDriver::hear_doorbell(int result) noexcept {
     is_armed_ = false;
     switch (result) {
         case sizeof bell_count_:
+            heard_ += bell_count_;  // the kernel adds up what was written since the last read
             rung_.exchange(false, std::memory_order_acq_rel);  // [bell.rung]
             break;
         case -EINTR:

@@ -29,7 +29,8 @@ std::uint16_t parse_port(std::string_view digits, std::string_view whole) {
     }
     for (const char digit : digits) {
         if (digit < '0' || digit > '9') {
-            throw ValueError("the port in " + quoted(whole) + " must be a number from 0 to 65535, not " + quoted(digits));
+            throw ValueError("the port in " + quoted(whole) + " must be a number from 0 to 65535, not " +
+                             quoted(digits));
         }
     }
     long port = kPortMax + 1;  // stays when there are more digits than a long takes

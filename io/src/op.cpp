@@ -27,8 +27,8 @@ void Op::start(std::coroutine_handle<> leaf, TaskCore& task) {
     descriptor_->link(*this, *task.home());
     is_linked_ = true;
     task_ = &task;
-    // Suspended first: a cancellation that is due calls cancel_wait now, and then nothing is submitted. So a task that never
-    // waits, because its operations complete at once, is still cancelled.
+    // Suspended first: a cancellation that is due calls cancel_wait now, and then nothing is submitted. So a task that
+    // never waits, because its operations complete at once, is still cancelled.
     task.suspend(leaf, this);
     if (stage_ == Stage::fresh) {
         submit();

@@ -14,8 +14,8 @@ enum class Purpose { listen, connect };
 /// Whether resolve() answers at once: an address, or an empty host.
 bool is_literal(const io::Endpoint& endpoint) noexcept;
 
-/// The addresses to try, in the order to try them; never empty. Names are looked up by getaddrinfo(3), which blocks. Any
-/// thread. Throws std::system_error of resolve_category().
+/// The addresses to try, in the order to try them; never empty. Names are looked up by getaddrinfo(3), which blocks.
+/// Any thread. Throws std::system_error of resolve_category().
 std::vector<SocketAddress> resolve(const io::Endpoint& endpoint, Purpose purpose);
 
 /// The codes of getaddrinfo (EAI_...).

@@ -20,8 +20,8 @@ namespace {
 constexpr unsigned kFeatureNoIowait = 1U << 17;
 constexpr unsigned kEnterNoIowait = 1U << 7;
 
-// Completions are 16 bytes: a queue this much longer than the submissions' makes an overflow rare (it loses nothing, but
-// costs an allocation for each completion).
+// Completions are 16 bytes: a queue this much longer than the submissions' makes an overflow rare (it loses nothing,
+// but costs an allocation for each completion).
 constexpr unsigned kCompletionsForSubmission = 16;
 constexpr unsigned kEntriesMin = 8;
 constexpr unsigned kRequiredFeatures =
@@ -78,8 +78,8 @@ int io_uring_disabled() noexcept {
 std::string why_forbidden() {
     switch (io_uring_disabled()) {
         case 1:
-            return "the sysctl kernel.io_uring_disabled is 1, which leaves io_uring to CAP_SYS_ADMIN and to the group of "
-                   "kernel.io_uring_group: join that group, or set the sysctl to 0";
+            return "the sysctl kernel.io_uring_disabled is 1, which leaves io_uring to CAP_SYS_ADMIN and to the group "
+                   "of kernel.io_uring_group: join that group, or set the sysctl to 0";
         case 2:
             return "the sysctl kernel.io_uring_disabled is 2, which forbids io_uring to everybody: set it to 0";
         default:
@@ -111,8 +111,8 @@ std::string why_no_descriptor() {
 std::string why_not_set_up(int error, unsigned entries) {
     switch (error) {
         case ENOSYS:
-            return "this kernel has no io_uring (knit needs Linux 5.11 or later, built with CONFIG_IO_URING), or a seccomp "
-                   "filter hides it: allow io_uring_setup, io_uring_enter and io_uring_register there";
+            return "this kernel has no io_uring (knit needs Linux 5.11 or later, built with CONFIG_IO_URING), or a "
+                   "seccomp filter hides it: allow io_uring_setup, io_uring_enter and io_uring_register there";
         case EPERM:
         case EACCES: return why_forbidden();
         case ENOMEM: return why_no_memory(entries);

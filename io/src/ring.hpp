@@ -2,7 +2,8 @@
 ///
 ///   [ring.sq]  enter: the SQ tail is stored before the system call, which is a barrier by itself
 ///   [ring.cq]  kernel: CQEs, then the CQ tail  ->  reap: CQ tail acquire, then CQEs      what completed is seen
-///              reap: CQEs copied, then the CQ head release  ->  kernel                   a slot is not reused too early
+///              reap: CQEs copied, then the CQ head release  ->  kernel                   a slot is not reused too
+///              early
 #pragma once
 
 #include <liburing.h>

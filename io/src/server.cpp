@@ -19,8 +19,8 @@
 namespace knit::detail {
 namespace {
 
-/// What an acceptor does about errors. Out of descriptors the connection stays in the queue, so that the next accept would
-/// fail at once too: without a pause this would be a loop at full speed.
+/// What an acceptor does about errors. Out of descriptors the connection stays in the queue, so that the next accept
+/// would fail at once too: without a pause this would be a loop at full speed.
 class AcceptPause {
 public:
     Duration next(const std::system_error& error, TimePoint now) {
@@ -73,8 +73,8 @@ Coro<> run_connection(Connection entered, io::TcpStream accepted) {
     }
 }
 
-/// Waits for room, then hands the connection to a task of this loop. Accepted first, so that the loop with a connection is
-/// the one that waits.
+/// Waits for room, then hands the connection to a task of this loop. Accepted first, so that the loop with a connection
+/// is the one that waits.
 Coro<> start_connection(std::shared_ptr<ServerState> state, io::TcpStream stream) {
     while (std::optional<Future<>> room = state->enter()) {
         co_await *room;
@@ -114,8 +114,8 @@ Coro<> run_acceptor(Acceptor begun, io::TcpListener bound) {
 }
 
 /// The listeners of one address, one for each loop; the first of them finds out whether the port is free.
-std::vector<io::TcpListener> listen_on_every_loop(SocketAddress address, const io::Endpoint& endpoint, std::size_t loops,
-                                                  Listening how) {
+std::vector<io::TcpListener> listen_on_every_loop(SocketAddress address, const io::Endpoint& endpoint,
+                                                  std::size_t loops, Listening how) {
     std::vector<io::TcpListener> listeners;
     how.share = loops > 1 ? SharePort::later : SharePort::no;
     Fd first = listen_at(address, endpoint, how);
@@ -129,7 +129,8 @@ std::vector<io::TcpListener> listen_on_every_loop(SocketAddress address, const i
 }
 
 /// The listeners by address; at least one.
-std::vector<std::vector<io::TcpListener>> listen_everywhere(const io::Endpoint& endpoint, std::size_t loops, int backlog) {
+std::vector<std::vector<io::TcpListener>> listen_everywhere(const io::Endpoint& endpoint, std::size_t loops,
+                                                            int backlog) {
     std::vector<std::vector<io::TcpListener>> groups;
     std::optional<std::system_error> failure;
     const bool any = endpoint.host().empty();  // then one socket takes both families
@@ -211,7 +212,8 @@ Coro<io::Server> serve_on_every_loop(io::Endpoint endpoint, ConnectionHandler ha
             TaskOptions how;
             how.name = "accept " + where + " on loop " + std::to_string(index);
             how.loop = &loop;
-            state->add_acceptor(create_task(run_acceptor(Acceptor(state), std::move(listeners[index])), std::move(how)));
+            Coro<> acceptor = run_acceptor(Acceptor(state), std::move(listeners[index]));
+            state->add_acceptor(create_task(std::move(acceptor), std::move(how)));
         }
     }
     co_return server;

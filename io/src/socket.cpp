@@ -94,7 +94,7 @@ bool ReadOp::absorb_exactly(int result) noexcept {
         try {
             socket.unread.insert(0, reinterpret_cast<const char*>(buffer_.data()), done_);
         } catch (const std::bad_alloc&) {
-            log(LogLevel::error, "knit: out of memory: a cancelled read_exactly() lost " + std::to_string(done_) + " bytes");
+            log(LogLevel::error, "knit: out of memory: a cancelled read_exactly() lost what it had read");
         }
     }
     return true;
@@ -105,6 +105,15 @@ bool ReadOp::absorb_exactly(int result) noexcept {
 namespace knit::io {
 
 using knit::detail::SocketDescriptor;
+
+namespace {
+
+[[noreturn]] void throw_option_error(const char* verb, const char* option, const SocketDescriptor& socket) {
+    const int error = errno;
+    throw std::system_error(error, std::generic_category(), std::string(verb) + option + " of " + socket.describe());
+}
+
+}  // namespace
 
 void ReadExactly::throw_incomplete() const {
     throw IncompleteReadError(std::to_string(done_) + " bytes read on a total of " + std::to_string(buffer_.size()) +
@@ -162,7 +171,7 @@ Endpoint Socket::local_endpoint() const {
 void Socket::set_option(int level, int name, int value, const char* what) {
     const SocketDescriptor& socket = descriptor(what);
     if (setsockopt(socket.number(), level, name, &value, sizeof value) != 0) {
-        throw std::system_error(errno, std::generic_category(), std::string("set ") + what + " of " + socket.describe());
+        throw_option_error("set ", what, socket);
     }
 }
 
@@ -171,7 +180,7 @@ int Socket::option(int level, int name, const char* what) const {
     int value = 0;
     socklen_t size = sizeof value;
     if (getsockopt(socket.number(), level, name, &value, &size) != 0) {
-        throw std::system_error(errno, std::generic_category(), std::string("get ") + what + " of " + socket.describe());
+        throw_option_error("get ", what, socket);
     }
     return value;
 }

@@ -35,7 +35,8 @@ private:
     const DescriptorOwner* socket_;
 };
 
-/// Errors of accept(2) that tell of the connection that was next, not of the listener: it is gone, the next may be good.
+/// Errors of accept(2) that tell of the connection that was next, not of the listener: it is gone, the next may be
+/// good.
 bool is_about_connection(int error) noexcept {
     switch (error) {
         case EINTR:

@@ -3,6 +3,9 @@
 ///   [bell.rung]  wake: exchange(true) acq_rel, then the write  <->  hear: exchange(false) acq_rel
 ///                a wake that finds the bell rung writes nothing: the earlier write has not been heard, and when it is,
 ///                what the later waker had published is seen too
+///   [bell.done]  wake: written_ release, its last touch  ->  close: written_ acquire, until it has reached what was
+///   heard
+///                the driver is not destroyed under a waker that has rung
 ///
 /// User data is an Op's address, or one of two small numbers, which no address is.
 #pragma once
@@ -56,8 +59,10 @@ private:
     bool is_armed_ = false;
     bool is_closed_ = false;
     std::uint64_t bell_count_ = 0;  ///< the kernel writes here while the doorbell is armed
+    std::uint64_t heard_ = 0;       ///< writes to the bell that have been read
     Fd bell_;
     alignas(kCacheLine) Atomic<bool> rung_{false};  ///< set by any waker, cleared by the owner [bell.rung]
+    Atomic<std::uint64_t> written_{0};                  ///< writes to the bell; wakers add, the owner reads [bell.done]
 };
 
 }  // namespace knit::detail

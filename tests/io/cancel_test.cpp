@@ -102,7 +102,8 @@ TEST(Cancel, EndsAConnectThatIsStuckAndLeavesNoDescriptor) {
     });
 }
 
-// The whole of it in one task, so that the order is fixed: data has arrived, then the cancellation, then the resumption.
+// The whole of it in one task, so that the order is fixed: data has arrived, then the cancellation, then the
+// resumption.
 Coro<std::string> read_twice(TcpStream& stream) {
     std::string buffer(8, '\0');
     const std::size_t count = co_await stream.read_some(buffer);
@@ -121,7 +122,8 @@ TEST(Cancel, AfterCompletionStillGivesTheBytesAndIsDueAtTheNextAwait) {
         Pair pair = co_await connected_pair();
         auto reading = create_task(read_twice(pair.near));
         co_await turns();
-        // Sent past the ring: the read is completed by the time that the loop looks, and its cancel comes too late or not.
+        // Sent past the ring: the read is completed by the time that the loop looks, and its cancel comes too late or
+        // not.
         EXPECT_EQ(5, send(pair.far.native_handle(), "hello", 5, 0));
         reading.cancel();
         std::string got;

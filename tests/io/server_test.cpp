@@ -316,11 +316,12 @@ TEST(Server, TheEndOfRunEndsAServerThatNobodyClosed) {
     const std::size_t before = open_descriptors();
     run_io(
         []() -> Coro<> {
-            auto* const forgotten = new Server(co_await serve("127.0.0.1:0", echo));
+            Server server = co_await serve("127.0.0.1:0", echo);
+            auto* const forgotten = new Server(std::move(server));
             TcpStream client = co_await TcpStream::connect(forgotten->local_endpoint());
             co_await client.write("x");
-            create_task([](Server* server, TcpStream kept) -> Coro<> {
-                const std::unique_ptr<Server> owner(server);
+            create_task([](Server* owned, TcpStream kept) -> Coro<> {
+                const std::unique_ptr<Server> owner(owned);
                 char buffer[8];
                 for (;;) {
                     co_await kept.read_some(buffer);

@@ -27,9 +27,9 @@ std::chrono::milliseconds duration() {
 
 unsigned seed() {
     const char* const text = std::getenv("KNIT_TEST_SEED");
-    const unsigned value = text != nullptr ? static_cast<unsigned>(std::strtoul(text, nullptr, 10)) : std::random_device()();
-    std::printf("KNIT_TEST_SEED=%u\n", value);
-    return value;
+    const unsigned long value = text != nullptr ? std::strtoul(text, nullptr, 10) : std::random_device()();
+    std::printf("KNIT_TEST_SEED=%lu\n", value);
+    return static_cast<unsigned>(value);
 }
 
 std::size_t open_descriptors() {
@@ -84,7 +84,9 @@ Coro<> read_and_cancel(TcpStream& stream, unsigned seed_of_task, std::string& re
     std::mt19937 random(seed_of_task);
     bool at_end = false;
     while (!at_end) {
-        Task<> reading = knit::create_task(read_once(stream, 1 + pick(random, 500), pick(random, 2) == 0, received, at_end));
+        const unsigned size = 1 + pick(random, 500);
+        const bool exact = pick(random, 2) == 0;
+        Task<> reading = knit::create_task(read_once(stream, size, exact, received, at_end));
         for (unsigned i = pick(random, 6); i > 0; --i) {
             co_await knit::yield();
         }

@@ -26,9 +26,9 @@ std::chrono::milliseconds duration() {
 
 unsigned seed() {
     const char* const text = std::getenv("KNIT_TEST_SEED");
-    const unsigned value = text != nullptr ? static_cast<unsigned>(std::strtoul(text, nullptr, 10)) : std::random_device()();
-    std::printf("KNIT_TEST_SEED=%u\n", value);
-    return value;
+    const unsigned long value = text != nullptr ? std::strtoul(text, nullptr, 10) : std::random_device()();
+    std::printf("KNIT_TEST_SEED=%lu\n", value);
+    return static_cast<unsigned>(value);
 }
 
 constexpr unsigned kSeeds = 1U << 30;

@@ -25,9 +25,9 @@
 /// CO_TEST_ON_LOOPS is the same for 1, 2 and 4 loops, each with several seeds.
 #define CO_TEST(suite, name) KNIT_TEST_COROUTINE(suite, name, ::knit::test::run_on_one_loop)
 #define CO_TEST_ON_LOOPS(suite, name) KNIT_TEST_COROUTINE(suite, name, ::knit::test::run_on_loops)
-#define KNIT_TEST_COROUTINE(suite, name, runner)               \
-    static ::knit::Coro<> suite##_##name##_body();             \
-    TEST(suite, name) { runner(&suite##_##name##_body); }      \
+#define KNIT_TEST_COROUTINE(suite, name, runner)          \
+    static ::knit::Coro<> suite##_##name##_body();        \
+    TEST(suite, name) { runner(&suite##_##name##_body); } \
     static ::knit::Coro<> suite##_##name##_body()
 
 namespace knit::test {

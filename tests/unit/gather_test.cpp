@@ -199,15 +199,17 @@ CO_TEST(Gather, AVectorHandleConvertsToAFuture) {
 
 CO_TEST(Gather, ADroppedHandleDropsNoChild) {
     Trace log;
+    const auto child = [&]() -> Coro<> {
+        co_await sleep(1ms);
+        log("child finishes");
+    };
     {
-        const auto handle = gather(number(1), [&]() -> Coro<> {
-            co_await sleep(1ms);
-            log("child finishes");
-        }());
+        const auto handle = gather(number(1), child());
         EXPECT_FALSE(handle.done());
-        co_await sleep(5ms);
     }
-    EXPECT_TRUE(log.shows({"child finishes"}));
+    gather(child(), number(2));
+    co_await sleep(5ms);
+    EXPECT_TRUE(log.shows({"child finishes", "child finishes"}));
 }
 
 CO_TEST(Gather, AChildThatIsCancelledAloneCountsAsItsFailure) {
@@ -364,6 +366,9 @@ CO_TEST_ON_LOOPS(Gather, OfTasksOnEveryLoopIsCancelledOnEveryLoop) {
     co_await sleep(1ms);
     task.cancel();
     EXPECT_EQ(co_await task, "!CancelledError");
+    for (const Task<>& child : children) {
+        EXPECT_EQ(co_await got(child), "!CancelledError");  // the first that ends ends the gather, the others follow
+    }
     EXPECT_EQ(log.count("leaf"), runtime.size());
 }
 

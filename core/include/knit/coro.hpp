@@ -34,8 +34,8 @@ private:
 
 }  // namespace detail
 
-/// A coroutine object: lazy, nothing runs until it is awaited (inline, in the current task, without a turn of the loop) or
-/// given to create_task(), spawn(), gather() or run(). Destroyed unstarted it never runs. Not thread-safe.
+/// A coroutine object: lazy, nothing runs until it is awaited (inline, in the current task, without a turn of the loop)
+/// or given to create_task(), spawn(), gather() or run(). Destroyed unstarted it never runs. Not thread-safe.
 template <class T = void>
 class [[nodiscard]] Coro {
 public:
@@ -140,7 +140,7 @@ Coro<T> await_in_coro(A awaitable) {
 
 /// Any awaitable as a coroutine, which keeps it until it has ended.
 template <class A>
-    requires Awaitable<std::remove_cvref_t<A>>
+requires Awaitable<std::remove_cvref_t<A>>
 auto as_coro(A&& awaitable) {
     using Value = std::remove_cvref_t<A>;
     if constexpr (requires { typename detail::coro_value<Value>::type; }) {

@@ -35,17 +35,37 @@ struct KeyboardInterrupt : BaseException {
     const char* what() const noexcept override { return "KeyboardInterrupt"; }
 };
 
-struct ValueError : std::invalid_argument { using std::invalid_argument::invalid_argument; };
-struct TypeError : std::logic_error { using std::logic_error::logic_error; };
-struct LookupError : std::out_of_range { using std::out_of_range::out_of_range; };
+struct ValueError : std::invalid_argument {
+    using std::invalid_argument::invalid_argument;
+};
+struct TypeError : std::logic_error {
+    using std::logic_error::logic_error;
+};
+struct LookupError : std::out_of_range {
+    using std::out_of_range::out_of_range;
+};
 /// A future was asked for what it has not, or set twice.
-struct InvalidStateError : std::runtime_error { using std::runtime_error::runtime_error; };
-struct RuntimeError : std::runtime_error { using std::runtime_error::runtime_error; };
-struct TimeoutError : std::runtime_error { using std::runtime_error::runtime_error; };
-struct QueueEmpty : std::runtime_error { using std::runtime_error::runtime_error; };
-struct QueueFull : std::runtime_error { using std::runtime_error::runtime_error; };
-struct QueueShutDown : std::runtime_error { using std::runtime_error::runtime_error; };
-struct BrokenBarrierError : std::runtime_error { using std::runtime_error::runtime_error; };
+struct InvalidStateError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct RuntimeError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct TimeoutError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct QueueEmpty : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct QueueFull : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct QueueShutDown : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct BrokenBarrierError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
 
 /// The stream ended before all the bytes asked for had come; partial() is what came.
 struct IncompleteReadError : std::runtime_error {

@@ -87,7 +87,10 @@ public:
     using knit_awaiter = void;
 
     FutureAwaiter(CoreRef core, bool may_move) noexcept
-        : Wait(&FutureAwaiter::cancel_wait), Waiter(&FutureAwaiter::settled), core_(std::move(core)), may_move_(may_move) {}
+        : Wait(&FutureAwaiter::cancel_wait),
+          Waiter(&FutureAwaiter::settled),
+          core_(std::move(core)),
+          may_move_(may_move) {}
 
     bool await_ready() const {
         if (!core_) {
@@ -149,8 +152,7 @@ public:
     /// Settles the future. Any thread; the waiters are woken through their loops. InvalidStateError when it is settled
     /// already, RuntimeError for a task.
     template <class U = T>
-        requires(!std::is_void_v<T> && std::is_convertible_v<U, T>)
-    void set_result(U&& value) {
+    requires(!std::is_void_v<T> && std::is_convertible_v<U, T>) void set_result(U&& value) {
         detail::FutureState& state = claim("Task does not support set_result operation");
         try {
             detail::slot_of<T>(state).emplace(std::forward<U>(value));
@@ -161,9 +163,7 @@ public:
         }
         state.settle(detail::State::value);
     }
-    void set_result()
-        requires std::is_void_v<T>
-    {
+    void set_result() requires std::is_void_v<T> {
         detail::FutureState& state = claim("Task does not support set_result operation");
         detail::slot_of<T>(state).emplace();
         state.settle(detail::State::value);
@@ -199,8 +199,8 @@ public:
     /// The exception, null for a value. InvalidStateError while pending, CancelledError when cancelled. Any thread.
     std::exception_ptr exception() const { return detail::exception_of(core_.get()); }
 
-    /// Calls `function(future)`, or `function()`, on the future's loop once it is settled: always through the run queue.
-    /// Any thread. Gives an id for remove_done_callback().
+    /// Calls `function(future)`, or `function()`, on the future's loop once it is settled: always through the run
+    /// queue. Any thread. Gives an id for remove_done_callback().
     template <class F>
     std::uint64_t add_done_callback(F function) {
         static_assert(std::is_invocable_v<F&, Future<T>> || std::is_invocable_v<F&>,
@@ -213,7 +213,8 @@ public:
 
     /// The loop that it was made on; of a task, the one that it lives on.
     Loop& get_loop() const {
-        return detail::loop_of(core().is_task() ? static_cast<detail::TaskCore&>(core()).loop_worker() : core().keeper());
+        return detail::loop_of(core().is_task() ? static_cast<detail::TaskCore&>(core()).loop_worker()
+                                                : core().keeper());
     }
     std::uint64_t id() const noexcept { return reinterpret_cast<std::uintptr_t>(core_.get()); }
     explicit operator bool() const noexcept { return static_cast<bool>(core_); }
@@ -245,6 +246,7 @@ protected:
                 target.add_ref();
                 function(Handle(detail::CoreRef(&target)));
             } else {
+                static_cast<void>(target);
                 function();
             }
         };

@@ -50,7 +50,9 @@ struct child_value<Gather<Shape>> {
 
 /// What gather() and its like take: a Coro, a Task, a Future, a gather, or anything else that can be awaited.
 template <class A>
-concept Child = requires { typename detail::child_value<std::remove_cvref_t<A>>::type; };
+concept Child = requires {
+    typename detail::child_value<std::remove_cvref_t<A>>::type;
+};
 template <Child A>
 using child_t = typename detail::child_value<std::remove_cvref_t<A>>::type;
 
@@ -113,7 +115,8 @@ struct TupleShape {
     Value collect() {
         return [&]<std::size_t... I>(std::index_sequence<I...>) {
             return Value{collect_child<T, ReturnExceptions>(*children[I])...};
-        }(std::index_sequence_for<T...>());
+        }
+        (std::index_sequence_for<T...>());
     }
 };
 
@@ -149,6 +152,7 @@ public:
           Wait(&GatherAwaiter::cancel_wait),
           shape_(shape),
           future_(future) {}
+    ~GatherAwaiter() { leave(); }
 
     bool await_ready() {
         if (future_) [[unlikely]] {
@@ -207,6 +211,7 @@ public:
           shape_(std::move(shape)) {
         cancel_hook = &GatherFuture::cancel_gather;
     }
+    ~GatherFuture() { leave(); }
     void begin(Worker& here) {
         Shape::reserve(places_, shape_.children.size());
         add_ref();
@@ -250,8 +255,8 @@ private:
 
 }  // namespace detail
 
-/// What gather() gives: its children run already. Awaited on the spot it lives in the awaiting frame and allocates nothing;
-/// used in any other way it becomes a future, whose handle this is. Used on the loop that made it.
+/// What gather() gives: its children run already. Awaited on the spot it lives in the awaiting frame and allocates
+/// nothing; used in any other way it becomes a future, whose handle this is. Used on the loop that made it.
 template <class Shape>
 class Gather {
 public:
@@ -264,8 +269,9 @@ public:
     Gather(Gather&&) noexcept = default;
     Gather& operator=(Gather&&) noexcept = default;
 
-    /// Cancels every child that is not done; false when all are. The gather then ends with CancelledError, once they have.
-    bool cancel(std::string message = {}) { return future().cancel(std::move(message)); }
+    /// Cancels every child that is not done; false when all are. The gather then ends with CancelledError, once they
+    /// have.
+    bool cancel(std::string message = {}) { return Future<Value>(future()).cancel(std::move(message)); }
     bool done() const { return future().done(); }
     /// Always false: a cancelled gather fails with CancelledError, as in asyncio.
     bool cancelled() const { return future().cancelled(); }
@@ -273,9 +279,9 @@ public:
     std::exception_ptr exception() const { return future().exception(); }
     template <class F>
     std::uint64_t add_done_callback(F function) {
-        return future().add_done_callback(std::move(function));
+        return Future<Value>(future()).add_done_callback(std::move(function));
     }
-    std::size_t remove_done_callback(std::uint64_t id) { return future().remove_done_callback(id); }
+    std::size_t remove_done_callback(std::uint64_t id) { return Future<Value>(future()).remove_done_callback(id); }
     Loop& get_loop() const { return future().get_loop(); }
 
     /// The gather as a future; copies share it.
@@ -301,15 +307,13 @@ private:
 /// Runs all concurrently: each Coro becomes a task on the current loop, tasks and futures may live on any loop of this
 /// runtime. The first exception is rethrown at once, the others go on. Cancelling the awaiter cancels the children.
 template <Child... A>
-    requires(sizeof...(A) == 0 || (!std::ranges::range<A> && ...))
-auto gather(A&&... children) {
+requires(sizeof...(A) == 0 || (!std::ranges::range<A> && ...)) auto gather(A&&... children) {
     using Shape = detail::TupleShape<false, child_t<A>...>;
     return Gather<Shape>(std::in_place, std::forward<A>(children)...);
 }
 /// With a Result in each place; never throws a child's exception.
 template <Child... A>
-    requires(sizeof...(A) == 0 || (!std::ranges::range<A> && ...))
-auto gather(return_exceptions_t, A&&... children) {
+requires(sizeof...(A) == 0 || (!std::ranges::range<A> && ...)) auto gather(return_exceptions_t, A&&... children) {
     using Shape = detail::TupleShape<true, child_t<A>...>;
     return Gather<Shape>(std::in_place, std::forward<A>(children)...);
 }

@@ -73,34 +73,52 @@ public:
     TimePoint time() const noexcept;
 
     /// Calls `function(args...)` at the next turn, in the order of the calls. The loop's thread only: RuntimeError
-    /// "Non-thread-safe operation ..." elsewhere. What it throws goes to the exception handler. RuntimeError "Event loop
-    /// is closed" after the end; so for all that follow.
+    /// "Non-thread-safe operation ..." elsewhere. What it throws goes to the exception handler. RuntimeError "Event
+    /// loop is closed" after the end; so for all that follow.
     template <class F, class... A>
-        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
-    Handle call_soon(F&& function, A&&... args) {
+    requires std::is_invocable_v < std::decay_t<F>
+    &, std::decay_t<A>&... > Handle call_soon(F&& function, A&&... args) {
         check_thread();
         return schedule(detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
     }
     /// The same from any thread; wakes the loop.
     template <class F, class... A>
-        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
-    Handle call_soon_threadsafe(F&& function, A&&... args) {
+    requires std::is_invocable_v < std::decay_t<F>
+    &, std::decay_t<A>&... > Handle call_soon_threadsafe(F&& function, A&&... args) {
         return send(detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
     }
     /// Calls it once `delay` has passed; a negative one sorts before zero. The loop's thread only.
     template <class Rep, class Period, class F, class... A>
-        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
-    Handle call_later(std::chrono::duration<Rep, Period> delay, F&& function, A&&... args) {
+    requires std::is_invocable_v < std::decay_t<F>
+    &, std::decay_t<A>&... > Handle call_later(std::chrono::duration<Rep, Period> delay, F&& function, A&&... args) {
         check_thread();
         return schedule_at(detail::after(time(), detail::saturate(delay)),
                            detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
     }
     /// Calls it once the loop's clock has reached `when`. The loop's thread only.
     template <class F, class... A>
-        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
-    Handle call_at(TimePoint when, F&& function, A&&... args) {
+    requires std::is_invocable_v < std::decay_t<F>
+    &, std::decay_t<A>&... > Handle call_at(TimePoint when, F&& function, A&&... args) {
         check_thread();
         return schedule_at(when, detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
+    }
+
+    // A coroutine object is no callback: a message instead of "no matching function".
+    template <class T>
+    void call_soon(Coro<T>) {
+        detail::refuse_coroutine<T>();
+    }
+    template <class T>
+    void call_soon_threadsafe(Coro<T>) {
+        detail::refuse_coroutine<T>();
+    }
+    template <class Rep, class Period, class T>
+    void call_later(std::chrono::duration<Rep, Period>, Coro<T>) {
+        detail::refuse_coroutine<T>();
+    }
+    template <class T>
+    void call_at(TimePoint, Coro<T>) {
+        detail::refuse_coroutine<T>();
     }
 
     /// As knit::create_task() with this loop; from any thread.
@@ -133,17 +151,15 @@ public:
     void default_exception_handler(const ExceptionContext& context);
     void call_exception_handler(const ExceptionContext& context) noexcept;
 
-    void set_debug(bool on) noexcept { debug_.store(on, std::memory_order_relaxed); }  // relaxed: a flag alone
+    void set_debug(bool on) noexcept { debug_.store(on, std::memory_order_relaxed); }   // relaxed: a flag alone
     bool get_debug() const noexcept { return debug_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
     /// In debug mode a step that takes longer is logged.
     Duration slow_callback_duration = std::chrono::milliseconds(100);
 
     /// Timers that have not fired and were not cancelled.
     std::size_t timer_count() const noexcept;
-    /// The runtime that the loop belongs to. RuntimeError when it was made by run().
-    detail::Worker& worker() noexcept { return worker_; }
-
     /// knit's own use.
+    detail::Worker& worker() noexcept { return worker_; }
     explicit Loop(detail::Worker& worker) noexcept : worker_(worker) {}
 
 private:
@@ -192,8 +208,9 @@ private:
 
 }  // namespace detail
 
-/// The current task moves to `loop`, of this runtime, and goes on there; at once when it is there already. A cancellation
-/// that arrives on the way is delivered there. ValueError for a loop of another runtime, RuntimeError for a closed one.
+/// The current task moves to `loop`, of this runtime, and goes on there; at once when it is there already. A
+/// cancellation that arrives on the way is delivered there. ValueError for a loop of another runtime, RuntimeError for
+/// a closed one.
 [[nodiscard]] inline detail::MoveAwaiter resume_on(Loop& loop) { return detail::MoveAwaiter(&loop.worker()); }
 
 /// The current task offers itself to whichever loop is free, and goes on there; one turn where there is one loop only.

@@ -13,8 +13,8 @@
 
 namespace knit {
 
-/// N loops. Loop 0 runs on the thread that made the runtime, while that is in run_until_complete() or run_forever(); the
-/// others have threads of their own, from the start to close().
+/// N loops. Loop 0 runs on the thread that made the runtime, while that is in run_until_complete() or run_forever();
+/// the others have threads of their own, from the start to close().
 class Runtime {
 public:
     /// Throws ValueError for bad options, std::system_error with cause and cure where the kernel refuses.
@@ -24,8 +24,9 @@ public:
     /// Closes.
     ~Runtime();
 
-    /// Runs `main` on loop 0 until it ends; gives its value or throws what it threw. Other tasks stay, frozen on loop 0, and
-    /// go on in the next call. RuntimeError from inside a running loop, or on another thread than the constructor's.
+    /// Runs `main` on loop 0 until it ends; gives its value or throws what it threw. Other tasks stay, frozen on loop
+    /// 0, and go on in the next call. RuntimeError from inside a running loop, or on another thread than the
+    /// constructor's.
     template <class T>
     T run_until_complete(Coro<T> main) {
         main.expect_valid();
@@ -121,8 +122,9 @@ inline constexpr bool kNoCoroutine = false;
 
 }  // namespace detail
 
-/// Makes the runtime, runs `main` on loop 0, on this thread, until it ends, then cancels every task that is left, waits for
-/// them and closes the loops. Gives what `main` gives, rethrows what it throws. RuntimeError from inside a running loop.
+/// Makes the runtime, runs `main` on loop 0, on this thread, until it ends, then cancels every task that is left, waits
+/// for them and closes the loops. Gives what `main` gives, rethrows what it throws. RuntimeError from inside a running
+/// loop.
 template <class T>
 T run(Coro<T> main, RunOptions options = {}) {
     main.expect_valid();
@@ -154,9 +156,8 @@ auto run(F main, RunOptions options = {}) {
     return run(detail::keep_callable<F>(std::move(main)), std::move(options));
 }
 template <class A>
-    requires(!detail::CoroFunction<std::remove_cvref_t<A>> &&
-             !requires { typename detail::coro_value<std::remove_cvref_t<A>>::type; })
-void run(A&&, RunOptions = {}) {
+requires(!detail::CoroFunction<std::remove_cvref_t<A>> &&
+         !requires { typename detail::coro_value<std::remove_cvref_t<A>>::type; }) void run(A&&, RunOptions = {}) {
     static_assert(detail::kNoCoroutine<A>,
                   "a coroutine was expected; wrap it: knit::run([&]() -> knit::Coro<> { co_await ...; }())");
 }

@@ -6,6 +6,8 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,13 +18,36 @@ namespace knit {
 
 class Runtime;
 
+/// The name of a task in TaskOptions: made from any string. Trivially copyable, because GCC 12 destroys an aggregate
+/// temporary twice inside a co_await expression (bug 107288), and `co_await create_task(f(), {.name = "x"})` is one.
+class TaskName {
+public:
+    TaskName() noexcept = default;
+    TaskName(std::string_view text);
+    TaskName(const std::string& text) : TaskName(std::string_view(text)) {}
+    TaskName(const char* text) : TaskName(std::string_view(text)) {}
+
+    bool empty() const noexcept { return size_ == 0; }
+    std::string_view view() const noexcept { return {long_ != nullptr ? long_ : short_, size_}; }
+    operator std::string() const { return std::string(view()); }
+
+private:
+    static constexpr std::size_t kShort = 64;
+
+    std::size_t size_ = 0;
+    const char* long_ = nullptr;  ///< what does not fit below: kept once for each different text, to the end of the process
+    char short_[kShort];
+};
+
 struct TaskOptions {
     /// Default: "Task-<n>".
-    std::string name = {};
+    TaskName name = {};
     /// The loop that the task lives on; any loop of any runtime, from any thread. Default: create_task() the current
     /// one, spawn() whichever takes it.
     Loop* loop = nullptr;
 };
+
+static_assert(std::is_trivially_copyable_v<TaskOptions> && std::is_trivially_destructible_v<TaskOptions>);
 
 /// A handle to a task: a future whose result is what the coroutine returns or throws. Cheap to copy; dropping handles
 /// never stops the task. Handles may outlive the loop and the runtime.
@@ -33,8 +58,8 @@ public:
     Task() noexcept : Future<T>(detail::CoreRef()) {}
     explicit Task(detail::CoreRef core) noexcept : Future<T>(std::move(core)) {}
 
-    // cancel(message) of Future: asks the task to end. CancelledError is thrown in it at the await where it is suspended,
-    // or at its next one; before it has started, it never runs. True unless it is done already. Any thread.
+    // cancel(message) of Future: asks the task to end. CancelledError is thrown in it at the await where it is
+    // suspended, or at its next one; before it has started, it never runs. True unless it is done already. Any thread.
 
     /// How many cancellations have been asked for, less uncancel().
     int cancelling() const { return task().cancelling(); }
@@ -108,8 +133,8 @@ namespace detail {
 
 // The parts of making a task that do not depend on its type.
 
-/// The loop that a new task is to live on: the named one, or the current one. Throws RuntimeError where there is none or
-/// it is closed.
+/// The loop that a new task is to live on: the named one, or the current one. Throws RuntimeError where there is none
+/// or it is closed.
 Worker& target_worker(const TaskOptions& options);
 std::uint64_t new_task_id() noexcept;
 /// Puts the new task on `worker`: the run queue when that is the calling thread's loop, else a message.
@@ -130,13 +155,15 @@ Task<T> make_task_on(Worker& worker, Coro<T>& coro, TaskOptions& options) {
 }
 
 template <class A>
-concept TaskArgument = Awaitable<A> && !CoroFunction<A> && !requires { typename coro_value<A>::type; };
+concept TaskArgument = Awaitable<A> && !CoroFunction<A> && !requires {
+    typename coro_value<A>::type;
+};
 
 }  // namespace detail
 
-/// A task on the current loop: starts at the loop's next turn, in the order of creation, and never runs at the same time
-/// as its creator. With `options.loop`: on that loop. RuntimeError "no running event loop" where none is named or runs,
-/// ValueError for an empty Coro.
+/// A task on the current loop: starts at the loop's next turn, in the order of creation, and never runs at the same
+/// time as its creator. With `options.loop`: on that loop. RuntimeError "no running event loop" where none is named or
+/// runs, ValueError for an empty Coro.
 template <class T>
 Task<T> create_task(Coro<T> coro, TaskOptions options) {
     coro.expect_valid();
@@ -153,14 +180,15 @@ Task<T> create_task(Coro<T> coro) {
     here.make_ready(task.work());
     return Task<T>(detail::CoreRef(&task));
 }
-/// The same for a callable that gives a coroutine; it is kept until the task has ended, and with it a lambda's captures.
+/// The same for a callable that gives a coroutine; it is kept until the task has ended, and with it a lambda's
+/// captures.
 template <detail::CoroFunction F>
 auto create_task(F function, TaskOptions options = {}) {
     return create_task(detail::keep_callable<F>(std::move(function)), std::move(options));
 }
 /// The same for anything else that can be awaited.
 template <class A>
-    requires detail::TaskArgument<std::remove_cvref_t<A>>
+requires detail::TaskArgument<std::remove_cvref_t<A>>
 auto create_task(A&& awaitable, TaskOptions options = {}) {
     return create_task(as_coro(std::forward<A>(awaitable)), std::move(options));
 }
@@ -196,7 +224,7 @@ auto spawn(F function, TaskOptions options = {}) {
     return spawn(detail::keep_callable<F>(std::move(function)), std::move(options));
 }
 template <class A>
-    requires detail::TaskArgument<std::remove_cvref_t<A>>
+requires detail::TaskArgument<std::remove_cvref_t<A>>
 auto spawn(A&& awaitable, TaskOptions options = {}) {
     return spawn(as_coro(std::forward<A>(awaitable)), std::move(options));
 }

@@ -30,10 +30,10 @@ constexpr Duration saturate(Duration time) noexcept { return time; }
 
 /// `now + delay`, or kNever where that lies beyond the clock. A negative delay is kept.
 constexpr TimePoint after(TimePoint now, Duration delay) noexcept {
-    if (delay > Duration::zero() && kNever - now <= delay) {
+    if (delay > Duration::zero() && now >= kNever - delay) {
         return kNever;
     }
-    if (delay < Duration::zero() && TimePoint::min() - now >= delay) {
+    if (delay < Duration::zero() && now < TimePoint::min() - delay) {
         return TimePoint::min();
     }
     return now + delay;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -30,7 +31,8 @@ Coro<R> run_in_thread(Work work) {
         auto& state = static_cast<FutureState&>(*job->future.ref());
         Future<R> result = job->future;
         std::exception_ptr error;
-        std::conditional_t<std::is_void_v<R>, bool, std::optional<std::conditional_t<std::is_void_v<R>, int, R>>> value{};
+        std::conditional_t<std::is_void_v<R>, bool, std::optional<std::conditional_t<std::is_void_v<R>, int, R>>>
+            value{};
         try {
             if constexpr (std::is_void_v<R>) {
                 job->work();
@@ -60,12 +62,12 @@ Coro<R> run_in_thread(Work work) {
 
 }  // namespace detail
 
-/// Calls `function(args...)` on a thread of the blocking pool (KNIT_BLOCKING_THREADS) and gives what it gives, or throws what
-/// it throws, on the loop. Lazy. Cancelled: CancelledError at once; the function, if it runs already, goes on to its end and
-/// its result is dropped; run() waits for it.
+/// Calls `function(args...)` on a thread of the blocking pool (KNIT_BLOCKING_THREADS) and gives what it gives, or
+/// throws what it throws, on the loop. Lazy. Cancelled: CancelledError at once; the function, if it runs already, goes
+/// on to its end and its result is dropped; run() waits for it.
 template <class F, class... A>
-    requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
-Coro<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> to_thread(F&& function, A&&... args) {
+requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+    Coro<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> to_thread(F&& function, A&&... args) {
     using R = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
     static_assert(!std::is_reference_v<R>, "to_thread() gives values: return a pointer or std::ref");
     auto bound = [function = std::decay_t<F>(std::forward<F>(function)),

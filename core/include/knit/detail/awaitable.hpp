@@ -1,5 +1,5 @@
-/// What may be awaited in a Coro: knit's own awaiters as they are, everybody else's through a proxy that brings the task
-/// back to its own loop.
+/// What may be awaited in a Coro: knit's own awaiters as they are, everybody else's through a proxy that brings the
+/// task back to its own loop.
 #pragma once
 
 #include <concepts>
@@ -17,9 +17,13 @@ concept HasAwaitFunctions = requires(A& awaiter) {
     awaiter.await_resume();
 };
 template <class A>
-concept HasMemberCoAwait = requires(A&& awaitable) { static_cast<A&&>(awaitable).operator co_await(); };
+concept HasMemberCoAwait = requires(A&& awaitable) {
+    static_cast<A&&>(awaitable).operator co_await();
+};
 template <class A>
-concept HasFreeCoAwait = requires(A&& awaitable) { operator co_await(static_cast<A&&>(awaitable)); };
+concept HasFreeCoAwait = requires(A&& awaitable) {
+    operator co_await(static_cast<A&&>(awaitable));
+};
 
 template <class A>
 decltype(auto) get_awaiter(A&& awaitable) {
@@ -35,9 +39,12 @@ decltype(auto) get_awaiter(A&& awaitable) {
 template <class A>
 using awaiter_t = std::remove_reference_t<decltype(get_awaiter(std::declval<A>()))>;
 
-/// An awaiter that suspends by TaskCore::suspend and wakes on the task's own loop: it says `using knit_awaiter = void;`.
+/// An awaiter that suspends by TaskCore::suspend and wakes on the task's own loop: it says `using knit_awaiter =
+/// void;`.
 template <class A>
-concept NativeAwaiter = requires { typename A::knit_awaiter; };
+concept NativeAwaiter = requires {
+    typename A::knit_awaiter;
+};
 
 }  // namespace knit::detail
 

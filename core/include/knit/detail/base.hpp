@@ -7,8 +7,10 @@
 #include <cstdint>
 
 /// Checked in every build. For what only a bug in knit can break; users' mistakes throw instead.
-#define KNIT_ASSERT(condition) \
-    (__builtin_expect(static_cast<bool>(condition), 1) ? void() : ::knit::detail::assert_failed(#condition, __FILE__, __LINE__))
+#define KNIT_ASSERT(condition)                         \
+    (__builtin_expect(static_cast<bool>(condition), 1) \
+         ? void()                                      \
+         : ::knit::detail::assert_failed(#condition, __FILE__, __LINE__))
 
 #define KNIT_NOINLINE __attribute__((noinline))
 #define KNIT_INLINE __attribute__((always_inline)) inline

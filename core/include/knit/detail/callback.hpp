@@ -34,7 +34,9 @@ public:
     }
     /// Not called any more. Owner thread for a timer, any thread otherwise.
     void cancel() noexcept;
-    bool is_cancelled() const noexcept { return is_cancelled_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
+    bool is_cancelled() const noexcept {
+        return is_cancelled_.load(std::memory_order_relaxed);
+    }  // relaxed: a flag alone
     TimePoint when() const noexcept { return when_; }
 
     void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
@@ -60,7 +62,7 @@ private:
     Worker* timer_owner_ = nullptr;
     TimePoint when_{};
     const char* what_;
-    Atomic<std::uint32_t> refs_{1};  ///< the loop and the handles; any thread [callback.refs]
+    Atomic<std::uint32_t> refs_{1};     ///< the loop and the handles; any thread [callback.refs]
     Atomic<bool> is_cancelled_{false};  ///< any thread sets it, the loop reads it
 };
 
@@ -77,8 +79,15 @@ private:
 template <class F, class... A>
 constexpr void check_callback() {
     using Given = std::invoke_result_t<std::decay_t<F>&, std::decay_t<A>&...>;
-    static_assert(!requires { typename coro_value<std::remove_cvref_t<Given>>::type; },
-                  "coroutines cannot be used with call_soon(): wrap it with create_task()");
+    static_assert(
+        !requires { typename coro_value<std::remove_cvref_t<Given>>::type; },
+        "coroutines cannot be used with call_soon(): wrap it with create_task()");
+}
+
+/// What a call_*() says to a coroutine object.
+template <class T>
+constexpr void refuse_coroutine() {
+    static_assert(!sizeof(Coro<T>*), "coroutines cannot be used with call_soon(): wrap it with create_task()");
 }
 
 /// A callback of `function(args...)`, with one reference: the loop's.

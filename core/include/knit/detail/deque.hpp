@@ -177,9 +177,9 @@ inline Work* Deque::pop() noexcept {
     if (top_.load(std::memory_order_relaxed) > bottom) {  // relaxed: top only grows, so empty now is empty for sure
         return nullptr;
     }
-    bottom_.store(bottom, std::memory_order_release);                  // [dq.slot] thieves may read this one too
-    if (unfenced_.load(std::memory_order_relaxed)) [[likely]] {        // relaxed: only this thread writes it
-        light_fence();                                                 // [dq.last]
+    bottom_.store(bottom, std::memory_order_release);            // [dq.slot] thieves may read this one too
+    if (unfenced_.load(std::memory_order_relaxed)) [[likely]] {  // relaxed: only this thread writes it
+        light_fence();                                           // [dq.last]
     } else {
         full_fence();  // [dq.last]
     }

@@ -11,7 +11,8 @@
 ///
 ///   [fut.claim] compare-exchange pending -> claimed: one winner; it publishes nothing, hence relaxed
 ///   [fut.state] settle: state release  ->  done(), result(): state acquire     the result slot is seen
-///   [fut.refs]  drop: release, or a plain load when sole owner  ->  the last drop: acquire   all use happens before the end
+///   [fut.refs]  drop: release, or a plain load when sole owner  ->  the last drop: acquire   all use happens before
+///   the end
 #pragma once
 
 #include <string>
@@ -26,8 +27,8 @@ class FutureCore;
 class TaskCore;
 class Relay;
 
-/// How many children a gather still waits for, and who waits. A spawned task that the gather's own loop made is joined by a
-/// mere pointer to this, without a Waiter.
+/// How many children a gather still waits for, and who waits. A spawned task that the gather's own loop made is joined
+/// by a mere pointer to this, without a Waiter.
 struct Join {
     /// A joined task ended by an exception, or not in the usual way. Thread of the gather's loop.
     using Settled = void (*)(Join&, FutureCore&) noexcept;
@@ -76,8 +77,8 @@ public:
     void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
     /// Gives up one reference; the last one destroys. Any thread.
     void drop_ref() noexcept {
-        if (refs_.load(std::memory_order_acquire) == 1 ||           // [fut.refs] sole owner: nobody can add one
-            refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {   // [fut.refs]
+        if (refs_.load(std::memory_order_acquire) == 1 ||          // [fut.refs] sole owner: nobody can add one
+            refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {  // [fut.refs]
             destroy();
         }
     }
@@ -99,7 +100,8 @@ public:
     /// `on_behalf`: the task that waits for this one, which has to take the cancellation itself when it comes too late.
     bool cancel(const std::string& message, TaskCore* on_behalf = nullptr);
 
-    /// For a gather on loop `here`: true when this is a pending spawned task whose keeper is `here`; `join` will be told.
+    /// For a gather on loop `here`: true when this is a pending spawned task whose keeper is `here`; `join` will be
+    /// told.
     bool try_join(Join& join, const Worker& here) noexcept {
         if (kind_ != Kind::spawned || keeper_ != &here || joiner_ != nullptr || is_done()) {
             return false;
@@ -167,9 +169,9 @@ protected:
     Waiter* last_ = nullptr;
     Join* joiner_ = nullptr;
     Worker* keeper_;
-    Atomic<std::uint32_t> refs_;               ///< handles, waiters, and the runtime while the task is not done; any thread
-    Atomic<State> state_{State::pending};      ///< see the table above
-    Atomic<bool> retrieved_{false};            ///< any thread sets it, the last owner reads it; a hint for the report
+    Atomic<std::uint32_t> refs_;           ///< handles, waiters, and the runtime while the task is not done; any thread
+    Atomic<State> state_{State::pending};  ///< see the table above
+    Atomic<bool> retrieved_{false};        ///< any thread sets it, the last owner reads it; a hint for the report
     Kind kind_;
 };
 

@@ -1,9 +1,9 @@
 /// GatherBase: counts the children of a gather down, on the gather's loop, without knowing their types.
 ///
-/// It lives in the awaiting frame of `co_await gather(...)`, or on the heap behind a gather that is used as a handle. The
-/// steps are CPython's: a child that create_task() made, or a bare future, is counted at the turn after it has ended, and
-/// the waiter resumes at the turn after that. A spawned child, which asyncio has not, hands control on at once
-/// (TaskCore::finish does the usual case by itself, on the Join alone).
+/// It lives in the awaiting frame of `co_await gather(...)`, or on the heap behind a gather that is used as a handle.
+/// The steps are CPython's: a child that create_task() made, or a bare future, is counted at the turn after it has
+/// ended, and the waiter resumes at the turn after that. A spawned child, which asyncio has not, hands control on at
+/// once (TaskCore::finish does the usual case by itself, on the Join alone).
 #pragma once
 
 #include <exception>
@@ -56,7 +56,9 @@ protected:
         : on_done_(on_done), return_exceptions_(return_exceptions) {
         settled = &GatherBase::joined_settled;
     }
-    ~GatherBase() {
+    ~GatherBase() = default;
+    /// In the destructor of whoever owns the waiters, which live shorter than this.
+    void leave() noexcept {
         if (pending != 0) [[unlikely]] {
             detach();
         }

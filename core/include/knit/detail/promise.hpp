@@ -1,5 +1,5 @@
-/// The promise of a Coro. An inline-awaited coroutine uses its head alone; the outermost coroutine of a task also has the
-/// task in it, so that a task is one allocation.
+/// The promise of a Coro. An inline-awaited coroutine uses its head alone; the outermost coroutine of a task also has
+/// the task in it, so that a task is one allocation.
 #pragma once
 
 #include <coroutine>
@@ -124,10 +124,8 @@ class Promise : public PromiseOf<T> {
 public:
     Coro<T> get_return_object() noexcept;
     template <class U = T>
-        requires std::is_convertible_v<U&&, T>
-    void return_value(U&& value) {
-        this->slot_.emplace(std::forward<U>(value));
-    }
+    requires std::is_convertible_v<U&&, T>
+    void return_value(U&& value) { this->slot_.emplace(std::forward<U>(value)); }
 };
 
 template <>

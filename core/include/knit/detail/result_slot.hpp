@@ -17,7 +17,10 @@ struct SlotBase {
     bool is_taken = false;  ///< a value that cannot be copied has been moved out; see claim_value()
 
     /// Whether the caller is the first to take it. Any thread.
-    bool claim_value() noexcept { return !__atomic_exchange_n(&is_taken, true, __ATOMIC_ACQ_REL); }
+    bool claim_value() noexcept {
+        // relaxed: one winner, that is all; the value was published with the state
+        return !__atomic_exchange_n(&is_taken, true, __ATOMIC_RELAXED);
+    }
 };
 
 /// Value or exception of a T; a reference is kept as a pointer, void as nothing.

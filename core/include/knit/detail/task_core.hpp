@@ -2,7 +2,8 @@
 /// that runs the task, its *home*; until it has started, a spawned task has none.
 ///
 ///   [task.home]  begin: home, light fence, early_cancel  <->  cancel: early_cancel, heavy fence, home
-///                a task that nobody has started yet is cancelled by whoever starts it, or its home hears of it by message
+///                a task that nobody has started yet is cancelled by whoever starts it, or its home hears of it by
+///                message
 #pragma once
 
 #include <coroutine>
@@ -60,7 +61,8 @@ public:
             throw_cancelled();
         }
     }
-    /// The same for an operation that has a result to give although a cancellation is due: that stays for the next await.
+    /// The same for an operation that has a result to give although a cancellation is due: that stays for the next
+    /// await.
     void resumed_keep_cancel() noexcept { wait_ = nullptr; }
     /// The wait took a cancellation, but ended with a result: it is due again at the next await.
     void request_cancel_again() noexcept { must_cancel_ = true; }
@@ -69,7 +71,8 @@ public:
 
     // The scheduler's side.
 
-    /// Starts, or goes on with, a task taken from a deque or the injector: makes `worker` its home. Gives what to resume.
+    /// Starts, or goes on with, a task taken from a deque or the injector: makes `worker` its home. Gives what to
+    /// resume.
     std::coroutine_handle<> begin(Worker& worker) noexcept;
     /// Ends the task: its coroutine is at its final suspension point, the result is in the slot. Gives what to resume.
     std::coroutine_handle<> finish(Worker& worker) noexcept;
@@ -92,8 +95,11 @@ public:
     void come_back(Worker& here) noexcept;
     /// A new task that starts on a loop of another thread.
     void travel_to(Worker& target) noexcept;
-    /// The end of the run asks the task to end, once.
-    void cancel_for_shutdown() noexcept;
+    /// The end of the run asks the task to end, once: false when it has been asked.
+    bool cancel_for_shutdown() noexcept;
+    static bool is_task_work(const Work& work) noexcept {
+        return work.run == &TaskCore::run_ready || work.run == &TaskCore::run_arrived;
+    }
 
     /// May be stale the moment it is read, unless the caller is on that loop. Null: not started, or on offer.
     Worker* home() const noexcept { return home_.load(std::memory_order_relaxed); }  // relaxed: a hint, see [task.home]
@@ -146,11 +152,13 @@ private:
     std::coroutine_handle<> frame_;
     std::coroutine_handle<> leaf_;
     Wait* wait_ = nullptr;
-    Atomic<Worker*> home_{nullptr};  ///< written by the loop that begins or gives away the task; read by cancellers [task.home]
+    Atomic<Worker*> home_{
+        nullptr};  ///< written by the loop that begins or gives away the task; read by cancellers [task.home]
     std::uint64_t id_;
-    Atomic<Name*> name_{nullptr};    ///< written by its loop, read by any thread; publishes the text [task.name]
+    Atomic<Name*> name_{nullptr};  ///< written by its loop, read by any thread; publishes the text [task.name]
     std::string* cancel_message_ = nullptr;
-    Atomic<int> cancel_requests_{0}; ///< written by the home loop, read by any thread; a counter that publishes nothing
+    Atomic<int> cancel_requests_{
+        0};  ///< written by the home loop, read by any thread; a counter that publishes nothing
     Atomic<Work*> early_cancel_{nullptr};  ///< cancellers push, whoever begins the task takes all [task.home]
     bool must_cancel_ = false;
     bool is_registered_ = false;

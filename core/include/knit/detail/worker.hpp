@@ -28,8 +28,8 @@ class Driver;
 class RuntimeCore;
 class Worker;
 
-// GCC splits coroutines before it optimises and Clang 17 and later know that a thread-local's address does not survive a
-// suspension; earlier Clangs may keep it (llvm 63022), so there the access stays out of line.
+// GCC splits coroutines before it optimises and Clang 17 and later know that a thread-local's address does not survive
+// a suspension; earlier Clangs may keep it (llvm 63022), so there the access stays out of line.
 #if defined(__clang__) && __clang_major__ < 17
 Worker*& current_worker() noexcept;
 #else
@@ -43,7 +43,6 @@ std::uint64_t take_task_id() noexcept;
 class Worker {
 public:
     Worker(unsigned id, RuntimeCore& runtime, Loop& loop);
-    ~Worker();
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
@@ -140,8 +139,12 @@ public:
         }
         return ++next_id_;
     }
-    void count_made() noexcept { made_.store(made_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }   // [worker.count] relaxed: own
-    void count_ended() noexcept { ended_.store(ended_.load(std::memory_order_relaxed) + 1, std::memory_order_release); } // [worker.count] relaxed: own
+    void count_made() noexcept {
+        made_.store(made_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    }  // [worker.count] relaxed: own
+    void count_ended() noexcept {
+        ended_.store(ended_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    }  // [worker.count] relaxed: own
     std::uint64_t made() const noexcept { return made_.load(std::memory_order_acquire); }    // [worker.count]
     std::uint64_t ended() const noexcept { return ended_.load(std::memory_order_acquire); }  // [worker.count]
     void enter_registry(TaskCore& task) noexcept;
@@ -153,6 +156,8 @@ public:
     Loop& loop() noexcept { return loop_; }
     RuntimeCore& runtime() noexcept { return runtime_; }
     unsigned id() const noexcept { return id_; }
+    /// Whose loop this is, or was: unlike runtime(), it may be asked of a loop whose runtime has gone.
+    std::uint64_t runtime_id() const noexcept { return runtime_id_; }
     bool has_asymmetric_fences() const noexcept { return asymmetric_; }
 
 private:
@@ -165,6 +170,7 @@ private:
     bool spin() noexcept;
     void sleep() noexcept;
     void stop_searching() noexcept;
+    void report_drained() noexcept;
     void reserve_ids() noexcept;
     void drain() noexcept;
     void share(std::size_t count) noexcept;
@@ -182,6 +188,8 @@ private:
     unsigned budget_left_ = 0;
     bool is_stopping_ = false;
     bool is_searching_ = false;
+    bool has_reported_drained_ = false;
+    bool is_idle_ = true;  ///< the last turn found nothing
     bool asymmetric_;
     bool is_watched_;
     bool is_draining_ = false;
@@ -202,6 +210,7 @@ private:
     RuntimeCore& runtime_;
     Loop& loop_;
     const unsigned id_;
+    const std::uint64_t runtime_id_;
 
     Deque deque_;
 
@@ -287,8 +296,8 @@ inline std::coroutine_handle<> TaskCore::finish(Worker& worker) noexcept {
         state_.store(State::value, std::memory_order_release);  // [fut.state]
         Join& join = *joiner_;
         // The gather holds the other reference and does not run now, so nobody can change the count meanwhile.
-        if (refs_.load(std::memory_order_acquire) == 2) {   // [fut.refs]
-            refs_.store(1, std::memory_order_relaxed);      // [fut.refs]
+        if (refs_.load(std::memory_order_acquire) == 2) {  // [fut.refs]
+            refs_.store(1, std::memory_order_relaxed);     // [fut.refs]
         } else {
             refs_.fetch_sub(1, std::memory_order_acq_rel);  // [fut.refs]
         }

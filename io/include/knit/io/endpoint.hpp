@@ -8,8 +8,8 @@
 
 namespace knit::io {
 
-/// Where to connect to or to listen on. The host is an IPv4 or IPv6 address or a name; an empty one means every interface
-/// when listening and this machine when connecting. A plain value.
+/// Where to connect to or to listen on. The host is an IPv4 or IPv6 address or a name; an empty one means every
+/// interface when listening and this machine when connecting. A plain value.
 class Endpoint {
 public:
     Endpoint() = default;

@@ -29,8 +29,8 @@ struct ServeOptions {
     int backlog = 1024;               ///< of each loop's listener
 };
 
-/// A running server. Move-only; the destructor closes it and lets the handlers go on. Every member may be called from any
-/// loop.
+/// A running server. Move-only; the destructor closes it and lets the handlers go on. Every member may be called from
+/// any loop.
 class Server {
 public:
     Server() noexcept = default;
@@ -44,8 +44,9 @@ public:
     void close();
     /// Whether it accepts.
     bool is_serving() const noexcept;
-    /// Waits until the server has been closed and its handlers have ended. Handlers that have not ended shutdown_timeout
-    /// after that call and close() are cancelled. Cancelled itself: CancelledError, the server stays as it is.
+    /// Waits until the server has been closed and its handlers have ended. Handlers that have not ended
+    /// shutdown_timeout after that call and close() are cancelled. Cancelled itself: CancelledError, the server stays
+    /// as it is.
     Coro<> wait_closed();
     /// Waits until the server is closed; cancelled, closes it, waits as wait_closed() does and throws CancelledError.
     Coro<> serve_forever();
@@ -72,13 +73,14 @@ Coro<io::Server> serve_on_every_loop(io::Endpoint endpoint, ConnectionHandler ha
 
 namespace knit::io {
 
-/// Listens on every loop of the runtime and calls `handler(TcpStream) -> Coro<>` for each connection, in a task of its own
-/// on the loop that accepted it; so `handler` is called on several loops at the same time. It is kept until its last
-/// coroutine has ended. What a handler throws goes to its loop's exception handler and the server goes on. Out of
+/// Listens on every loop of the runtime and calls `handler(TcpStream) -> Coro<>` for each connection, in a task of its
+/// own on the loop that accepted it; so `handler` is called on several loops at the same time. It is kept until its
+/// last coroutine has ended. What a handler throws goes to its loop's exception handler and the server goes on. Out of
 /// descriptors the server waits a little and logs that. Throws std::system_error when it cannot listen.
 ///
-/// With GCC 12 a lambda that owns what it captures (a string, a shared_ptr) has to be a variable of its own, moved in: that
-/// compiler destroys one that is written inside a co_await expression twice (bug 107288). References are no matter.
+/// With GCC 12 a lambda that owns what it captures (a string, a shared_ptr) has to be a variable of its own, moved in:
+/// that compiler destroys one that is written inside a co_await expression twice (bug 107288). References are no
+/// matter.
 template <class F>
 Coro<Server> serve(Endpoint endpoint, F handler, ServeOptions options = {}) {
     static_assert(std::is_invocable_r_v<Coro<>, F&, TcpStream>,

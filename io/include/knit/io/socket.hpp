@@ -11,7 +11,7 @@
 #include <type_traits>
 
 #include "knit/io/detail/address.hpp"
-#include "knit/io/detail/fd.hpp"
+#include "knit/io/detail/descriptor.hpp"
 #include "knit/io/detail/op.hpp"
 #include "knit/io/endpoint.hpp"
 
@@ -106,9 +106,9 @@ private:
     bool to_the_end_;
 };
 
-/// A socket: what streams and listeners share. Move-only. Awaiters hold a reference to the object until they are awaited,
-/// so it has to be there then; once an operation is in flight the socket may be moved, closed or destroyed. It may be used
-/// on any loop, on one at a time.
+/// A socket: what streams and listeners share. Move-only. Awaiters hold a reference to the object until they are
+/// awaited, so it has to be there then; once an operation is in flight the socket may be moved, closed or destroyed. It
+/// may be used on any loop, on one at a time.
 class Socket {
 public:
     /// No socket.
@@ -134,24 +134,26 @@ protected:
     knit::detail::DescriptorOwner owner_;
 };
 
-/// A connected stream socket. Each call that is awaited throws std::system_error, whose what() names operation and peers,
-/// or CancelledError. Buffers belong to the caller and have to stay until the await is over. One reader and one writer at a
-/// time; several are served in no promised order.
+/// A connected stream socket. Each call that is awaited throws std::system_error, whose what() names operation and
+/// peers, or CancelledError. Buffers belong to the caller and have to stay until the await is over. One reader and one
+/// writer at a time; several are served in no promised order.
 class Stream : public Socket {
 public:
     Stream() noexcept = default;
 
-    /// As many bytes as there are, at least one unless the peer has ended the stream: 0 says that. An empty buffer gives 0
-    /// at once. Cancelled: either CancelledError and nothing was read, or the bytes.
+    /// As many bytes as there are, at least one unless the peer has ended the stream: 0 says that. An empty buffer
+    /// gives 0 at once. Cancelled: either CancelledError and nothing was read, or the bytes.
     ReadSome read_some(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
     ReadSome read_some(std::span<char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
     ReadSome read_some(std::span<unsigned char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
 
-    /// Fills the buffer; gives its size. Throws IncompleteReadError, with what came, when the stream ends before. Cancelled:
-    /// CancelledError, and the next read begins with what had been read.
+    /// Fills the buffer; gives its size. Throws IncompleteReadError, with what came, when the stream ends before.
+    /// Cancelled: CancelledError, and the next read begins with what had been read.
     ReadExactly read_exactly(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
     ReadExactly read_exactly(std::span<char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
-    ReadExactly read_exactly(std::span<unsigned char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
+    ReadExactly read_exactly(std::span<unsigned char> buffer) noexcept {
+        return {owner_, std::as_writable_bytes(buffer)};
+    }
 
     /// All the bytes; gives how many. Cancelled: CancelledError, and an unknown part has been sent.
     Write write(std::span<const std::byte> bytes) noexcept { return {owner_, bytes, true}; }
@@ -169,8 +171,8 @@ public:
         return {owner_, std::as_bytes(std::span(bytes)), false};
     }
 
-    /// Says that nothing more will be written: the peer reads the end of the stream. Reading goes on. Done at the call; may
-    /// be awaited.
+    /// Says that nothing more will be written: the peer reads the end of the stream. Reading goes on. Done at the call;
+    /// may be awaited.
     knit::detail::Ready shutdown();
 
     Endpoint peer_endpoint() const;

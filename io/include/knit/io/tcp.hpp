@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "knit/coro.hpp"
+#include "knit/io/detail/fd.hpp"
 #include "knit/io/socket.hpp"
 
 namespace knit::io {
@@ -57,14 +58,14 @@ public:
     /// Takes over a listening socket; knit's own use.
     explicit TcpListener(knit::detail::Fd fd);
 
-    /// Listens on the endpoint; port 0 lets the kernel pick, local_endpoint() tells. An empty host is every interface, of
-    /// both families where there are both. A name is looked up at once, which may block: better give an address. Throws
-    /// std::system_error. Any thread.
+    /// Listens on the endpoint; port 0 lets the kernel pick, local_endpoint() tells. An empty host is every interface,
+    /// of both families where there are both. A name is looked up at once, which may block: better give an address.
+    /// Throws std::system_error. Any thread.
     static TcpListener bind(const Endpoint& endpoint, const ListenOptions& options = {});
 
-    /// The next connection. Connections that died in the queue are passed over. Throws std::system_error, for example with
-    /// EMFILE when no descriptors are left: the connection then stays in the queue, so wait a little before the next call.
-    /// Cancelled: CancelledError and no connection was taken, or the connection.
+    /// The next connection. Connections that died in the queue are passed over. Throws std::system_error, for example
+    /// with EMFILE when no descriptors are left: the connection then stays in the queue, so wait a little before the
+    /// next call. Cancelled: CancelledError and no connection was taken, or the connection.
     Accept accept() noexcept { return Accept(owner_); }
 };
 

@@ -1,21 +1,11 @@
-/// Descriptors: Fd owns one, Descriptor shares one with the operations that are in flight on it.
-///
-///   [fd.busy]  the last operation ends: busy_ = null, release  ->  close on any thread: busy_ acquire
-///              the closer sees the descriptor as the operation left it
+/// Fd: an owned descriptor number.
 #pragma once
 
-#include <string>
 #include <utility>
-
-#include "knit/detail/base.hpp"
-#include "knit/detail/work.hpp"
 
 namespace knit::detail {
 
-class Op;
-class Worker;
-
-/// An owned descriptor number.
+/// Closes it in the end. Move-only.
 class Fd {
 public:
     Fd() noexcept = default;
@@ -37,69 +27,6 @@ public:
 
 private:
     int number_ = -1;
-};
-
-/// A descriptor that operations use. close(2) does not end what the kernel has in flight, and would let the number go to
-/// somebody else while an operation that is about to be submitted still names it: so the number is given back only when no
-/// operation holds it. All operations in flight at one time belong to tasks of one loop, the only one to touch the list.
-class Descriptor : private Work {
-public:
-    explicit Descriptor(Fd fd) noexcept;
-    virtual ~Descriptor();
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-
-    int number() const noexcept { return fd_.get(); }
-    bool is_closing() const noexcept { return is_closing_; }
-    /// Who talks to whom, for messages: "192.0.2.1:80 -> 192.0.2.2:4000".
-    virtual std::string describe() const = 0;
-
-    /// The owner's last call. Ends what is in flight with ECANCELED and destroys the descriptor after it: here, or by a
-    /// message to the loop that has it in flight. Any thread.
-    void close() noexcept;
-
-    // The operations' side; their loop.
-
-    /// Throws RuntimeError when operations of another loop are in flight.
-    void link(Op& op, Worker& worker);
-    void unlink(Op& op) noexcept;
-
-private:
-    static void run_close(Worker& worker, Work& work) noexcept;
-    void close_here() noexcept;
-
-    Fd fd_;
-    bool is_closing_ = false;
-    Op* first_ = nullptr;
-    /// The loop with operations in flight. That loop writes; a closer on another thread reads [fd.busy].
-    Atomic<Worker*> busy_{nullptr};
-};
-
-/// Owns a Descriptor.
-class DescriptorOwner {
-public:
-    DescriptorOwner() noexcept = default;
-    explicit DescriptorOwner(Descriptor* descriptor) noexcept : descriptor_(descriptor) {}
-    DescriptorOwner(DescriptorOwner&& other) noexcept : descriptor_(std::exchange(other.descriptor_, nullptr)) {}
-    DescriptorOwner& operator=(DescriptorOwner&& other) noexcept {
-        if (this != &other) {
-            close();
-            descriptor_ = std::exchange(other.descriptor_, nullptr);
-        }
-        return *this;
-    }
-    ~DescriptorOwner() { close(); }
-
-    Descriptor* get() const noexcept { return descriptor_; }
-    Descriptor* release() noexcept { return std::exchange(descriptor_, nullptr); }
-    void close() noexcept {
-        if (descriptor_ != nullptr) {
-            std::exchange(descriptor_, nullptr)->close();
-        }
-    }
-
-private:
-    Descriptor* descriptor_ = nullptr;
 };
 
 }  // namespace knit::detail

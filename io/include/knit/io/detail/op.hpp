@@ -4,12 +4,12 @@
 ///   stage       entered by                                    left by
 ///   fresh       the constructor                               start: submitted, or cancelled before it was
 ///   in_flight   submit                                        the kernel's last completion, never earlier
-///   again       a completion that is not the whole of it      run_again, in the same or next turn: submitted anew, or given up
-///   done        the last completion                           await_resume
+///   again       a completion that is not the whole of it      run_again, in the same or next turn: submitted anew, or
+///   given up done        the last completion                           await_resume
 ///
-/// The frame is not resumed, and so the buffer not freed, before the last completion, cancelled or not. Hence an address
-/// is unique among the operations in flight, and a cancel that names it cannot hit another: it is queued while the
-/// operation is in flight, the kernel runs cancels in the order of the queue, and a later operation at that address
+/// The frame is not resumed, and so the buffer not freed, before the last completion, cancelled or not. Hence an
+/// address is unique among the operations in flight, and a cancel that names it cannot hit another: it is queued while
+/// the operation is in flight, the kernel runs cancels in the order of the queue, and a later operation at that address
 /// would stand behind it.
 #pragma once
 
@@ -20,7 +20,7 @@
 
 #include "knit/detail/task_core.hpp"
 #include "knit/detail/work.hpp"
-#include "knit/io/detail/fd.hpp"
+#include "knit/io/detail/descriptor.hpp"
 
 struct io_uring_sqe;
 
@@ -47,8 +47,8 @@ protected:
 
     /// Says what the kernel is to do: fills in all but the user data.
     virtual void prepare(io_uring_sqe& sqe) noexcept = 0;
-    /// Takes what the kernel gave into `result_`. True: that was all; false: goes on, prepare() is called again. True for
-    /// -ECANCELED.
+    /// Takes what the kernel gave into `result_`. True: that was all; false: goes on, prepare() is called again. True
+    /// for -ECANCELED.
     virtual bool absorb(int result) noexcept = 0;
 
     /// For await_ready: what to work on. False, and the operation fails with EBADF, when that is closed.
@@ -59,8 +59,9 @@ protected:
     Descriptor& descriptor() const noexcept { return *descriptor_; }
     bool is_stopping() const noexcept { return is_cancelled_ || is_closed_; }
 
-    /// For await_resume: the result, not negative. Throws CancelledError, or std::system_error with `name` and the peer.
-    /// An operation that completed although it was cancelled gives its result; the cancellation stays for the next await.
+    /// For await_resume: the result, not negative. Throws CancelledError, or std::system_error with `name` and the
+    /// peer. An operation that completed although it was cancelled gives its result; the cancellation stays for the
+    /// next await.
     int take_result(const char* name) {
         if (task_ != nullptr && result_ >= 0 && !is_cancelled_) [[likely]] {
             task_->resumed_keep_cancel();

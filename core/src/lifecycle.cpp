@@ -1,0 +1,332 @@
+/// The life of a runtime.
+///
+/// Start: 1. settings; 2. loop 0's driver, on the constructor's thread; 3. the other loops' threads, each of which
+/// makes its own
+///   driver; 4. the constructor waits until all have, and throws the first error after undoing the rest.
+/// End (cancel_everything, close):
+///   1. is_closing: from now on a task that has not started never does, and a new one is cancelled. [run.closing]
+///   2. every loop asks its tasks to end; each goes on turning, loop 0 on the calling thread.
+///   3. a loop that runs out of work says so to loop 0, which stops when the sum of all loops' tasks is zero.
+///   4. the blocking pool is joined; what its jobs settle still finds all loops open.
+///   5. the loops stop; each closes its inbox and its driver on its own thread; the threads are joined.
+///   6. loop 0 the same, on the calling thread. The Workers stay, closed, for handles that outlive the runtime.
+///
+///   [run.closing]  cancel_everything: release  ->  loops: acquire
+
+#include "runtime_core.hpp"
+
+#include <algorithm>
+
+#include "driver.hpp"
+#include "knit/error.hpp"
+#include "knit/log.hpp"
+#include "knit/loop.hpp"
+#include "platform.hpp"
+#include "report.hpp"
+
+namespace knit::detail {
+
+/// Kept, closed, for a while after the runtime has ended, because handles may outlive it.
+struct LoopBox {
+    LoopBox(unsigned id, RuntimeCore& runtime) : worker(id, runtime, loop), loop(worker) {}
+    Worker worker;  // keeps a reference to the loop, which it uses only once both are there
+    Loop loop;
+};
+
+namespace {
+
+// How many closed loops stay readable for handles that outlived them.
+constexpr std::size_t kClosedLoopsMax = 1024;
+
+Atomic<std::uint64_t> g_next_runtime_id{1};  // any thread takes from it; publishes nothing
+
+/// Closed loops, oldest first; leaked at exit on purpose, handles in static objects may still look at them.
+void keep_closed(LoopBox* box) {
+    static std::mutex* const mutex = new std::mutex;
+    static std::deque<LoopBox*>* const closed = new std::deque<LoopBox*>;
+    LoopBox* oldest = nullptr;
+    {
+        const std::lock_guard lock(*mutex);
+        closed->push_back(box);
+        if (closed->size() > kClosedLoopsMax) {
+            oldest = closed->front();
+            closed->pop_front();
+        }
+    }
+    delete oldest;
+}
+
+void warn_unless(bool is_pinned, std::size_t index) {
+    if (!is_pinned) {
+        log(LogLevel::warning, "loop " + std::to_string(index) + " could not be pinned to its CPU");
+    }
+}
+
+}  // namespace
+
+RuntimeCore::RuntimeCore(const RunOptions& options)
+    : id_(g_next_runtime_id.fetch_add(1, std::memory_order_relaxed)),  // relaxed: a counter
+      options_(options),
+      settings_(resolve(options)),
+      own_cpus_(settings_.cpus.empty() ? std::vector<unsigned>() : allowed_cpus()),
+      blocking_pool_(settings_.blocking_threads, own_cpus_),
+      owner_(std::this_thread::get_id()) {
+    stop_message_.runtime = this;
+    stop_message_.run = [](Worker& worker, Work& work) noexcept {
+        static_cast<StopMessage&>(work).is_posted.store(false, std::memory_order_release);  // [run.message]
+        worker.stop();
+    };
+    drained_message_.runtime = this;
+    drained_message_.run = [](Worker& worker, Work& work) noexcept {
+        auto& self = static_cast<StopMessage&>(work);
+        self.is_posted.store(false, std::memory_order_release);  // [run.message]
+        if (self.runtime->is_draining_ && self.runtime->live_tasks() == 0) {
+            worker.stop();
+        }
+    };
+    for (unsigned index = 0; index < settings_.loops; ++index) {
+        boxes_.push_back(new LoopBox(index, *this));
+        workers_.push_back(&boxes_.back()->worker);
+        Loop& face = boxes_.back()->loop;
+        face.set_debug(settings_.debug);
+        face.slow_callback_duration = settings_.slow_task;
+        face.exception_handler_ = options_.exception_handler;
+    }
+    try {
+        drivers_.resize(size());
+        drivers_[0] = make_driver(worker(0), settings_);
+        worker(0).set_driver(drivers_[0].get());
+        start_threads();
+    } catch (...) {
+        stop_threads();
+        close_loop_0();
+        throw;
+    }
+}
+
+RuntimeCore::~RuntimeCore() { KNIT_ASSERT(is_closed_); }
+
+void RuntimeCore::start_threads() {
+    if (drivers_[0]->is_simulation()) {
+        for (std::size_t index = 1; index < size(); ++index) {
+            drivers_[index] = make_driver(worker(index), settings_);
+            worker(index).set_driver(drivers_[index].get());
+        }
+        return;
+    }
+    for (std::size_t index = 1; index < size(); ++index) {
+        threads_.emplace_back([this, index] { run_thread(index); });
+    }
+    std::unique_lock lock(start_mutex_);
+    started_.wait(lock, [&] { return started_count_ + 1 == size(); });
+    if (start_error_ != nullptr) {
+        std::rethrow_exception(start_error_);
+    }
+}
+
+void RuntimeCore::run_thread(std::size_t index) {
+    Worker& self = worker(index);
+    name_thread(("knit-loop-" + std::to_string(index)).c_str());
+    if (!settings_.cpus.empty()) {
+        warn_unless(pin_thread({settings_.cpus[index % settings_.cpus.size()]}), index);
+    }
+    std::exception_ptr error;
+    try {
+        drivers_[index] = make_driver(self, settings_);
+        self.set_driver(drivers_[index].get());
+    } catch (...) {
+        error = std::current_exception();
+    }
+    {
+        const std::lock_guard lock(start_mutex_);
+        start_error_ = start_error_ != nullptr ? start_error_ : error;
+        ++started_count_;
+    }
+    started_.notify_all();
+    if (error != nullptr) {
+        return;
+    }
+    self.attach();
+    self.run_until_stopped();
+    close_loop(self);
+}
+
+bool RuntimeCore::is_owned_here(const Worker& worker) const noexcept {
+    return Worker::current() == &worker ||
+           (worker.id() == 0 && std::this_thread::get_id() == owner_ && !is_running() && Worker::current() == nullptr);
+}
+
+namespace {
+
+/// Stops the loop one turn after a future is settled, as asyncio's run_until_complete() does.
+struct StopWaiter : Waiter, Work {
+    StopWaiter() noexcept : Waiter(&StopWaiter::settled) {
+        run = [](Worker& worker, Work& work) noexcept {
+            static_cast<StopWaiter&>(work).has_run = true;
+            worker.stop();
+        };
+    }
+    static void settled(Waiter& waiter, FutureCore&) noexcept {
+        auto& self = static_cast<StopWaiter&>(waiter);
+        self.is_queued = true;
+        self.loop->make_ready(self);
+    }
+    Worker* loop = nullptr;
+    bool is_queued = false;
+    bool has_run = false;
+};
+
+}  // namespace
+
+void RuntimeCore::check_can_run(const char* nested_message) const {
+    if (is_closed_) {
+        throw RuntimeError("Event loop is closed");
+    }
+    if (Worker* const current = Worker::current()) {
+        throw RuntimeError(current->runtime_id() == id_ ? nested_message
+                                                       : "Cannot run the event loop while another loop is running");
+    }
+    if (std::this_thread::get_id() != owner_) {
+        throw RuntimeError("a Runtime runs on the thread that made it: its loop 0 owns a ring of that thread");
+    }
+}
+
+void RuntimeCore::run_loop_0(FutureCore* until) {
+    Worker& self = worker(0);
+    StopWaiter waiter;
+    waiter.loop = &self;
+    self.attach();
+    is_running_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
+    if (!settings_.cpus.empty()) {
+        warn_unless(pin_thread({settings_.cpus[0]}), 0);
+    }
+    if (until != nullptr) {
+        if (until->is_done()) {
+            StopWaiter::settled(waiter, *until);
+        } else {
+            until->subscribe(waiter, self);
+        }
+    }
+    if (drivers_[0]->is_simulation()) {
+        drivers_[0]->simulate(*this);
+    } else {
+        self.run_until_stopped();
+    }
+    if (until != nullptr) {
+        until->unsubscribe(waiter);
+    }
+    while (waiter.is_queued && !waiter.has_run) {
+        self.turn();  // stopped by somebody else in between: the node must not stay in the queue
+    }
+    is_running_.store(false, std::memory_order_relaxed);  // relaxed: a flag alone
+    self.detach();
+    if (!settings_.cpus.empty()) {
+        static_cast<void>(pin_thread(own_cpus_));  // the thread is the caller's again
+    }
+    rethrow_failure();
+}
+
+void RuntimeCore::tell_loops(Work::Run what) {
+    struct Message : Work {};
+    for (std::size_t index = 1; index < boxes_.size(); ++index) {
+        auto* const message = new Message;
+        message->run = what;
+        if (!worker(index).post(*message)) {
+            delete message;
+        }
+    }
+}
+
+void RuntimeCore::cancel_everything() {
+    is_closing_.store(true, std::memory_order_release);  // [run.closing]
+    is_draining_ = true;
+    worker(0).begin_draining();
+    tell_loops([](Worker& worker, Work& work) noexcept {
+        worker.begin_draining();
+        delete &work;
+    });
+    std::optional<Handle> limit;
+    if (options_.grace) {
+        limit = loop(0).call_later(*options_.grace, [this] {
+            has_abandoned_ = true;
+            stop_loop_0();
+        });
+    }
+    while (live_tasks() != 0 && !has_abandoned_) {
+        try {
+            run_loop_0(nullptr);
+        } catch (...) {
+            log(LogLevel::error, "an exception during the end of run() is lost: " + describe(std::current_exception()));
+        }
+    }
+    if (limit) {
+        limit->cancel();
+    }
+    if (has_abandoned_) {
+        log(LogLevel::error,
+            std::to_string(live_tasks()) + " tasks did not end within the grace period and are abandoned");
+    }
+    is_draining_ = false;
+}
+
+void RuntimeCore::close() {
+    if (is_closed_) {
+        return;
+    }
+    if (Worker::current() != nullptr && Worker::current()->runtime_id() == id_) {
+        throw RuntimeError("Cannot close a running event loop");
+    }
+    check_can_run("Cannot close a running event loop");
+    cancel_everything();
+    blocking_pool_.shutdown();
+    stop_threads();
+    close_loop_0();
+}
+
+void RuntimeCore::stop_threads() noexcept {
+    tell_loops([](Worker& worker, Work& work) noexcept {
+        worker.stop();
+        delete &work;
+    });
+    for (std::thread& thread : threads_) {
+        thread.join();
+    }
+    threads_.clear();
+}
+
+/// On the loop's own thread, its last act.
+void RuntimeCore::close_loop(Worker& self) noexcept {
+    self.attach();
+    self.close();
+    if (drivers_[self.id()] != nullptr && !has_abandoned_) {
+        drivers_[self.id()]->close();
+    }
+    self.detach();
+}
+
+void RuntimeCore::close_loop_0() noexcept {
+    if (!drivers_.empty() && drivers_[0] != nullptr && drivers_[0]->is_simulation()) {
+        for (std::size_t index = 1; index < size(); ++index) {
+            close_loop(worker(index));
+        }
+    }
+    close_loop(worker(0));
+    for (LoopBox* box : boxes_) {
+        box->worker.set_driver(nullptr);
+    }
+    if (has_abandoned_) {
+        for (std::unique_ptr<Driver>& driver : drivers_) {
+            // Abandoned tasks have operations in flight, whose memory the kernel may still write: leaked, with the
+            // tasks.
+            static_cast<void>(driver.release());
+        }
+    }
+    drivers_.clear();
+    is_closed_ = true;
+    for (LoopBox* box : boxes_) {
+        box->loop.is_closed_.store(true, std::memory_order_release);  // [loop.closed]
+        keep_closed(box);
+    }
+}
+
+}  // namespace knit::detail

@@ -1,0 +1,69 @@
+#include "knit/io/detail/descriptor.hpp"
+
+#include "knit/detail/worker.hpp"
+#include "knit/error.hpp"
+#include "knit/io/detail/op.hpp"
+
+namespace knit::detail {
+
+Descriptor::Descriptor(Fd fd) noexcept : fd_(std::move(fd)) { run = &Descriptor::run_close; }
+
+Descriptor::~Descriptor() { KNIT_ASSERT(first_ == nullptr); }
+
+void Descriptor::link(Op& op, Worker& worker) {
+    // relaxed: this loop's own, or a mistake that is refused
+    Worker* const busy = busy_.load(std::memory_order_relaxed);
+    if (busy == nullptr) {
+        // relaxed: a closer on another thread has learnt of this operation in some other way, which orders
+        busy_.store(&worker, std::memory_order_relaxed);
+    } else if (busy != &worker) {
+        throw RuntimeError("an operation is in flight on another loop: a socket is used on one loop at a time");
+    }
+    op.previous_ = nullptr;
+    op.next_ = first_;
+    if (first_ != nullptr) {
+        first_->previous_ = &op;
+    }
+    first_ = &op;
+}
+
+void Descriptor::unlink(Op& op) noexcept {
+    (op.previous_ != nullptr ? op.previous_->next_ : first_) = op.next_;
+    if (op.next_ != nullptr) {
+        op.next_->previous_ = op.previous_;
+    }
+    if (first_ != nullptr) {
+        return;
+    }
+    if (is_closing_) {
+        delete this;
+        return;
+    }
+    busy_.store(nullptr, std::memory_order_release);  // [fd.busy] the last touch: a closer may destroy it from now on
+}
+
+void Descriptor::close() noexcept {
+    Worker* const busy = busy_.load(std::memory_order_acquire);  // [fd.busy]
+    if (busy == nullptr) {
+        delete this;
+    } else if (busy == Worker::current()) {
+        close_here();
+    } else if (!busy->post(*this)) {
+        delete this;  // that loop is closed, which it is not before its operations have ended
+    }
+}
+
+void Descriptor::run_close(Worker&, Work& work) noexcept { static_cast<Descriptor&>(work).close_here(); }
+
+void Descriptor::close_here() noexcept {
+    if (first_ == nullptr) {
+        delete this;
+        return;
+    }
+    is_closing_ = true;  // unlink() of the last operation does the rest
+    for (Op* op = first_; op != nullptr; op = op->next_) {
+        op->stop_for_close();
+    }
+}
+
+}  // namespace knit::detail
