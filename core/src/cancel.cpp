@@ -125,12 +125,10 @@ bool TaskCore::cancel_at_home(const std::string& message) {
         return false;
     }
     cancel_requests_.store(cancelling() + 1, std::memory_order_relaxed);  // relaxed: only its loop writes
-    if (cancel_message_ != nullptr) {
-        *cancel_message_ = message;
-    } else if (!message.empty()) {
-        cancel_message_ = new std::string(message);
+    if (!message.empty() || extras_.load(std::memory_order_relaxed) != nullptr) {  // relaxed: only its loop writes
+        extras().cancel_message = message;
     }
-    must_cancel_ = true;
+    flags_ |= kMustCancel;
     cancel_wait();
     return true;
 }
@@ -138,13 +136,13 @@ bool TaskCore::cancel_at_home(const std::string& message) {
 /// Asks what the task waits for to end; when it can't, the cancellation stays due.
 void TaskCore::cancel_wait() noexcept {
     if (wait_ != nullptr && wait_->cancel(*wait_)) {
-        must_cancel_ = false;
+        flags_ &= ~kMustCancel;
     }
 }
 
 /// A cancellation that a wait had taken comes back: now it is due at whatever the task does next.
 void TaskCore::deliver_again() noexcept {
-    must_cancel_ = true;
+    flags_ |= kMustCancel;
     cancel_wait();
 }
 
@@ -153,7 +151,7 @@ int TaskCore::uncancel() {
     if (requests > 0) {
         cancel_requests_.store(requests - 1, std::memory_order_relaxed);  // relaxed: only its loop writes
         if (requests == 1) {
-            must_cancel_ = false;
+            flags_ &= ~kMustCancel;
         }
     }
     return cancelling();

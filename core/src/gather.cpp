@@ -22,7 +22,6 @@ void GatherBase::start_slow(FutureCore& child, JoinWaiter& place, Worker& here) 
         throw ValueError("gather(): a future of another runtime cannot be awaited here");
     }
     here_ = &here;
-    run = &GatherBase::run_hop;
     if (child.is_done()) {
         count_child(child, false);
         return;
@@ -38,31 +37,34 @@ void GatherBase::start_slow(FutureCore& child, JoinWaiter& place, Worker& here) 
 /// `at_once`: no turn passes before the outcome shows.
 void GatherBase::count_child(FutureCore& child, bool at_once) noexcept {
     --pending;
-    if (is_over_) {
+    if (state_.is_over) {
         child.mark_retrieved();  // the first error has been told; those after it are dropped, as in asyncio
         return;
     }
-    if (child.state() != State::value && !return_exceptions_) {
+    if (child.state() != State::value && !state_.return_exceptions) {
         failed_ = &child;
         child.mark_retrieved();
     } else if (pending != 0) {
         return;
     }
-    is_over_ = true;
-    if (!is_started_) {
+    state_.is_over = true;
+    if (!state_.is_started) {
         return;
     }
-    if (at_once || is_direct_ || (child.is_spawned())) {
+    if (at_once || state_.is_direct || (child.is_spawned())) {
         complete();
     } else {
-        here_->make_ready(*this);
+        std::construct_at(&hop_);
+        hop_.run = &GatherBase::run_hop;
+        hop_.gather = this;
+        here_->make_ready(hop_);
     }
 }
 
-void GatherBase::run_hop(Worker&, Work& work) noexcept { static_cast<GatherBase&>(work).complete(); }
+void GatherBase::run_hop(Worker&, Work& work) noexcept { static_cast<Hop&>(work).gather->complete(); }
 
 void GatherBase::complete() noexcept {
-    is_done_ = true;
+    state_.is_done = true;
     if (parent != nullptr) {
         TaskCore* const task = parent;
         parent = nullptr;
@@ -73,14 +75,14 @@ void GatherBase::complete() noexcept {
 }
 
 bool GatherBase::cancel_children(const std::string& message) noexcept {
-    if (is_done_) {
+    if (state_.is_done) {
         return false;
     }
     bool any = false;
     for (const CoreRef& child : children_) {
         any = child->cancel(message) || any;
     }
-    is_cancel_requested_ = is_cancel_requested_ || any;
+    state_.is_cancel_requested = state_.is_cancel_requested || any;
     return any;
 }
 
@@ -88,7 +90,7 @@ std::exception_ptr GatherBase::error(const std::string& cancel_message) const {
     if (failed_ != nullptr) {
         return failed_->slot().error;
     }
-    return is_cancel_requested_ ? std::make_exception_ptr(CancelledError(cancel_message)) : nullptr;
+    return state_.is_cancel_requested ? std::make_exception_ptr(CancelledError(cancel_message)) : nullptr;
 }
 
 /// The gather goes while children still run: they go on, and what they fail with is of no interest any more.

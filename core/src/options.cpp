@@ -107,9 +107,10 @@ std::string show_cpus(std::span<const unsigned> cpus) {
         while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) {
             ++last;
         }
-        text += (text.empty() ? "" : ",") + std::to_string(cpus[i]);
+        // Piece by piece: GCC 12 at -O3 warns of an overlap in "..." + std::string that is none (bug 105651).
+        text.append(text.empty() ? "" : ",").append(std::to_string(cpus[i]));
         if (last != i) {
-            text += "-" + std::to_string(cpus[last]);
+            text.append("-").append(std::to_string(cpus[last]));
         }
         i = last + 1;
     }

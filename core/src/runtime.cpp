@@ -89,8 +89,8 @@ void check_not_running(const char* function) {
 
 namespace {
 
-/// What a signal handler may touch: one message for loop 0, posted by lock-free steps and one write(). There is one in the
-/// process, for good: a handler may still run on another thread when the scope that installed it ends.
+/// What a signal handler may touch: one message for loop 0, posted by lock-free steps and one write(). There is one in
+/// the process, for good: a handler may still run on another thread when the scope that installed it ends.
 struct SignalMessage : Work {
     Atomic<bool> is_taken{false};       ///< a SignalScope sets and clears it: whose the rest is [signal.scope]
     Atomic<bool> is_posted{false};      ///< the handler sets it, loop 0 clears it [signal.posted]

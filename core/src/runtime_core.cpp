@@ -83,7 +83,6 @@ std::uint64_t RuntimeCore::live_tasks() noexcept {
 }
 
 void RuntimeCore::submit(TaskCore& task) {
-    count_foreign_made();
     task.mark_spawned();
     try {
         injector_.push(task.work());

@@ -81,6 +81,7 @@ public:
     Runtime& face() const noexcept { return *face_; }
     /// Whether the calling thread may touch `worker`: it runs it, or it owns loop 0 and that does not run.
     bool is_owned_here(const Worker& worker) const noexcept;
+    /// A task that was counted, there or on a loop, has not come to be; the sum is what counts.
     void count_foreign_lost() noexcept { foreign_made_.fetch_sub(1, std::memory_order_acq_rel); }  // [worker.count]
     void count_foreign_made() noexcept { foreign_made_.fetch_add(1, std::memory_order_acq_rel); }  // [worker.count]
 

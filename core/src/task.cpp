@@ -100,10 +100,12 @@ Worker& target_worker(const TaskOptions& options) {
     return options.loop->worker();
 }
 
-std::uint64_t new_task_id() noexcept {
-    if (Worker* const worker = Worker::current()) {
-        return worker->next_task_id();
+std::uint64_t new_task_id(Worker& target) noexcept {
+    Worker* const here = Worker::current();
+    if (here != nullptr && here->runtime_id() == target.runtime_id()) {
+        return here->next_task_id();
     }
+    target.runtime().count_foreign_made();
     return take_task_id();
 }
 
@@ -112,12 +114,10 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
         task.set_name(options.name);
     }
     if (worker.runtime().is_owned_here(worker)) {
-        worker.count_made();
         task.settle_down(worker);
         worker.make_ready(task.work());
         return;
     }
-    worker.runtime().count_foreign_made();
     task.travel_to(worker);
     if (!worker.post(task.work())) {
         worker.runtime().count_foreign_lost();
@@ -131,7 +131,6 @@ void start_anywhere(TaskCore& task, Worker& here, TaskOptions& options) {
         task.set_name(options.name);
     }
     task.mark_spawned();
-    here.count_made();
     here.offer(task.work());
 }
 

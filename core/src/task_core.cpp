@@ -10,12 +10,22 @@
 namespace knit::detail {
 
 void TaskCore::free_extras() noexcept {
-    for (Name* name = name_.load(std::memory_order_acquire); name != nullptr;) {  // [task.name]
+    Extras* const extras = extras_.load(std::memory_order_acquire);               // [task.name]
+    for (Name* name = extras->name.load(std::memory_order_acquire); name != nullptr;) {  // [task.name]
         Name* const older = name->older;
         delete name;
         name = older;
     }
-    delete cancel_message_;
+    delete extras;
+}
+
+TaskCore::Extras& TaskCore::extras() {
+    Extras* extras = extras_.load(std::memory_order_relaxed);  // relaxed: only its loop writes
+    if (extras == nullptr) {
+        extras = new Extras;
+        extras_.store(extras, std::memory_order_release);  // [task.name]
+    }
+    return *extras;
 }
 
 void TaskCore::settle_down(Worker& worker) noexcept {
@@ -26,9 +36,9 @@ void TaskCore::settle_down(Worker& worker) noexcept {
 /// Out of the run queue.
 void TaskCore::run_ready(Worker& worker, Work& work) noexcept {
     TaskCore& task = of(work);
-    if (!task.has_started_) {
-        task.has_started_ = true;
-        if (task.must_cancel_) [[unlikely]] {
+    if (!task.has(kStarted)) {
+        task.flags_ |= kStarted;
+        if (task.has(kMustCancel)) [[unlikely]] {
             worker.resume(task, task.end_unstarted(worker));
             return;
         }
@@ -45,9 +55,9 @@ void TaskCore::run_arrived(Worker& worker, Work& work) noexcept {
 }
 
 void TaskCore::leave_home() noexcept {
-    if (is_registered_) {
+    if (has(kRegistered)) {
         home()->leave_registry(*this);
-        is_registered_ = false;
+        flags_ &= ~kRegistered;
     }
     home_.store(nullptr,
                 std::memory_order_relaxed);  // [task.home] a canceller that reads the old home is sent on from there
@@ -71,35 +81,46 @@ void TaskCore::travel_to(Worker& target) noexcept {
 }
 
 bool TaskCore::cancel_for_shutdown() noexcept {
-    if (is_shutting_down_) {
+    if (has(kShuttingDown)) {
         return false;
     }
-    is_shutting_down_ = true;
+    flags_ |= kShuttingDown;
     cancel_at_home({});
     return true;
 }
 
+/// A task that is cancelled before its start, or that goes on after reschedule().
+std::coroutine_handle<> TaskCore::begin_slow(Worker& worker) noexcept {
+    if (!has(kStarted)) {
+        flags_ |= kStarted;
+        if (has(kMustCancel) || worker.is_draining()) {
+            return end_unstarted(worker);
+        }
+    }
+    return leaf_;
+}
+
 std::coroutine_handle<> TaskCore::end_unstarted(Worker& worker) noexcept {
     slot_->error = make_cancelled_error();
-    must_cancel_ = false;
-    ends_cancelled_ = true;
+    flags_ &= ~kMustCancel;
+    flags_ |= kEndsCancelled;
     return finish(worker);
 }
 
 void TaskCore::settle(Worker& worker) noexcept {
     State state = State::value;
-    if (must_cancel_ && slot_->error == nullptr) {
+    if (has(kMustCancel) && slot_->error == nullptr) {
         slot_->error = make_cancelled_error();  // the request was never delivered: the value is lost, as in asyncio
-        ends_cancelled_ = true;
+        flags_ |= kEndsCancelled;
     }
     if (slot_->error != nullptr) {
-        state = ends_cancelled_ ? State::cancelled : State::error;
-        if (is_fatal_) {
+        state = has(kEndsCancelled) ? State::cancelled : State::error;
+        if (has(kFatal)) {
             worker.runtime().fail(slot_->error);
         }
     }
-    must_cancel_ = false;
-    if (is_shutting_down_ && state == State::error && !is_fatal_) {
+    flags_ &= ~kMustCancel;
+    if (has(kShuttingDown) && state == State::error && !has(kFatal)) {
         mark_retrieved();
         report(worker, "unhandled exception during run() shutdown", slot_->error, this);
     }
@@ -127,20 +148,22 @@ void TaskCore::run_settled(Worker&, Work& work) noexcept {
 }
 
 std::string TaskCore::name() const {
-    const Name* const name = name_.load(std::memory_order_acquire);  // [task.name]
+    const Extras* const extras = extras_.load(std::memory_order_acquire);  // [task.name]
+    const Name* const name = extras != nullptr ? extras->name.load(std::memory_order_acquire) : nullptr;  // [task.name]
     return name != nullptr ? name->text : "Task-" + std::to_string(id_);
 }
 
 void TaskCore::set_name(std::string text) {
     // Older names stay until the end: another thread may be reading one.
-    Name* const name =
-        new Name{std::move(text), name_.load(std::memory_order_relaxed)};  // relaxed: only its loop writes
-    name_.store(name, std::memory_order_release);                          // [task.name]
+    Atomic<Name*>& newest = extras().name;
+    newest.store(new Name{std::move(text), newest.load(std::memory_order_relaxed)},  // relaxed: only its loop writes
+                 std::memory_order_release);                                        // [task.name]
 }
 
 const std::string& TaskCore::cancel_message() const noexcept {
     static const std::string* const none = new std::string;
-    return cancel_message_ != nullptr ? *cancel_message_ : *none;
+    const Extras* const extras = extras_.load(std::memory_order_relaxed);  // relaxed: only its loop writes, and asks
+    return extras != nullptr ? extras->cancel_message : *none;
 }
 
 void TaskCore::throw_cancelled() { throw CancelledError(cancel_message()); }

@@ -43,9 +43,9 @@ Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
     deque_.set_asymmetric(asymmetric_);
 }
 
-void Worker::reserve_ids() noexcept {
-    next_id_ = g_next_id.fetch_add(kIdBlock, std::memory_order_relaxed);  // relaxed: a counter
-    last_id_ = next_id_ + kIdBlock;
+void Worker::reserve_ids(std::uint64_t made) noexcept {
+    id_offset_ = g_next_id.fetch_add(kIdBlock, std::memory_order_relaxed) + 1 - made;  // relaxed: a counter
+    id_limit_ = made + kIdBlock - 1;
 }
 
 std::uint64_t take_task_id() noexcept {
@@ -240,11 +240,11 @@ bool Worker::post(Work& work) noexcept {
 void Worker::close() noexcept {
     is_discarding_ = true;
     // Ids that were not used go back when nobody has taken some since: run() after run() counts on.
-    std::uint64_t expected = last_id_;
-    if (next_id_ != last_id_) {
-        g_next_id.compare_exchange_strong(expected, next_id_, std::memory_order_relaxed);  // relaxed: a counter
+    std::uint64_t expected = id_offset_ + id_limit_;
+    const std::uint64_t used = id_offset_ + made();
+    if (used != expected) {
+        g_next_id.compare_exchange_strong(expected, used, std::memory_order_relaxed);  // relaxed: a counter
     }
-    last_id_ = next_id_;
     while (Timer* timer = timers_.pop_due(kNever)) {
         ready_.push(*timer);
     }

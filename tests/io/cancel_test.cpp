@@ -21,6 +21,12 @@ Coro<> expect_cancelled(Task<T> task) {
     }
 }
 
+/// What loop 1 has been given before is under way, and what it has done is seen here.
+Coro<> turns_of_loop_1() {
+    Task<> last = get_runtime().loop(1).create_task(turns());
+    co_await last;
+}
+
 TEST(Cancel, EndsAReadAndTheStreamGoesOn) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();
@@ -199,7 +205,7 @@ TEST(Cancel, ReachesAReadOnAnotherLoop) {
                 std::string buffer(8, '\0');
                 co_await pair.near.read_some(buffer);
             });
-            co_await sleep(1ms);
+            co_await turns_of_loop_1();
             reading.cancel();
             co_await expect_cancelled(reading);
         },
@@ -246,7 +252,7 @@ TEST(Close, WakesAReaderOnAnotherLoop) {
         []() -> Coro<> {
             Pair pair = co_await connected_pair();
             auto reading = get_runtime().loop(1).create_task(error_of_read(pair.near));
-            co_await sleep(1ms);
+            co_await turns_of_loop_1();
             TcpStream closing = std::move(pair.near);
             closing.close();
             co_await reading;
@@ -301,7 +307,7 @@ TEST(Close, AnOperationOnAnotherLoopThanTheOneInFlightIsRefused) {
         []() -> Coro<> {
             Pair pair = co_await connected_pair();
             auto reading = get_runtime().loop(1).create_task(error_of_read(pair.near));
-            co_await sleep(1ms);
+            co_await turns_of_loop_1();
             char buffer[8];
             try {
                 co_await pair.near.read_some(buffer);

@@ -1,5 +1,5 @@
-/// A Driver without a kernel: virtual time, and all loops of a runtime turned on one thread in an order that a seed decides.
-/// Tests link it instead of io; every run with the same seed is the same.
+/// A Driver without a kernel: virtual time, and all loops of a runtime turned on one thread in an order that a seed
+/// decides. Tests link it instead of io; every run with the same seed is the same.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 /// Everything of knit but io.
 #pragma once
 
+#include "knit/as_result.hpp"
 #include "knit/coro.hpp"
 #include "knit/error.hpp"
 #include "knit/future.hpp"

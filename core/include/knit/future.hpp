@@ -14,6 +14,7 @@
 #include "knit/detail/future_core.hpp"
 #include "knit/detail/promise.hpp"
 #include "knit/error.hpp"
+#include "knit/result.hpp"
 
 namespace knit {
 
@@ -111,11 +112,17 @@ public:
         task.suspend(handle, this);
     }
     T await_resume() {
+        resume();
+        return take_result<T>(*core_, may_move_ && core_->is_sole_reference());
+    }
+
+protected:
+    void resume() {
         if (task_ != nullptr) {
             task_->resumed();
         }
-        return take_result<T>(*core_, may_move_ && core_->is_sole_reference());
     }
+    FutureCore& core() const noexcept { return *core_; }
 
 private:
     static bool cancel_wait(Wait& wait) noexcept {
@@ -128,6 +135,42 @@ private:
     TaskCore* task_ = nullptr;
     bool may_move_;
 };
+
+/// Awaits a task or future for its end: Unit, or what it threw.
+class RefAwaiter : FutureAwaiter<void> {
+public:
+    using knit_awaiter = void;
+    using FutureAwaiter<void>::await_ready;
+    using FutureAwaiter<void>::await_suspend;
+
+    explicit RefAwaiter(CoreRef core) noexcept : FutureAwaiter<void>(std::move(core), false) {}
+    Unit await_resume() {
+        FutureAwaiter<void>::resume();
+        SlotBase& slot = core().slot();
+        if (slot.error != nullptr) {
+            core().mark_retrieved();
+            std::rethrow_exception(slot.error);
+        }
+        return {};
+    }
+};
+
+/// See Future::add_done_callback(); `function` takes a Handle, or nothing.
+template <class Handle, class F>
+std::uint64_t add_done_callback(FutureCore& target, F function) {
+    auto call = [&target, function = std::move(function)]() mutable {
+        if constexpr (std::is_invocable_v<F&, Handle>) {
+            target.add_ref();
+            function(Handle(CoreRef(&target)));
+        } else {
+            function();
+        }
+    };
+    auto* const callback = new DoneCallbackOf<decltype(call)>(target, std::move(call));
+    const std::uint64_t id = callback->id();
+    callback->attach();
+    return id;
+}
 
 }  // namespace detail
 
@@ -240,20 +283,7 @@ protected:
 
     template <class Handle, class F>
     std::uint64_t add_callback(F function) {
-        detail::FutureCore& target = core();
-        auto call = [&target, function = std::move(function)]() mutable {
-            if constexpr (std::is_invocable_v<F&, Handle>) {
-                target.add_ref();
-                function(Handle(detail::CoreRef(&target)));
-            } else {
-                static_cast<void>(target);
-                function();
-            }
-        };
-        auto* const callback = new detail::DoneCallbackOf<decltype(call)>(target, std::move(call));
-        const std::uint64_t id = callback->id();
-        callback->attach();
-        return id;
+        return detail::add_done_callback<Handle>(core(), std::move(function));
     }
 
     detail::CoreRef core_;

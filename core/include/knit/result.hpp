@@ -79,6 +79,7 @@ public:
 
     bool has_value() const noexcept { return error_ == nullptr; }
     explicit operator bool() const noexcept { return has_value(); }
+    /// Rethrows the exception where there is one.
     void value() const {
         if (error_ != nullptr) {
             std::rethrow_exception(error_);

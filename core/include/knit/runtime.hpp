@@ -60,7 +60,7 @@ public:
         coro.expect_valid();
         detail::Worker& keeper = submit_keeper();
         const auto handle = coro.release();
-        detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id());
+        detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper));
         Task<T> result{detail::CoreRef(&task)};
         submit_task(task);
         return result;

@@ -107,6 +107,23 @@ public:
     Loop& get_loop() const { return detail::loop_of(task().loop_worker()); }
     std::uint64_t id() const { return task().id(); }
     explicit operator bool() const noexcept { return static_cast<bool>(core_); }
+    /// Calls `function(task_ref)` or `function()`; see Future::add_done_callback().
+    template <class F>
+    std::uint64_t add_done_callback(F function) {
+        task();
+        return detail::add_done_callback<TaskRef>(*core_, std::move(function));
+    }
+    std::size_t remove_done_callback(std::uint64_t id) { return detail::DoneCallback::remove(task(), id); }
+    /// The handle with its type. TypeError when the task's result is no T.
+    template <class T>
+    Task<T> as() const {
+        if (task().slot().type != detail::slot_type<T>()) {
+            throw TypeError("TaskRef::as<T>(): the result of task " + name() + " is of another type");
+        }
+        return Task<T>(core_);
+    }
+    /// Awaits the task: Unit, or what it threw.
+    detail::RefAwaiter operator co_await() const { return detail::RefAwaiter(core_); }
 
     friend bool operator==(const TaskRef& left, const TaskRef& right) noexcept {
         return left.core_.get() == right.core_.get();
@@ -136,7 +153,8 @@ namespace detail {
 /// The loop that a new task is to live on: the named one, or the current one. Throws RuntimeError where there is none
 /// or it is closed.
 Worker& target_worker(const TaskOptions& options);
-std::uint64_t new_task_id() noexcept;
+/// Counts a task as made for the end of the run of `target`'s runtime, and gives its number.
+std::uint64_t new_task_id(Worker& target) noexcept;
 /// Puts the new task on `worker`: the run queue when that is the calling thread's loop, else a message.
 void start_on(TaskCore& task, Worker& worker, TaskOptions& options);
 /// Offers the new task to every loop.
@@ -148,7 +166,7 @@ bool wait_in_thread(FutureCore& core, Duration limit);
 template <class T>
 Task<T> make_task_on(Worker& worker, Coro<T>& coro, TaskOptions& options) {
     const auto handle = coro.release();
-    TaskCore& task = handle.promise().make_task(worker, handle, new_task_id());
+    TaskCore& task = handle.promise().make_task(worker, handle, new_task_id(worker));
     Task<T> result{CoreRef(&task)};
     start_on(task, worker, options);
     return result;
@@ -175,7 +193,6 @@ Task<T> create_task(Coro<T> coro) {
     detail::Worker& here = detail::running_worker();
     const auto handle = coro.take();
     detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id());
-    here.count_made();
     task.settle_down(here);
     here.make_ready(task.work());
     return Task<T>(detail::CoreRef(&task));
@@ -196,13 +213,12 @@ auto create_task(A&& awaitable, TaskOptions options = {}) {
 /// A task for whichever loop is free. The loop that starts it is its home for good, and that of all that it creates by
 /// create_task(). With `options.loop` that loop is the only taker. Errors as create_task().
 template <class T>
-Task<T> spawn(Coro<T> coro) {
+KNIT_INLINE Task<T> spawn(Coro<T> coro) {
     coro.expect_valid();
     detail::Worker& here = detail::running_worker();
     const auto handle = coro.take();
     detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id());
     task.mark_spawned();
-    here.count_made();
     here.offer(task.work());
     return Task<T>(detail::CoreRef(&task));
 }

@@ -36,12 +36,12 @@ union JoinPlace {
     static_assert(std::is_trivially_destructible_v<JoinWaiter>);
 };
 
-class GatherBase : Join, Work {
+class GatherBase : Join {
 public:
     GatherBase(const GatherBase&) = delete;
     GatherBase& operator=(const GatherBase&) = delete;
 
-    bool is_complete() const noexcept { return is_done_; }
+    bool is_complete() const noexcept { return state_.is_done; }
     /// Asks every child; whether any took it. The gather's loop.
     bool cancel_children(const std::string& message) noexcept;
     /// The first child's error, or CancelledError when the gather was cancelled; null for values.
@@ -53,7 +53,7 @@ protected:
     using OnDone = void (*)(GatherBase&) noexcept;
 
     GatherBase(OnDone on_done, bool return_exceptions) noexcept
-        : on_done_(on_done), return_exceptions_(return_exceptions) {
+        : on_done_(on_done), state_{return_exceptions} {
         settled = &GatherBase::joined_settled;
     }
     ~GatherBase() = default;
@@ -69,18 +69,18 @@ protected:
     void start(std::span<const CoreRef> children, JoinPlace* places, Worker& here, bool is_direct = false) {
         children_ = children;
         pending = children.size();
-        is_direct_ = is_direct;
+        state_.is_direct = is_direct;
         for (const CoreRef& child : children) {
             if (!child->try_join(*this, here)) {
                 start_slow(*child, places->waiter, here);
             }
             ++places;
         }
-        is_done_ = is_over_;
-        is_started_ = true;
+        state_.is_done = state_.is_over;
+        state_.is_started = true;
     }
     void set_parent(TaskCore& task) noexcept { parent = &task; }
-    bool has_failed() const noexcept { return failed_ != nullptr || is_cancel_requested_; }
+    bool has_failed() const noexcept { return failed_ != nullptr || state_.is_cancel_requested; }
 
 private:
     KNIT_NOINLINE void start_slow(FutureCore& child, JoinWaiter& place, Worker& here);
@@ -90,17 +90,28 @@ private:
     static void joined_settled(Join& join, FutureCore& child) noexcept;
     static void run_hop(Worker& worker, Work& work) noexcept;
 
+    /// The turn between the end of the last child and the outcome.
+    struct Hop : Work {
+        GatherBase* gather;
+    };
+
     std::span<const CoreRef> children_;
     JoinWaiter* places_ = nullptr;
-    Worker* here_ = nullptr;
     OnDone on_done_;
     FutureCore* failed_ = nullptr;  ///< the first child that failed
-    bool return_exceptions_;
-    bool is_cancel_requested_ = false;
-    bool is_started_ = false;
-    bool is_over_ = false;  ///< the outcome is known; it becomes visible one turn later
-    bool is_done_ = false;
-    bool is_direct_ = false;
+    struct {
+        bool return_exceptions;
+        bool is_cancel_requested = false;
+        bool is_started = false;
+        bool is_over = false;  ///< the outcome is known; it becomes visible one turn later
+        bool is_done = false;
+        bool is_direct = false;
+    } state_;
+    // Set where a child needs a place.
+    Worker* here_;
+    union {
+        Hop hop_;
+    };
 };
 
 inline JoinWaiter::JoinWaiter() noexcept : Waiter(&GatherBase::child_settled) {}

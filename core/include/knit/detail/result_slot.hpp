@@ -10,8 +10,20 @@
 
 namespace knit::detail {
 
+/// Stands for the type of a result: its address is what counts.
+using SlotType = const char*;
+template <class T>
+inline constexpr char kSlotTag = 0;
+template <class T>
+constexpr SlotType slot_type() noexcept {
+    return &kSlotTag<T>;
+}
+
 /// The part that does not depend on the type: written once by whoever settles, read only after that.
 struct SlotBase {
+    explicit SlotBase(SlotType which) noexcept : type(which) {}
+
+    const SlotType type;
     std::exception_ptr error = nullptr;
     bool has_value = false;
     bool is_taken = false;  ///< a value that cannot be copied has been moved out; see claim_value()
@@ -29,7 +41,7 @@ class ResultSlot : public SlotBase {
     using Stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::remove_const_t<T>>;
 
 public:
-    ResultSlot() noexcept {}
+    ResultSlot() noexcept : SlotBase(slot_type<T>()) {}
     ~ResultSlot() {
         if (has_value) {
             std::destroy_at(&stored_);
@@ -88,6 +100,7 @@ private:
 template <>
 class ResultSlot<void> : public SlotBase {
 public:
+    ResultSlot() noexcept : SlotBase(slot_type<void>()) {}
     void emplace() noexcept { has_value = true; }
     void get() const { take(); }
     void take() const {

@@ -32,8 +32,8 @@ public:
         run = &TaskCore::run_ready;
     }
     ~TaskCore() {
-        if (cancel_message_ != nullptr || name_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
-            free_extras();  // relaxed: it is read again there
+        if (extras_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {  // relaxed: it is read again there
+            free_extras();
         }
     }
 
@@ -44,10 +44,10 @@ public:
     void suspend(std::coroutine_handle<> leaf, Wait* wait) noexcept {
         leaf_ = leaf;
         wait_ = wait;
-        if (!is_registered_) [[unlikely]] {
+        if (!has(kRegistered)) [[unlikely]] {
             enter_registry();
         }
-        if (must_cancel_) [[unlikely]] {
+        if (has(kMustCancel)) [[unlikely]] {
             cancel_wait();
         }
     }
@@ -56,8 +56,8 @@ public:
     /// The first thing that await_resume does. Throws CancelledError when a cancellation is due.
     void resumed() {
         wait_ = nullptr;
-        if (must_cancel_) [[unlikely]] {
-            must_cancel_ = false;
+        if (has(kMustCancel)) [[unlikely]] {
+            flags_ &= ~kMustCancel;
             throw_cancelled();
         }
     }
@@ -65,7 +65,7 @@ public:
     /// await.
     void resumed_keep_cancel() noexcept { wait_ = nullptr; }
     /// The wait took a cancellation, but ended with a result: it is due again at the next await.
-    void request_cancel_again() noexcept { must_cancel_ = true; }
+    void request_cancel_again() noexcept { flags_ |= kMustCancel; }
     [[noreturn]] void throw_cancelled();
     const std::string& cancel_message() const noexcept;
 
@@ -120,23 +120,40 @@ public:
     }
     std::coroutine_handle<> frame() const noexcept { return frame_; }
     /// A BaseException other than CancelledError ended the task: it also comes out of run().
-    void mark_fatal() noexcept { is_fatal_ = true; }
-    void mark_cancelled() noexcept { ends_cancelled_ = true; }
-    bool is_registered() const noexcept { return is_registered_; }
+    void mark_fatal() noexcept { flags_ |= kFatal; }
+    void mark_cancelled() noexcept { flags_ |= kEndsCancelled; }
+    bool is_registered() const noexcept { return has(kRegistered); }
 
     static void run_ready(Worker& worker, Work& work) noexcept;
     static void run_arrived(Worker& worker, Work& work) noexcept;
 
-    TaskCore* registry_next = nullptr;  ///< the registry of the home loop
-    TaskCore* registry_previous = nullptr;
+    TaskCore* registry_next;  ///< the registry of the home loop; set while it stands there
+    TaskCore* registry_previous;
 
 private:
     friend struct CancelMessage;
 
+    /// The task's state, bit by bit; all but the first two are rare.
+    enum Flag : unsigned {
+        kStarted = 1,         ///< its coroutine has been resumed
+        kRegistered = 2,      ///< it stands in the registry of its home
+        kMustCancel = 4,      ///< CancelledError is due at its next await, or instead of its start
+        kFatal = 8,           ///< it ended by a BaseException that comes out of run()
+        kEndsCancelled = 16,  ///< it ended by CancelledError
+        kShuttingDown = 32,   ///< the end of the run has asked it to end
+    };
+    /// What few tasks have. Made and changed by the home loop; names are read by any thread.
     struct Name {
         std::string text;
         Name* older;
     };
+    struct Extras {
+        Atomic<Name*> name{nullptr};  ///< written by its loop, read by any thread; publishes the text [task.name]
+        std::string cancel_message;   ///< home loop
+    };
+
+    bool has(Flag flag) const noexcept { return (flags_ & flag) != 0; }
+    Extras& extras();
 
     void free_extras() noexcept;
     void enter_registry() noexcept;
@@ -144,6 +161,7 @@ private:
     bool cancel_at_home(const std::string& message);
     void send_cancel(CancelMessage& message) noexcept;
     void take_early_cancels(Worker& worker) noexcept;
+    KNIT_NOINLINE std::coroutine_handle<> begin_slow(Worker& worker) noexcept;
     std::coroutine_handle<> end_unstarted(Worker& worker) noexcept;
     void deliver_again() noexcept;
     std::exception_ptr make_cancelled_error() const;
@@ -155,17 +173,11 @@ private:
     Atomic<Worker*> home_{
         nullptr};  ///< written by the loop that begins or gives away the task; read by cancellers [task.home]
     std::uint64_t id_;
-    Atomic<Name*> name_{nullptr};  ///< written by its loop, read by any thread; publishes the text [task.name]
-    std::string* cancel_message_ = nullptr;
+    Atomic<Extras*> extras_{nullptr};  ///< written by its loop, read by any thread; publishes the Extras [task.name]
     Atomic<int> cancel_requests_{
         0};  ///< written by the home loop, read by any thread; a counter that publishes nothing
     Atomic<Work*> early_cancel_{nullptr};  ///< cancellers push, whoever begins the task takes all [task.home]
-    bool must_cancel_ = false;
-    bool is_registered_ = false;
-    bool has_started_ = false;
-    bool is_fatal_ = false;
-    bool ends_cancelled_ = false;
-    bool is_shutting_down_ = false;
+    unsigned flags_ = 0;  ///< of the enumerators below; the home loop's alone
 };
 
 /// What knit's own coroutines offer to awaiters.

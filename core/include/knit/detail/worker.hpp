@@ -133,15 +133,15 @@ public:
 
     // Owner thread: accounts.
 
+    /// Counts a task as made here, and gives its number.
     std::uint64_t next_task_id() noexcept {
-        if (next_id_ == last_id_) [[unlikely]] {
-            reserve_ids();
+        const std::uint64_t made = made_.load(std::memory_order_relaxed) + 1;  // relaxed: only this thread writes it
+        if (made > id_limit_) [[unlikely]] {
+            reserve_ids(made);
         }
-        return ++next_id_;
+        made_.store(made, std::memory_order_release);  // [worker.count]
+        return id_offset_ + made;
     }
-    void count_made() noexcept {
-        made_.store(made_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    }  // [worker.count] relaxed: own
     void count_ended() noexcept {
         ended_.store(ended_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     }  // [worker.count] relaxed: own
@@ -171,7 +171,7 @@ private:
     void sleep() noexcept;
     void stop_searching() noexcept;
     void report_drained() noexcept;
-    void reserve_ids() noexcept;
+    KNIT_NOINLINE void reserve_ids(std::uint64_t made) noexcept;
     void drain() noexcept;
     void share(std::size_t count) noexcept;
     KNIT_NOINLINE void offer_to_idle(std::uint64_t word) noexcept;
@@ -197,8 +197,8 @@ private:
     const Atomic<std::uint64_t>* idle_word_;
     Driver* driver_ = nullptr;
     FramePool pool_;
-    std::uint64_t next_id_ = 0;
-    std::uint64_t last_id_ = 0;
+    std::uint64_t id_offset_ = 0;  ///< a task's number is this plus the count of those made here
+    std::uint64_t id_limit_ = 0;   ///< the count up to which that holds
     Atomic<std::uint64_t> made_{0};   ///< tasks made here; the owner writes, the end of a run reads [worker.count]
     Atomic<std::uint64_t> ended_{0};  ///< tasks ended here; likewise [worker.count]
     Timers timers_;
@@ -261,7 +261,7 @@ inline void Worker::leave_registry(TaskCore& task) noexcept {
 
 inline void TaskCore::enter_registry() noexcept {
     home()->enter_registry(*this);
-    is_registered_ = true;
+    flags_ |= kRegistered;
 }
 
 inline std::coroutine_handle<> TaskCore::begin(Worker& worker) noexcept {
@@ -275,23 +275,21 @@ inline std::coroutine_handle<> TaskCore::begin(Worker& worker) noexcept {
     if (early_cancel_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {  // [task.home]
         take_early_cancels(worker);
     }
-    if (!has_started_) {
-        has_started_ = true;
-        if (must_cancel_ || worker.is_draining()) [[unlikely]] {
-            return end_unstarted(worker);
-        }
+    if (flags_ == 0 && !worker.is_draining()) [[likely]] {
+        flags_ = kStarted;
+        return leaf_;
     }
-    return leaf_;
+    return begin_slow(worker);
 }
 
 inline std::coroutine_handle<> TaskCore::finish(Worker& worker) noexcept {
-    if (is_registered_) {
+    if (has(kRegistered)) {
         worker.leave_registry(*this);
-        is_registered_ = false;
+        flags_ &= ~kRegistered;
     }
     // The usual end of fork-join: nobody stole the task, a gather on this loop alone waits for it, it has a value.
     if (keeper_ == &worker && joiner_ != nullptr && joiner_->parent != nullptr && first_ == nullptr &&
-        slot_->error == nullptr && !must_cancel_) {
+        slot_->error == nullptr && (flags_ & ~kRegistered) == kStarted) {
         worker.count_ended();
         state_.store(State::value, std::memory_order_release);  // [fut.state]
         Join& join = *joiner_;
