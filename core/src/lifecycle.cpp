@@ -148,6 +148,7 @@ void RuntimeCore::run_thread(std::size_t index) {
     }
     self.attach();
     self.run_until_stopped();
+    self.detach();
     close_loop(self);
 }
 
@@ -276,7 +277,9 @@ void RuntimeCore::close() {
     if (Worker::current() != nullptr && Worker::current()->runtime_id() == id_) {
         throw RuntimeError("Cannot close a running event loop");
     }
-    check_can_run("Cannot close a running event loop");
+    if (std::this_thread::get_id() != owner_) {
+        throw RuntimeError("a Runtime is closed on the thread that made it: its loop 0 owns a ring of that thread");
+    }
     cancel_everything();
     blocking_pool_.shutdown();
     stop_threads();

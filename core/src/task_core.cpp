@@ -116,6 +116,7 @@ void TaskCore::settle(Worker& worker) noexcept {
     if (slot_->error != nullptr) {
         state = has(kEndsCancelled) ? State::cancelled : State::error;
         if (has(kFatal)) {
+            mark_retrieved();  // run() throws it
             worker.runtime().fail(slot_->error);
         }
     }

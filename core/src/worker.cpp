@@ -53,6 +53,11 @@ std::uint64_t take_task_id() noexcept {
 }  // relaxed: a counter
 
 void Worker::attach() noexcept {
+    previous_ = current_worker();
+    make_current();
+}
+
+void Worker::make_current() noexcept {
     current_worker() = this;
     stack_limit_ = stack_pointer() - kTransferStack;
 }

@@ -50,7 +50,7 @@ public:
         std::size_t idle_in_a_row = 0;
         while (!first.is_stopping()) {
             detail::Worker& next = runtime.worker(random_() % runtime.size());
-            next.attach();
+            next.make_current();
             if (next.step()) {
                 idle_in_a_row = 0;
                 patience_end = std::chrono::steady_clock::now() + kPatience;
@@ -64,14 +64,14 @@ public:
                 std::this_thread::yield();
             }
         }
-        first.attach();
+        first.make_current();
     }
 
 private:
     static bool all_idle(detail::RuntimeCore& runtime) {
         bool any = false;
         for (std::size_t index = 0; index < runtime.size(); ++index) {
-            runtime.worker(index).attach();
+            runtime.worker(index).make_current();
             any = runtime.worker(index).step() || any;
         }
         return !any;

@@ -36,7 +36,8 @@ CO_TEST(Report, OfATaskWithoutAHandleComesAtItsEnd) {
     spawn(fail());
     co_await tick(4);
     get_running_loop().set_exception_handler(nullptr);
-    EXPECT_TRUE(log.shows({"handler:Task exception was never retrieved", "handler:Task exception was never retrieved"}));
+    EXPECT_EQ(log.size(), 2U);
+    EXPECT_EQ(log.count("handler:Task exception was never retrieved"), 2U);
 }
 
 CO_TEST(Report, OfAFutureComesWhenItsLastHandleIsDropped) {

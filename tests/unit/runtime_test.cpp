@@ -379,7 +379,9 @@ TEST(Runtime, TasksStayFrozenBetweenRunsAndAreCancelledByClose) {
 TEST(Runtime, RunsAgainAfterABaseExceptionCameOutOfIt) {
     Runtime runtime(on_loops(1));
     runtime.loop(0).call_soon([] { throw BaseErr(); });
-    const auto pause = [](Duration delay) -> Coro<std::string> { co_return co_await sleep(delay, std::string("second run")); };
+    const auto pause = [](Duration delay) -> Coro<std::string> {
+        co_return co_await sleep(delay, std::string("second run"));
+    };
     EXPECT_EQ(call([&] { runtime.run_until_complete(pause(5ms)); }), "!BaseErr");
     EXPECT_EQ(runtime.run_until_complete(pause(10ms)), "second run");
 }

@@ -163,6 +163,7 @@ std::uint64_t add_done_callback(FutureCore& target, F function) {
             target.add_ref();
             function(Handle(CoreRef(&target)));
         } else {
+            static_cast<void>(target);
             function();
         }
     };

@@ -90,8 +90,10 @@ public:
     bool is_stopping() const noexcept { return is_stopping_; }
     /// Before the loop is shown to other threads.
     void set_driver(Driver* driver) noexcept { driver_ = driver; }
-    /// The calling thread runs this loop from now on, until detach().
+    /// The calling thread runs this loop from now on, until detach(); not twice.
     void attach() noexcept;
+    /// The same for a thread that turns several loops by itself and takes care of the one before.
+    void make_current() noexcept;
     void detach() noexcept;
     /// Handles the messages with this `run` at once; the others keep their turn.
     void answer_messages(Work::Run which) noexcept;
@@ -203,6 +205,7 @@ private:
     Atomic<std::uint64_t> ended_{0};  ///< tasks ended here; likewise [worker.count]
     Timers timers_;
     TaskCore* registry_ = nullptr;
+    Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
     unsigned looks_ = 0;
     unsigned random_ = 0;
     unsigned spin_misses_ = 0;
