@@ -20,8 +20,8 @@
 #include "fake_driver.hpp"
 #include "knit/core.hpp"
 
-/// CO_TEST(Suite, Name) { ... co_await ...; co_return; } is a TEST whose body is a Coro<>, run by knit::run() on one loop
-/// of the fake driver. EXPECT_ macros work in it; ASSERT_ macros do not, because they `return`.
+/// CO_TEST(Suite, Name) { ... co_await ...; co_return; } is a TEST whose body is a Coro<>, run by knit::run() on one
+/// loop of the fake driver. EXPECT_ macros work in it; ASSERT_ macros do not, because they `return`.
 /// CO_TEST_ON_LOOPS is the same for 1, 2 and 4 loops, each with several seeds.
 #define CO_TEST(suite, name) KNIT_TEST_COROUTINE(suite, name, ::knit::test::run_on_one_loop)
 #define CO_TEST_ON_LOOPS(suite, name) KNIT_TEST_COROUTINE(suite, name, ::knit::test::run_on_loops)
