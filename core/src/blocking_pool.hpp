@@ -15,7 +15,8 @@ namespace knit::detail {
 class BlockingPool {
 public:
     /// `cpus`: where its threads may run, whoever makes them; empty: as their maker.
-    BlockingPool(unsigned threads_max, std::vector<unsigned> cpus) : threads_max_(threads_max), cpus_(std::move(cpus)) {}
+    BlockingPool(unsigned threads_max, std::vector<unsigned> cpus)
+        : threads_max_(threads_max), cpus_(std::move(cpus)) {}
     ~BlockingPool() { shutdown(); }
     BlockingPool(const BlockingPool&) = delete;
     BlockingPool& operator=(const BlockingPool&) = delete;

@@ -14,8 +14,10 @@ constexpr std::uintptr_t kTransferStack = 32 * 1024;
 // Task names count per process; a loop takes its numbers in blocks.
 constexpr std::uint64_t kIdBlock = 1024;
 Atomic<std::uint64_t> g_next_id{0};  // any thread takes from it; publishes nothing
-// Every so many looks at the ring the oldest offered task is run, so that none waits for ever under newer ones.
-constexpr unsigned kLooksPerOldest = 32;
+// Every so many looks at the ring the loop looks at the clock and the injector too.
+constexpr unsigned kLooksPerClock = 16;
+// The oldest offered task is run this often, so that none waits for ever under newer ones.
+constexpr std::chrono::milliseconds kOldestEvery{5};
 // A deque longer than this gives its oldest work to the injector while others have nothing to do.
 constexpr std::size_t kShareAbove = 64;
 constexpr std::size_t kShareCount = 16;
@@ -148,11 +150,17 @@ void Worker::run_batch(Work* first) noexcept {
 void Worker::look() noexcept {
     budget_left_ = 0;
     driver_->poll();
-    if (++looks_ % kLooksPerOldest == 0) {
+    if (++looks_ % kLooksPerClock != 0) {
+        return;
+    }
+    if (Work* work = runtime_.injector().pop()) {
+        run_offered(*work);
+    }
+    // Not oftener: each time the loop starts another subtree at its top, whose frames then wait beside the present one's.
+    const TimePoint time = driver_->now();
+    if (time - oldest_taken_ >= kOldestEvery) {
+        oldest_taken_ = time;
         if (Work* work = deque_.take_oldest()) {
-            run_offered(*work);
-        }
-        if (Work* work = runtime_.injector().pop()) {
             run_offered(*work);
         }
     }

@@ -214,8 +214,8 @@ public:
     ~GatherFuture() { leave(); }
     void begin(Worker& here) {
         Shape::reserve(places_, shape_.children.size());
-        add_ref();
         start(shape_.children, places_.data(), here);
+        add_ref();  // settle_outcome() drops it
         if (shape_.children.empty() || is_complete()) {
             settle_outcome(*this);
         }

@@ -35,7 +35,7 @@ private:
     static constexpr std::size_t kShort = 64;
 
     std::size_t size_ = 0;
-    const char* long_ = nullptr;  ///< what does not fit below: kept once for each different text, to the end of the process
+    const char* long_ = nullptr;  ///< what does not fit below: kept once for each text, to the end of the process
     char short_[kShort];
 };
 

@@ -86,20 +86,25 @@ public:
         task.suspend(handle, nullptr);
         // From here on another thread may resume the proxy; the task itself only runs again on this loop, later.
         using Answer = decltype(inner_.await_suspend(proxy));
-        if constexpr (std::is_void_v<Answer>) {
-            inner_.await_suspend(proxy);
-            return true;
-        } else if constexpr (std::is_same_v<Answer, bool>) {
-            if (inner_.await_suspend(proxy)) {
-                return true;
+        std::coroutine_handle<> next = std::noop_coroutine();
+        bool suspends = true;
+        try {
+            if constexpr (std::is_void_v<Answer>) {
+                inner_.await_suspend(proxy);
+            } else if constexpr (std::is_same_v<Answer, bool>) {
+                suspends = inner_.await_suspend(proxy);
+            } else {
+                next = inner_.await_suspend(proxy);
             }
-            proxy.destroy();
-            return false;
-        } else {
-            const std::coroutine_handle<> next = inner_.await_suspend(proxy);
-            next.resume();
-            return true;
+        } catch (...) {
+            proxy.destroy();  // a coroutine whose await_suspend throws is not suspended
+            throw;
         }
+        if (!suspends) {
+            proxy.destroy();
+        }
+        next.resume();
+        return suspends;
     }
 
     decltype(auto) await_resume() {

@@ -207,6 +207,7 @@ private:
     TaskCore* registry_ = nullptr;
     Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
     unsigned looks_ = 0;
+    TimePoint oldest_taken_{};  ///< when the oldest offered task was last run before its turn
     unsigned random_ = 0;
     unsigned spin_misses_ = 0;
 
