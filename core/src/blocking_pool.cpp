@@ -52,6 +52,11 @@ void BlockingPool::run() {
     }
 }
 
+bool BlockingPool::has_threads() {
+    const std::lock_guard lock(mutex_);
+    return !threads_.empty();
+}
+
 void BlockingPool::shutdown() {
     std::vector<std::thread> threads;
     {

@@ -26,6 +26,8 @@ public:
     void submit(std::function<void()> job);
     /// Waits for every job. Idempotent; not from a job.
     void shutdown();
+    /// Whether a job has ever been submitted. Any thread.
+    bool has_threads();
 
 private:
     void run();

@@ -135,9 +135,12 @@ bool TaskCore::cancel_at_home(const std::string& message) {
 
 /// Asks what the task waits for to end; when it can't, the cancellation stays due.
 void TaskCore::cancel_wait() noexcept {
-    if (wait_ != nullptr && wait_->cancel(*wait_)) {
-        flags_ &= ~kMustCancel;
+    if (wait_ == nullptr || has(kCancelling)) {
+        return;
     }
+    flags_ |= kCancelling;
+    const bool is_taken = wait_->cancel(*wait_);
+    flags_ &= ~(kCancelling | (is_taken ? kMustCancel : 0U));
 }
 
 /// A cancellation that a wait had taken comes back: now it is due at whatever the task does next.

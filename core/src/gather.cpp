@@ -54,6 +54,8 @@ void GatherBase::count_child(FutureCore& child, bool at_once) noexcept {
     if (at_once || state_.is_direct || (child.is_spawned())) {
         complete();
     } else {
+        hop_parent_ = parent;
+        parent = nullptr;
         std::construct_at(&hop_);
         hop_.run = &GatherBase::run_hop;
         hop_.gather = this;
@@ -65,9 +67,9 @@ void GatherBase::run_hop(Worker&, Work& work) noexcept { static_cast<Hop&>(work)
 
 void GatherBase::complete() noexcept {
     state_.is_done = true;
-    if (parent != nullptr) {
-        TaskCore* const task = parent;
+    if (TaskCore* const task = parent != nullptr ? parent : hop_parent_) {
         parent = nullptr;
+        hop_parent_ = nullptr;
         task->wake();
     } else if (on_done_ != nullptr) {
         on_done_(*this);

@@ -109,14 +109,17 @@ void Worker::sleep() noexcept {
             break;
         }
     }
-    if (!has_own_work() && !runtime_.has_stealable()) {
+    const bool sees_work = runtime_.has_stealable();
+    if (!sees_work && !has_own_work()) {
         driver_->park(timers_.next());
     }
     const std::uint32_t found = sleep_.exchange(awake, std::memory_order_seq_cst);  // [worker.sleep]
     if (found == parked) {
-        idle.end_sleep(false);
+        idle.end_sleep(sees_work);
+    } else {
+        ++claims_;
     }
-    is_searching_ = found == searching;
+    is_searching_ = found == searching || (found == parked && sees_work);
     if (is_searching_) {
         // Woken to search, so search first: else what the wake was for could wait behind this loop's own work.
         if (Work* work = find_elsewhere()) {
@@ -144,8 +147,9 @@ bool Worker::claim_sleeper() noexcept {
         !sleep_.compare_exchange_strong(expected, searching, std::memory_order_seq_cst)) {  // [worker.sleep]
         return false;
     }
-    runtime_.idle().end_sleep(true);
+    runtime_.idle().end_sleep(false);
     driver_->wake();
+    wakes_done_.fetch_add(1, std::memory_order_release);  // [worker.wakes]
     return true;
 }
 

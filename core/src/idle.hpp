@@ -10,7 +10,7 @@
 ///
 /// Invariants: `sleeping` counts the loops whose sleep word is `parked`; whoever moves a sleep word away from `parked`,
 /// the sleeper or a waker, takes it off (so it cannot drift). `searching` counts the loops that search, and those that
-/// have been woken to.
+/// have been woken to: who wakes one counts it as searching first, then claims it.
 #pragma once
 
 #include "knit/detail/base.hpp"

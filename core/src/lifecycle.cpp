@@ -11,7 +11,11 @@
 ///   5. the loops stop; each closes its inbox and its driver on its own thread; the threads are joined.
 ///   6. loop 0 the same, on the calling thread. The Workers stay, closed, for handles that outlive the runtime.
 ///
-///   [run.closing]  cancel_everything: release  ->  loops: acquire
+///   [run.closing]  cancel_everything: is_closing, then the count of tasks  <->  submit: the count, then is_closing;
+///   all seq_cst
+///                  a task that a thread submits is waited for, or the thread sees that it comes too late
+///   [run.joined]   the thread that joined the pool: release  ->  loop 0's: acquire
+///   [run.closed]   close: release  ->  any thread: acquire     the loops have ended
 
 #include "runtime_core.hpp"
 
@@ -36,7 +40,7 @@ struct LoopBox {
 namespace {
 
 // How many closed loops stay readable for handles that outlived them.
-constexpr std::size_t kClosedLoopsMax = 1024;
+constexpr std::size_t kClosedLoopsMax = 16384;
 
 Atomic<std::uint64_t> g_next_runtime_id{1};  // any thread takes from it; publishes nothing
 
@@ -104,7 +108,7 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
     }
 }
 
-RuntimeCore::~RuntimeCore() { KNIT_ASSERT(is_closed_); }
+RuntimeCore::~RuntimeCore() { KNIT_ASSERT(is_closed()); }
 
 void RuntimeCore::start_threads() {
     if (drivers_[0]->is_simulation()) {
@@ -180,7 +184,7 @@ struct StopWaiter : Waiter, Work {
 }  // namespace
 
 void RuntimeCore::check_can_run(const char* nested_message) const {
-    if (is_closed_) {
+    if (is_closed()) {
         throw RuntimeError("Event loop is closed");
     }
     if (Worker* const current = Worker::current()) {
@@ -239,7 +243,7 @@ void RuntimeCore::tell_loops(Work::Run what) {
 }
 
 void RuntimeCore::cancel_everything() {
-    is_closing_.store(true, std::memory_order_release);  // [run.closing]
+    is_closing_.store(true, std::memory_order_seq_cst);  // [run.closing]
     is_draining_ = true;
     worker(0).begin_draining();
     tell_loops([](Worker& worker, Work& work) noexcept {
@@ -254,11 +258,7 @@ void RuntimeCore::cancel_everything() {
         });
     }
     while (live_tasks() != 0 && !has_abandoned_) {
-        try {
-            run_loop_0(nullptr);
-        } catch (...) {
-            log(LogLevel::error, "an exception during the end of run() is lost: " + describe(std::current_exception()));
-        }
+        run_loop_0_to_the_end();
     }
     if (limit) {
         limit->cancel();
@@ -271,7 +271,7 @@ void RuntimeCore::cancel_everything() {
 }
 
 void RuntimeCore::close() {
-    if (is_closed_) {
+    if (is_closed()) {
         return;
     }
     if (Worker::current() != nullptr && Worker::current()->runtime_id() == id_) {
@@ -281,9 +281,38 @@ void RuntimeCore::close() {
         throw RuntimeError("a Runtime is closed on the thread that made it: its loop 0 owns a ring of that thread");
     }
     cancel_everything();
-    blocking_pool_.shutdown();
+    join_blocking_pool();
     stop_threads();
     close_loop_0();
+}
+
+/// A job may still ask something of loop 0 and wait for it, so that runs until the last job has ended.
+void RuntimeCore::join_blocking_pool() {
+    if (!blocking_pool_.has_threads() || has_abandoned_) {
+        blocking_pool_.shutdown();
+        return;
+    }
+    worker(0).end_draining();
+    Atomic<bool> is_joined{false};  // the joiner sets it, this thread reads it; the join publishes the rest
+    std::thread joiner([&] {
+        blocking_pool_.shutdown();
+        is_joined.store(true, std::memory_order_release);  // [run.joined]
+        stop_loop_0();
+    });
+    while (!is_joined.load(std::memory_order_acquire)) {  // [run.joined]
+        run_loop_0_to_the_end();
+    }
+    joiner.join();
+    cancel_everything();
+}
+
+/// run_loop_0() where nobody is left to take what it throws.
+void RuntimeCore::run_loop_0_to_the_end() noexcept {
+    try {
+        run_loop_0(nullptr);
+    } catch (...) {
+        log(LogLevel::error, "an exception during the end of run() is lost: " + describe(std::current_exception()));
+    }
 }
 
 void RuntimeCore::stop_threads() noexcept {
@@ -325,7 +354,7 @@ void RuntimeCore::close_loop_0() noexcept {
         }
     }
     drivers_.clear();
-    is_closed_ = true;
+    is_closed_.store(true, std::memory_order_release);  // [run.closed]
     for (LoopBox* box : boxes_) {
         box->loop.is_closed_.store(true, std::memory_order_release);  // [loop.closed]
         keep_closed(box);

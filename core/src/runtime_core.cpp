@@ -10,8 +10,16 @@
 namespace knit::detail {
 
 void RuntimeCore::wake_one() noexcept {
-    for (Worker* each : workers_) {
-        if (each->claim_sleeper()) {
+    // Counted as searching before it is claimed: it may wake by itself at once, and then takes itself off.
+    for (;;) {
+        idle_.begin_search();
+        for (Worker* each : workers_) {
+            if (each->claim_sleeper()) {
+                return;
+            }
+        }
+        // Whoever has made work meanwhile may have taken us for a searcher. Ends: without sleepers or work, at once.
+        if (!idle_.end_search() || Idle::sleeping(idle_.load()) == 0 || !has_stealable()) {
             return;
         }
     }
@@ -75,7 +83,7 @@ std::uint64_t RuntimeCore::live_tasks() noexcept {
     for (const Worker* each : workers_) {
         ended += each->ended();
     }
-    std::uint64_t made = foreign_made_.load(std::memory_order_acquire);  // [worker.count]
+    std::uint64_t made = foreign_made_.load(std::memory_order_seq_cst);  // [run.closing]
     for (const Worker* each : workers_) {
         made += each->made();
     }
@@ -85,6 +93,9 @@ std::uint64_t RuntimeCore::live_tasks() noexcept {
 void RuntimeCore::submit(TaskCore& task) {
     task.mark_spawned();
     try {
+        if (is_closing()) {
+            throw RuntimeError("Event loop is closed");
+        }
         injector_.push(task.work());
     } catch (...) {
         count_foreign_lost();
@@ -98,7 +109,7 @@ void RuntimeCore::submit(TaskCore& task) {
 }
 
 Worker& RuntimeCore::keeper_for_submit() {
-    if (is_closed_ || is_closing()) {
+    if (is_closed() || is_closing()) {
         throw RuntimeError("Event loop is closed");
     }
     if (size() == 1) {

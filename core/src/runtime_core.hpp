@@ -66,9 +66,9 @@ public:
     /// Cancels every task on every loop and runs until none is left.
     void cancel_everything();
     void close();
-    bool is_closed() const noexcept { return is_closed_; }
+    bool is_closed() const noexcept { return is_closed_.load(std::memory_order_acquire); }  // [run.closed]
     bool is_running() const noexcept { return is_running_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
-    bool is_closing() const noexcept { return is_closing_.load(std::memory_order_acquire); }  // [run.closing]
+    bool is_closing() const noexcept { return is_closing_.load(std::memory_order_seq_cst); }  // [run.closing]
     void stop_loop_0() noexcept;
     /// Keeps the first BaseException that came out of a task, and stops loop 0 for it. Any thread.
     void fail(std::exception_ptr error) noexcept;
@@ -83,7 +83,7 @@ public:
     bool is_owned_here(const Worker& worker) const noexcept;
     /// A task that was counted, there or on a loop, has not come to be; the sum is what counts.
     void count_foreign_lost() noexcept { foreign_made_.fetch_sub(1, std::memory_order_acq_rel); }  // [worker.count]
-    void count_foreign_made() noexcept { foreign_made_.fetch_add(1, std::memory_order_acq_rel); }  // [worker.count]
+    void count_foreign_made() noexcept { foreign_made_.fetch_add(1, std::memory_order_seq_cst); }  // [run.closing]
 
 private:
     struct StopMessage : Work {
@@ -93,6 +93,8 @@ private:
 
     void start_threads();
     void stop_threads() noexcept;
+    void join_blocking_pool();
+    void run_loop_0_to_the_end() noexcept;
     void close_loop(Worker& self) noexcept;
     void close_loop_0() noexcept;
     void run_thread(std::size_t index);
@@ -115,7 +117,7 @@ private:
                    ///< ringing one that has just closed
     std::thread::id owner_;
     Atomic<bool> is_running_{false};  ///< the owner sets it, any thread may ask; publishes nothing
-    bool is_closed_ = false;
+    Atomic<bool> is_closed_{false};             ///< the owner sets it at the end, any thread asks [run.closed]
     bool is_draining_ = false;
     bool has_abandoned_ = false;
     Runtime* face_ = nullptr;

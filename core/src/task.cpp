@@ -54,6 +54,23 @@ void throw_taken() {
 }
 void throw_awaits_itself(TaskCore& task) { throw RuntimeError("Task cannot await on itself: " + task.name()); }
 
+void TaskCore::await_on(FutureCore& target, const Worker& here) {
+    // As far as the chain lies on this loop, whose data it is; longer chains than this are no mistake of two tasks.
+    constexpr int kStepsMax = 64;
+    FutureCore* link = &target;
+    for (int step = 0; link != nullptr && link->is_task() && step < kStepsMax; ++step) {
+        auto& task = static_cast<TaskCore&>(*link);
+        if (&task == this) {
+            throw_awaits_itself(*this);
+        }
+        if (task.home() != &here) {
+            break;
+        }
+        link = task.awaited_;
+    }
+    awaited_ = &target;
+}
+
 void classify_current_exception(TaskCore& task) noexcept {
     try {
         throw;
@@ -118,8 +135,13 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
         worker.make_ready(task.work());
         return;
     }
+    // From a thread that is no loop of the runtime: counted, but perhaps after the end of the run has counted for the
+    // last time.
+    const Worker* const here = Worker::current();
+    const bool is_late =
+        (here == nullptr || here->runtime_id() != worker.runtime_id()) && worker.runtime().is_closing();
     task.travel_to(worker);
-    if (!worker.post(task.work())) {
+    if (is_late || !worker.post(task.work())) {
         worker.runtime().count_foreign_lost();
         task.drop_ref();  // the runtime's; the caller's handle, destroyed by the throw, is the other one
         throw RuntimeError("Event loop is closed");
@@ -203,7 +225,11 @@ bool wait_until(FutureCore& core, std::optional<Duration> limit) {
 
 }  // namespace
 
-void wait_in_thread(FutureCore& core) { wait_until(core, std::nullopt); }
+void wait_in_thread(FutureCore& core) {
+    if (!wait_until(core, std::nullopt)) {
+        throw RuntimeError("Event loop is closed");
+    }
+}
 bool wait_in_thread(FutureCore& core, Duration limit) { return wait_until(core, limit); }
 
 }  // namespace detail

@@ -51,22 +51,29 @@ void TaskCore::run_arrived(Worker& worker, Work& work) noexcept {
     TaskCore& task = of(work);
     work.run = &TaskCore::run_ready;
     task.enter_registry();
+    if (worker.is_draining()) {
+        task.cancel_for_shutdown();
+    }
     run_ready(worker, work);
 }
 
-void TaskCore::leave_home() noexcept {
+void TaskCore::leave_registry() noexcept {
     if (has(kRegistered)) {
         home()->leave_registry(*this);
         flags_ &= ~kRegistered;
     }
-    home_.store(nullptr,
-                std::memory_order_relaxed);  // [task.home] a canceller that reads the old home is sent on from there
+}
+
+void TaskCore::leave_home() noexcept {
+    leave_registry();
+    home_.store(nullptr, std::memory_order_release);  // [task.move] cancellers at the old home are sent on
 }
 
 void TaskCore::move_home(Worker& target) noexcept {
-    leave_home();
-    home_.store(&target, std::memory_order_relaxed);  // [task.home] likewise
+    leave_registry();
     run = &TaskCore::run_arrived;
+    // Never null in between: a cancellation must find somebody to go to.
+    home_.store(&target, std::memory_order_release);  // [task.move]
 }
 
 void TaskCore::come_back(Worker& here) noexcept {
@@ -96,6 +103,8 @@ std::coroutine_handle<> TaskCore::begin_slow(Worker& worker) noexcept {
         if (has(kMustCancel) || worker.is_draining()) {
             return end_unstarted(worker);
         }
+    } else if (worker.is_draining()) {
+        cancel_for_shutdown();
     }
     return leaf_;
 }

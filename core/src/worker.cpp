@@ -85,6 +85,9 @@ bool Worker::turn() noexcept {
         drain();
     }
     const bool collected = collect();
+    if (is_searching_ && (!ready_.empty() || deque_.size_hint() != 0)) [[unlikely]] {
+        stop_searching();  // before the work: it may take long, and others sleep because this loop searches
+    }
     Work* const batch = ready_.take_all();
     if (batch != nullptr) {
         run_batch(batch);
@@ -156,7 +159,8 @@ void Worker::look() noexcept {
     if (Work* work = runtime_.injector().pop()) {
         run_offered(*work);
     }
-    // Not oftener: each time the loop starts another subtree at its top, whose frames then wait beside the present one's.
+    // Not oftener: each time the loop starts another subtree at its top, whose frames then wait beside the present
+    // one's.
     const TimePoint time = driver_->now();
     if (time - oldest_taken_ >= kOldestEvery) {
         oldest_taken_ = time;
@@ -181,6 +185,7 @@ bool Worker::run_deque() noexcept {
 }
 
 void Worker::run_offered(Work& work) noexcept {
+    has_reported_drained_ = false;
     chain_left_ = budget_;
     TaskCore::of(work).begin(*this).resume();
     after_resume();
@@ -246,12 +251,18 @@ bool Worker::post(Work& work) noexcept {
         sleep_.compare_exchange_strong(expected, notified, std::memory_order_seq_cst)) {  // [worker.sleep]
         runtime_.idle().end_sleep(false);
         driver_->wake();
+        wakes_done_.fetch_add(1, std::memory_order_release);  // [worker.wakes] the last touch
     }
     return true;
 }
 
 void Worker::close() noexcept {
     is_discarding_ = true;
+    Work* const left = inbox_.close();
+    // Ends: whoever claimed this loop is between the claim and the ring of its bell.
+    while (wakes_done_.load(std::memory_order_acquire) != claims_) {  // [worker.wakes]
+        cpu_relax();
+    }
     // Ids that were not used go back when nobody has taken some since: run() after run() counts on.
     std::uint64_t expected = id_offset_ + id_limit_;
     const std::uint64_t used = id_offset_ + made();
@@ -261,7 +272,7 @@ void Worker::close() noexcept {
     while (Timer* timer = timers_.pop_due(kNever)) {
         ready_.push(*timer);
     }
-    for (Work* work = inbox_.close(); work != nullptr;) {
+    for (Work* work = left; work != nullptr;) {
         Work* const next = work->next;
         ready_.push(*work);
         work = next;

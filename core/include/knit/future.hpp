@@ -103,10 +103,8 @@ public:
     void await_suspend(std::coroutine_handle<P> handle) {
         TaskCore& task = handle.promise().task();
         Worker& here = *task.home();
-        if (core_.get() == &task) {
-            throw_awaits_itself(task);
-        }
         check_same_runtime(*core_, here);
+        task.await_on(*core_, here);
         core_->subscribe(*this, here);
         task_ = &task;
         task.suspend(handle, this);

@@ -224,6 +224,7 @@ public:
 private:
     static void settle_outcome(GatherBase& base) noexcept {
         auto& self = static_cast<GatherFuture&>(base);
+        self.leave_children();  // now, on their loop: the last handle may be dropped anywhere
         if (self.claim()) {
             State state = State::value;
             try {

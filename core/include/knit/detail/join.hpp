@@ -79,7 +79,14 @@ protected:
         state_.is_done = state_.is_over;
         state_.is_started = true;
     }
-    void set_parent(TaskCore& task) noexcept { parent = &task; }
+    void set_parent(TaskCore& task) noexcept { (state_.is_over ? hop_parent_ : parent) = &task; }
+    /// The children that still run go on, and the gather hears no more of them. The gather's loop.
+    void leave_children() noexcept {
+        if (pending != 0) {
+            detach();
+            pending = 0;
+        }
+    }
     bool has_failed() const noexcept { return failed_ != nullptr || state_.is_cancel_requested; }
 
 private:
@@ -97,6 +104,9 @@ private:
 
     std::span<const CoreRef> children_;
     JoinWaiter* places_ = nullptr;
+    /// Who waits, once the outcome is known: not `parent` any more, so that no child hands control to it before the
+    /// hop.
+    TaskCore* hop_parent_ = nullptr;
     OnDone on_done_;
     FutureCore* failed_ = nullptr;  ///< the first child that failed
     struct {

@@ -2,6 +2,8 @@
 /// that runs the task, its *home*; until it has started, a spawned task has none.
 ///
 ///   [task.home]  begin: home, light fence, early_cancel  <->  cancel: early_cancel, heavy fence, home
+///   [task.move]  move_home: release  ->  home: acquire     the new home may touch the task, the old one has done with
+///   it
 ///                a task that nobody has started yet is cancelled by whoever starts it, or its home hears of it by
 ///                message
 #pragma once
@@ -56,6 +58,7 @@ public:
     /// The first thing that await_resume does. Throws CancelledError when a cancellation is due.
     void resumed() {
         wait_ = nullptr;
+        awaited_ = nullptr;
         if (has(kMustCancel)) [[unlikely]] {
             flags_ &= ~kMustCancel;
             throw_cancelled();
@@ -64,6 +67,9 @@ public:
     /// The same for an operation that has a result to give although a cancellation is due: that stays for the next
     /// await.
     void resumed_keep_cancel() noexcept { wait_ = nullptr; }
+    /// The task is about to await `target`. Throws RuntimeError when that awaits this task, directly or through others
+    /// of this loop.
+    void await_on(FutureCore& target, const Worker& here);
     /// The wait took a cancellation, but ended with a result: it is due again at the next await.
     void request_cancel_again() noexcept { flags_ |= kMustCancel; }
     [[noreturn]] void throw_cancelled();
@@ -102,7 +108,7 @@ public:
     }
 
     /// May be stale the moment it is read, unless the caller is on that loop. Null: not started, or on offer.
-    Worker* home() const noexcept { return home_.load(std::memory_order_relaxed); }  // relaxed: a hint, see [task.home]
+    Worker* home() const noexcept { return home_.load(std::memory_order_acquire); }  // [task.move]
 
     // The users' side.
 
@@ -141,6 +147,7 @@ private:
         kFatal = 8,           ///< it ended by a BaseException that comes out of run()
         kEndsCancelled = 16,  ///< it ended by CancelledError
         kShuttingDown = 32,   ///< the end of the run has asked it to end
+        kCancelling = 64,     ///< its wait is being cancelled: tasks that await each other come back here
     };
     /// What few tasks have. Made and changed by the home loop; names are read by any thread.
     struct Name {
@@ -157,6 +164,7 @@ private:
 
     void free_extras() noexcept;
     void enter_registry() noexcept;
+    void leave_registry() noexcept;
     void cancel_wait() noexcept;
     bool cancel_at_home(const std::string& message);
     void send_cancel(CancelMessage& message) noexcept;
@@ -170,6 +178,7 @@ private:
     std::coroutine_handle<> frame_;
     std::coroutine_handle<> leaf_;
     Wait* wait_ = nullptr;
+    FutureCore* awaited_ = nullptr;  ///< what it awaits directly, to find tasks that await each other
     Atomic<Worker*> home_{
         nullptr};  ///< written by the loop that begins or gives away the task; read by cancellers [task.home]
     std::uint64_t id_;

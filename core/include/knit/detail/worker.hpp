@@ -5,6 +5,8 @@
 ///
 ///   [worker.sleep]  post: inbox push (RMW), sleep_ load  <->  wait_for_work: sleep_ RMW, inbox load
 ///                   a message is seen by the loop before it sleeps, or its sender sees the loop asleep
+///   [worker.wakes]  post, claim_sleeper: the wake, then wakes_done_ release  ->  close: acquire
+///                   nobody touches the driver or the runtime on behalf of this loop after its close
 ///   [worker.count]  made_, ended_: release by the owner  ->  acquire by whoever sums them up at the end of a run
 #pragma once
 
@@ -221,6 +223,8 @@ private:
     // Other threads'.
     Inbox inbox_;
     enum Sleep : std::uint32_t { awake, parked, notified, searching };
+    unsigned claims_ = 0;  ///< how often the owner found its sleep claimed by a waker
+    Atomic<std::uint32_t> wakes_done_{0};  ///< wakers count, the owner waits at its end [worker.wakes]
     Atomic<std::uint32_t> sleep_{awake};  ///< the owner parks and wakes, any thread claims a parked one [worker.sleep]
 };
 
