@@ -124,18 +124,50 @@ bool TaskCore::cancel_at_home(const std::string& message) {
     if (is_done()) {
         return false;
     }
+    // Down a chain of tasks that await each other, without recursion: each hands the request to the one that it awaits,
+    // as long as that lives here; the last one's wait is undone.
+    TaskCore* last = this;
+    for (;;) {
+        last->note_cancel(message);
+        last->flags_ |= kCancelling;
+        TaskCore* const following = last->awaited_here();
+        if (following == nullptr || following->has(kCancelling)) {
+            break;
+        }
+        last->flags_ &= ~kMustCancel;
+        last = following;
+    }
+    for (TaskCore* task = this; task != last; task = static_cast<TaskCore*>(task->awaited_)) {
+        task->flags_ &= ~kCancelling;
+    }
+    last->flags_ &= ~kCancelling;
+    last->cancel_wait();
+    return true;
+}
+
+void TaskCore::note_cancel(const std::string& message) {
     cancel_requests_.store(cancelling() + 1, std::memory_order_relaxed);  // relaxed: only its loop writes
     if (!message.empty() || extras_.load(std::memory_order_relaxed) != nullptr) {  // relaxed: only its loop writes
         extras().cancel_message = message;
     }
     flags_ |= kMustCancel;
-    cancel_wait();
-    return true;
+}
+
+/// The unfinished task of this loop that this one awaits directly. At the end of a run one that has been asked to end
+/// already need not be asked again: then this one keeps the request until that has ended.
+TaskCore* TaskCore::awaited_here() const noexcept {
+    if (awaited_ == nullptr || !awaited_->is_task() || awaited_->is_done()) {
+        return nullptr;
+    }
+    auto& awaited = static_cast<TaskCore&>(*awaited_);
+    return awaited.home() == home() && !awaited.has(kShuttingDown) ? &awaited : nullptr;
 }
 
 /// Asks what the task waits for to end; when it can't, the cancellation stays due.
 void TaskCore::cancel_wait() noexcept {
-    if (wait_ == nullptr || has(kCancelling)) {
+    const bool is_asked_already = has(kShuttingDown) && awaited_ != nullptr && awaited_->is_task() &&
+                                  static_cast<TaskCore&>(*awaited_).is_ending_here(*this);
+    if (wait_ == nullptr || has(kCancelling) || is_asked_already) {
         return;
     }
     flags_ |= kCancelling;

@@ -96,9 +96,17 @@ void FutureCore::destroy_slow() noexcept {
         return;
     }
     if (is_task()) {
-        static_cast<TaskCore*>(this)->frame().destroy();
+        destroy_task(static_cast<TaskCore&>(*this));
     } else {
         delete static_cast<FutureState*>(this);
+    }
+}
+
+/// What came to be destroyed while the first frame was.
+void FutureCore::destroy_rest(Dying& dying) noexcept {
+    while (Work* const work = dying.first) {
+        dying.first = work->next;
+        TaskCore::of(*work).frame().destroy();
     }
 }
 

@@ -45,15 +45,13 @@ bool Worker::step() noexcept {
     return false;
 }
 
-/// While the run is ending, a loop that has nothing to do says so once; loop 0 decides whether all is done.
+/// While the run is ending, a loop that has nothing to do says so once; loop 0 decides how it goes on.
 void Worker::report_drained() noexcept {
     if (!is_draining_) {
         return;
     }
     if (id_ == 0) {
-        if (runtime_.live_tasks() == 0) {
-            stop();
-        }
+        runtime_.go_on_draining();
     } else if (!has_reported_drained_) {
         has_reported_drained_ = true;
         runtime_.report_drained();

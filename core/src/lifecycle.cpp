@@ -4,8 +4,11 @@
 /// makes its own
 ///   driver; 4. the constructor waits until all have, and throws the first error after undoing the rest.
 /// End (cancel_everything, close):
-///   1. is_closing: from now on a task that has not started never does, and a new one is cancelled. [run.closing]
-///   2. every loop asks its tasks to end; each goes on turning, loop 0 on the calling thread.
+///   1. is_closing: threads can submit no more. [run.closing]
+///   2. every loop asks the tasks that it has to end, once, and never starts those that have not started; it goes on
+///   turning,
+///      loop 0 on the calling thread. What the cleanup of these creates runs; when all that were asked have ended and
+///      some are left, they are asked in another round.
 ///   3. a loop that runs out of work says so to loop 0, which stops when the sum of all loops' tasks is zero.
 ///   4. the blocking pool is joined; what its jobs settle still finds all loops open.
 ///   5. the loops stop; each closes its inbox and its driver on its own thread; the threads are joined.
@@ -14,6 +17,7 @@
 ///   [run.closing]  cancel_everything: is_closing, then the count of tasks  <->  submit: the count, then is_closing;
 ///   all seq_cst
 ///                  a task that a thread submits is waited for, or the thread sees that it comes too late
+///   [run.round]    a loop's answer: release  ->  loop 0: acquire     its count of asked tasks is seen
 ///   [run.joined]   the thread that joined the pool: release  ->  loop 0's: acquire
 ///   [run.closed]   close: release  ->  any thread: acquire     the loops have ended
 
@@ -84,9 +88,8 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
     drained_message_.run = [](Worker& worker, Work& work) noexcept {
         auto& self = static_cast<StopMessage&>(work);
         self.is_posted.store(false, std::memory_order_release);  // [run.message]
-        if (self.runtime->is_draining_ && self.runtime->live_tasks() == 0) {
-            worker.stop();
-        }
+        static_cast<void>(worker);
+        self.runtime->go_on_draining();
     };
     for (unsigned index = 0; index < settings_.loops; ++index) {
         boxes_.push_back(new LoopBox(index, *this));
@@ -242,14 +245,43 @@ void RuntimeCore::tell_loops(Work::Run what) {
     }
 }
 
+void RuntimeCore::start_round() {
+    round_answers_.store(0, std::memory_order_relaxed);  // relaxed: the messages publish it
+    tell_loops([](Worker& self, Work& work) noexcept {
+        self.ask_all_to_end();
+        self.runtime().round_answers_.fetch_add(1, std::memory_order_release);  // [run.round]
+        delete &work;
+    });
+    worker(0).ask_all_to_end();
+}
+
+/// Loop 0's thread. Ends loop 0 when no task is left; asks the tasks that have come since when those that were asked
+/// have ended.
+void RuntimeCore::go_on_draining() noexcept {
+    if (!is_draining_ || round_answers_.load(std::memory_order_acquire) + 1 < size()) {  // [run.round]
+        return;
+    }
+    if (live_tasks() == 0) {
+        worker(0).stop();
+        return;
+    }
+    std::uint64_t ended = 0;
+    std::uint64_t asked = 0;
+    for (const Worker* each : workers_) {
+        ended += each->asked_ended();
+    }
+    for (const Worker* each : workers_) {
+        asked += each->asked();
+    }
+    if (asked == ended) {
+        start_round();
+    }
+}
+
 void RuntimeCore::cancel_everything() {
     is_closing_.store(true, std::memory_order_seq_cst);  // [run.closing]
     is_draining_ = true;
-    worker(0).begin_draining();
-    tell_loops([](Worker& worker, Work& work) noexcept {
-        worker.begin_draining();
-        delete &work;
-    });
+    start_round();
     std::optional<Handle> limit;
     if (options_.grace) {
         limit = loop(0).call_later(*options_.grace, [this] {

@@ -32,6 +32,11 @@ void Loop::check_thread() const {
     }
 }
 
+Runtime& Loop::runtime() const {
+    check_open();
+    return worker_.runtime().face();
+}
+
 Handle Loop::schedule(detail::Callback* callback) {
     callback->add_ref();
     Handle handle(callback);

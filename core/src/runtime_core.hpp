@@ -74,6 +74,7 @@ public:
     void fail(std::exception_ptr error) noexcept;
     /// A loop has nothing left to do while the runtime is closing.
     void report_drained() noexcept;
+    void go_on_draining() noexcept;
     std::uint64_t live_tasks() noexcept;
     /// The tasks of all loops; waits until each loop has answered.
     std::vector<TaskRef> all_tasks();
@@ -92,6 +93,7 @@ private:
     };
 
     void start_threads();
+    void start_round();
     void stop_threads() noexcept;
     void join_blocking_pool();
     void run_loop_0_to_the_end() noexcept;
@@ -123,6 +125,7 @@ private:
     Runtime* face_ = nullptr;
     Atomic<bool> is_closing_{false};         ///< loop 0 sets it, every loop reads it [run.closing]
     Atomic<std::uint64_t> foreign_made_{0};  ///< tasks made by plain threads [worker.count]
+    Atomic<std::size_t> round_answers_{0};      ///< loops that have asked their tasks; loop 0 reads [run.round]
     Atomic<unsigned> next_keeper_{0};        ///< any thread; spreads submitted tasks, publishes nothing
     StopMessage stop_message_;
     StopMessage drained_message_;

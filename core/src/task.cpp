@@ -52,14 +52,14 @@ void throw_task_set(const char* what) { throw RuntimeError(what); }
 void throw_taken() {
     throw InvalidStateError("the result has been taken by another awaiter, and its type cannot be copied");
 }
-void throw_awaits_itself(TaskCore& task) { throw RuntimeError("Task cannot await on itself: " + task.name()); }
+void throw_awaits_itself(const TaskCore& task) { throw RuntimeError("Task cannot await on itself: " + task.name()); }
 
-void TaskCore::await_on(FutureCore& target, const Worker& here) {
+void TaskCore::check_awaitable(const FutureCore& target, const Worker& here) const {
     // As far as the chain lies on this loop, whose data it is; longer chains than this are no mistake of two tasks.
     constexpr int kStepsMax = 64;
-    FutureCore* link = &target;
+    const FutureCore* link = &target;
     for (int step = 0; link != nullptr && link->is_task() && step < kStepsMax; ++step) {
-        auto& task = static_cast<TaskCore&>(*link);
+        const auto& task = static_cast<const TaskCore&>(*link);
         if (&task == this) {
             throw_awaits_itself(*this);
         }
@@ -68,7 +68,6 @@ void TaskCore::await_on(FutureCore& target, const Worker& here) {
         }
         link = task.awaited_;
     }
-    awaited_ = &target;
 }
 
 void classify_current_exception(TaskCore& task) noexcept {

@@ -52,7 +52,7 @@ void TaskCore::run_arrived(Worker& worker, Work& work) noexcept {
     work.run = &TaskCore::run_ready;
     task.enter_registry();
     if (worker.is_draining()) {
-        task.cancel_for_shutdown();
+        task.cancel_for_shutdown(worker);
     }
     run_ready(worker, work);
 }
@@ -87,11 +87,12 @@ void TaskCore::travel_to(Worker& target) noexcept {
     run = &TaskCore::run_arrived;
 }
 
-bool TaskCore::cancel_for_shutdown() noexcept {
+bool TaskCore::cancel_for_shutdown(Worker& worker) noexcept {
     if (has(kShuttingDown)) {
         return false;
     }
     flags_ |= kShuttingDown;
+    worker.count_asked();
     cancel_at_home({});
     return true;
 }
@@ -100,11 +101,11 @@ bool TaskCore::cancel_for_shutdown() noexcept {
 std::coroutine_handle<> TaskCore::begin_slow(Worker& worker) noexcept {
     if (!has(kStarted)) {
         flags_ |= kStarted;
-        if (has(kMustCancel) || worker.is_draining()) {
+        if (has(kMustCancel)) {
             return end_unstarted(worker);
         }
     } else if (worker.is_draining()) {
-        cancel_for_shutdown();
+        cancel_for_shutdown(worker);
     }
     return leaf_;
 }
@@ -117,6 +118,7 @@ std::coroutine_handle<> TaskCore::end_unstarted(Worker& worker) noexcept {
 }
 
 void TaskCore::settle(Worker& worker) noexcept {
+    const bool was_asked = has(kShuttingDown);
     State state = State::value;
     if (has(kMustCancel) && slot_->error == nullptr) {
         slot_->error = make_cancelled_error();  // the request was never delivered: the value is lost, as in asyncio
@@ -148,6 +150,9 @@ void TaskCore::settle(Worker& worker) noexcept {
     }
     // Last: the run may end once all are counted, and until then the keeper takes messages.
     worker.count_ended();
+    if (was_asked) {
+        worker.count_asked_ended();
+    }
 }
 
 /// On the keeper: a task has ended on another loop.

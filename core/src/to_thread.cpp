@@ -1,5 +1,7 @@
 #include "knit/to_thread.hpp"
 
+#include <new>
+
 #include "knit/detail/worker.hpp"
 #include "runtime_core.hpp"
 
@@ -7,6 +9,21 @@ namespace knit::detail {
 
 void submit_blocking(std::function<void()> job) {
     running_worker().runtime().blocking_pool().submit(std::move(job));
+}
+
+void release_on(Worker& worker, std::shared_ptr<void> thing) noexcept {
+    struct Message : Work {
+        std::shared_ptr<void> thing;
+    };
+    auto* const message = new (std::nothrow) Message;
+    if (message == nullptr) {
+        return;
+    }
+    message->thing = std::move(thing);
+    message->run = [](Worker&, Work& work) noexcept { delete static_cast<Message*>(&work); };
+    if (!worker.post(*message)) {
+        delete message;
+    }
 }
 
 }  // namespace knit::detail

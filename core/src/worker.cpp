@@ -81,9 +81,6 @@ void Worker::run_until_stopped() noexcept {
 }
 
 bool Worker::turn() noexcept {
-    if (is_draining_) [[unlikely]] {
-        drain();
-    }
     const bool collected = collect();
     if (is_searching_ && (!ready_.empty() || deque_.size_hint() != 0)) [[unlikely]] {
         stop_searching();  // before the work: it may take long, and others sleep because this loop searches
@@ -285,12 +282,35 @@ void Worker::close() noexcept {
     }
 }
 
-/// Asks every task that has not been asked yet to end: as a rule those made since the last turn, which stand first.
-void Worker::drain() noexcept {
-    for (TaskCore* task = registry_; task != nullptr; task = task->registry_next) {
-        if (!task->cancel_for_shutdown() && !is_idle_) {
+void Worker::ask_all_to_end() noexcept {
+    is_draining_ = true;
+    has_reported_drained_ = false;
+    // The oldest first: what awaits another task finds that asked already, and need not pass the request on.
+    TaskCore* oldest = registry_;
+    while (oldest != nullptr && oldest->registry_next != nullptr) {
+        oldest = oldest->registry_next;
+    }
+    for (TaskCore* task = oldest; task != nullptr; task = task->registry_previous) {
+        task->cancel_for_shutdown(*this);
+    }
+    // Those that nobody has started: taken, and ended without a step.
+    for (std::size_t count = deque_.size_hint() + runtime_.injector().size_hint(); count > 0; --count) {
+        Work* work = deque_.pop();
+        work = work != nullptr ? work : runtime_.injector().pop();
+        if (work == nullptr) {
             return;
         }
+        TaskCore::of(*work).cancel_for_shutdown(*this);
+        run_offered(*work);
+    }
+}
+
+void Worker::count_asked_ended() noexcept {
+    asked_ended_.store(asked_ended_.load(std::memory_order_relaxed) + 1,  // relaxed: only this thread writes it
+                       std::memory_order_release);                       // [worker.count]
+    if (is_draining_) {
+        // Perhaps the last of this round; the loop may be too busy with newer tasks to become idle.
+        runtime_.report_drained();
     }
 }
 

@@ -382,34 +382,4 @@ TEST(CoreStressEnd, ARuntimeEndsWhileAThreadIsStillWakingItsLoop) {
     EXPECT_GT(runs, 0U);
 }
 
-knit::Coro<> return_at_once() { co_return; }
-
-TEST(CoreStressEnd, ATaskThatSubmitAcceptedEndsHoweverItRacesWithClose) {
-    const Clock::time_point end = Clock::now() + test_time();
-    unsigned accepted = 0;
-    unsigned lost = 0;
-    do {
-        knit::RunOptions options;
-        options.loops = 2;
-        knit::Runtime runtime(options);
-        std::thread submitter([&] {
-            try {
-                for (;;) {
-                    knit::Task<> task = accepted++ % 2 == 0
-                                            ? runtime.submit(return_at_once())
-                                            : knit::run_coroutine_threadsafe(return_at_once(), runtime.loop(1));
-                    lost += task.wait_for(20s) && task.done() ? 0 : 1;
-                }
-            } catch (const knit::RuntimeError&) {
-                // "Event loop is closed"
-            }
-        });
-        std::this_thread::yield();
-        runtime.close();
-        submitter.join();
-    } while (Clock::now() < end && lost == 0);
-    EXPECT_EQ(lost, 0U);
-    EXPECT_GT(accepted, 0U);
-}
-
 }  // namespace

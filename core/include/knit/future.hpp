@@ -44,7 +44,7 @@ void check_same_runtime(FutureCore& core, Worker& here);
 [[noreturn]] void throw_already_set();
 [[noreturn]] void throw_task_set(const char* what);
 [[noreturn]] void throw_taken();
-[[noreturn]] void throw_awaits_itself(TaskCore& task);
+[[noreturn]] void throw_awaits_itself(const TaskCore& task);
 
 template <class T>
 class FutureBox final : public FutureState {
@@ -104,8 +104,9 @@ public:
         TaskCore& task = handle.promise().task();
         Worker& here = *task.home();
         check_same_runtime(*core_, here);
-        task.await_on(*core_, here);
+        task.check_awaitable(*core_, here);
         core_->subscribe(*this, here);
+        task.set_awaited(*core_);
         task_ = &task;
         task.suspend(handle, this);
     }

@@ -80,12 +80,12 @@ CoreRef into_child(A&& child) {
 
 /// The result of a child: with return_exceptions its value or exception, else its value, which it has.
 template <class T, bool ReturnExceptions>
-auto collect_child(FutureCore& child) {
+decltype(auto) collect_child(FutureCore& child) {
     if constexpr (!ReturnExceptions) {
         if constexpr (std::is_void_v<T>) {
             return Unit{};
-        } else if constexpr (std::is_trivially_copyable_v<T>) {
-            return slot_of<T>(child).value();
+        } else if constexpr (!std::is_reference_v<T> && std::is_trivially_copyable_v<T>) {
+            return T(slot_of<T>(child).value());
         } else {
             return take_result<T>(child, child.is_sole_reference());
         }
@@ -123,6 +123,7 @@ struct TupleShape {
 /// Children of one type, results as a vector.
 template <bool ReturnExceptions, class T>
 struct VectorShape {
+    static_assert(!std::is_reference_v<T>, "gather() of references: return std::reference_wrapper or a pointer");
     static constexpr bool kReturnExceptions = ReturnExceptions;
     using Value = std::vector<std::conditional_t<ReturnExceptions, Result<T>, Nv<T>>>;
     using Places = std::vector<JoinPlace>;
@@ -224,7 +225,7 @@ public:
 private:
     static void settle_outcome(GatherBase& base) noexcept {
         auto& self = static_cast<GatherFuture&>(base);
-        self.leave_children();  // now, on their loop: the last handle may be dropped anywhere
+        self.leave();  // now, on their loop: the last handle may be dropped anywhere
         if (self.claim()) {
             State state = State::value;
             try {
@@ -283,7 +284,9 @@ public:
         return Future<Value>(future()).add_done_callback(std::move(function));
     }
     std::size_t remove_done_callback(std::uint64_t id) { return Future<Value>(future()).remove_done_callback(id); }
+    std::size_t done_callback_count() const { return future().done_callback_count(); }
     Loop& get_loop() const { return future().get_loop(); }
+    friend bool operator==(const Gather& left, const Gather& right) { return left.future() == right.future(); }
 
     /// The gather as a future; copies share it.
     const Future<Value>& future() const {
@@ -324,12 +327,14 @@ namespace detail {
 template <bool ReturnExceptions, class Range>
 auto gather_range(Range&& range) {
     using Element = std::ranges::range_value_t<Range>;
+    static_assert(!std::is_lvalue_reference_v<Range> || std::is_copy_constructible_v<Element>,
+                  "gather() takes coroutines away from their container: write gather(std::move(coros))");
     VectorShape<ReturnExceptions, child_t<Element>> shape;
     if constexpr (std::ranges::sized_range<Range>) {
         shape.children.reserve(std::ranges::size(range));
     }
     for (auto&& child : range) {
-        if constexpr (std::is_lvalue_reference_v<Range> && std::is_copy_constructible_v<Element>) {
+        if constexpr (std::is_lvalue_reference_v<Range>) {
             shape.children.push_back(into_child(Element(child)));
         } else {
             shape.children.push_back(into_child(std::move(child)));

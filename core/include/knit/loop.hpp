@@ -22,7 +22,7 @@ struct ExceptionContext {
     std::exception_ptr exception;
     std::optional<TaskRef> task;
     Loop* loop = nullptr;
-    std::string source;  ///< where the task was made; debug mode
+    std::string source = {};  ///< where the task was made; debug mode
 };
 
 /// A callback that has been scheduled. Copies share it; dropping them cancels nothing.
@@ -132,11 +132,19 @@ public:
         options.loop = this;
         return knit::create_task(std::move(function), std::move(options));
     }
+    template <class A>
+        requires detail::TaskArgument<std::remove_cvref_t<A>>
+    auto create_task(A&& awaitable, TaskOptions options = {}) {
+        return create_task(as_coro(std::forward<A>(awaitable)), options);
+    }
     template <class T = void>
     Future<T> create_future() {
         check_open();
         return Future<T>(worker_);
     }
+
+    /// The runtime that the loop belongs to. RuntimeError "Event loop is closed" after its end.
+    Runtime& runtime() const;
 
     bool is_running() const noexcept;
     bool is_closed() const noexcept;

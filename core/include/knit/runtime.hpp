@@ -69,6 +69,11 @@ public:
     auto submit(F function) {
         return submit(detail::keep_callable<F>(std::move(function)));
     }
+    template <class A>
+        requires detail::TaskArgument<std::remove_cvref_t<A>>
+    auto submit(A&& awaitable) {
+        return submit(as_coro(std::forward<A>(awaitable)));
+    }
 
     /// Cancels every task on every loop, waits for them and for the blocking pool, ends the threads. Idempotent.
     /// RuntimeError "Cannot close a running event loop" from inside.

@@ -30,6 +30,7 @@ public:
     bool empty() const noexcept { return size_ == 0; }
     std::string_view view() const noexcept { return {long_ != nullptr ? long_ : short_, size_}; }
     operator std::string() const { return std::string(view()); }
+    friend bool operator==(const TaskName& left, std::string_view right) noexcept { return left.view() == right; }
 
 private:
     static constexpr std::size_t kShort = 64;
@@ -129,7 +130,7 @@ public:
         return left.core_.get() == right.core_.get();
     }
     template <class T>
-    friend bool operator==(const TaskRef& left, const Task<T>& right) noexcept {
+    friend bool operator==(const TaskRef& left, const Future<T>& right) noexcept {
         return left.core_.get() == right.ref().get();
     }
 
@@ -249,6 +250,12 @@ auto spawn(A&& awaitable, TaskOptions options = {}) {
 template <class T>
 Task<T> run_coroutine_threadsafe(Coro<T> coro, Loop& loop) {
     return create_task(std::move(coro), TaskOptions{.name = {}, .loop = &loop});
+}
+
+template <class A>
+    requires detail::TaskArgument<std::remove_cvref_t<A>>
+auto run_coroutine_threadsafe(A&& awaitable, Loop& loop) {
+    return run_coroutine_threadsafe(as_coro(std::forward<A>(awaitable)), loop);
 }
 
 /// The task that runs now; none in a callback. RuntimeError "no running event loop".

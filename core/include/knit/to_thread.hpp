@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -15,47 +14,53 @@ namespace knit {
 namespace detail {
 
 void submit_blocking(std::function<void()> job);
+/// Lets go of `thing` on the loop, or here when that has closed: what a loop made, and may still look at, ends there.
+void release_on(Worker& worker, std::shared_ptr<void> thing) noexcept;
 
 template <class R, class Work>
 struct BlockingJob {
     Work work;
     Future<R> future;
-};
+    ResultSlot<R> slot;  ///< what the function gave, while it is not known whether anybody wants it
 
-template <class R, class Work>
-Coro<R> run_in_thread(Work work) {
-    // The thread and the awaiting task share the job: a cancelled task leaves, the function runs to its end.
-    auto job = std::make_shared<BlockingJob<R, Work>>(std::move(work), Future<R>());
-    Future<R> future = job->future;
-    submit_blocking([job]() noexcept {
-        auto& state = static_cast<FutureState&>(*job->future.ref());
-        Future<R> result = job->future;
-        std::exception_ptr error;
-        std::conditional_t<std::is_void_v<R>, bool, std::optional<std::conditional_t<std::is_void_v<R>, int, R>>>
-            value{};
+    void run() noexcept {
         try {
             if constexpr (std::is_void_v<R>) {
-                job->work();
+                work();
+                slot.emplace();
             } else {
-                value.emplace(job->work());
+                slot.emplace(work());
             }
         } catch (...) {
-            error = std::current_exception();
+            slot.error = std::current_exception();
         }
+        auto& state = static_cast<FutureState&>(*future.ref());
         if (!state.claim()) {
             return;  // cancelled meanwhile: the result is dropped
         }
-        if (error != nullptr) {
-            state.slot().error = error;
+        if (slot.error != nullptr) {
+            state.slot().error = slot.error;
             state.settle(State::error);
             return;
         }
         if constexpr (std::is_void_v<R>) {
             slot_of<R>(state).emplace();
         } else {
-            slot_of<R>(state).emplace(std::move(*value));
+            slot_of<R>(state).emplace(slot.take());
         }
         state.settle(State::value);
+    }
+};
+
+template <class R, class Work>
+Coro<R> run_in_thread(Work work) {
+    // The thread and the awaiting task share the job: a cancelled task leaves, the function runs to its end.
+    auto job = std::make_shared<BlockingJob<R, Work>>(std::move(work));
+    Future<R> future = job->future;
+    submit_blocking([job = std::move(job)]() mutable noexcept {
+        Worker& home = job->future.ref()->keeper();
+        job->run();
+        release_on(home, std::move(job));
     });
     co_return co_await std::move(future);
 }

@@ -26,6 +26,7 @@ namespace knit::detail {
 class FutureCore;
 class TaskCore;
 class Relay;
+struct Dying;
 
 /// How many children a gather still waits for, and who waits. A spawned task that the gather's own loop made is joined
 /// by a mere pointer to this, without a Waiter.
@@ -161,7 +162,9 @@ protected:
         }
     }
     void destroy() noexcept;
+    static void destroy_task(TaskCore& task) noexcept;
     KNIT_NOINLINE void destroy_slow() noexcept;
+    KNIT_NOINLINE static void destroy_rest(Dying& dying) noexcept;
     void subscribe_by_relay(Waiter& waiter, Worker& here);
 
     SlotBase* slot_;

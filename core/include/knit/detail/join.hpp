@@ -57,10 +57,12 @@ protected:
         settled = &GatherBase::joined_settled;
     }
     ~GatherBase() = default;
-    /// In the destructor of whoever owns the waiters, which live shorter than this.
+    /// The children that still run go on, and the gather hears no more of them: in the destructor of whoever owns the
+    /// places, which live shorter than this. The gather's loop.
     void leave() noexcept {
         if (pending != 0) [[unlikely]] {
             detach();
+            pending = 0;
         }
     }
 
@@ -80,13 +82,6 @@ protected:
         state_.is_started = true;
     }
     void set_parent(TaskCore& task) noexcept { (state_.is_over ? hop_parent_ : parent) = &task; }
-    /// The children that still run go on, and the gather hears no more of them. The gather's loop.
-    void leave_children() noexcept {
-        if (pending != 0) {
-            detach();
-            pending = 0;
-        }
-    }
     bool has_failed() const noexcept { return failed_ != nullptr || state_.is_cancel_requested; }
 
 private:

@@ -67,9 +67,11 @@ public:
     /// The same for an operation that has a result to give although a cancellation is due: that stays for the next
     /// await.
     void resumed_keep_cancel() noexcept { wait_ = nullptr; }
-    /// The task is about to await `target`. Throws RuntimeError when that awaits this task, directly or through others
-    /// of this loop.
-    void await_on(FutureCore& target, const Worker& here);
+    /// Throws RuntimeError when `target`, which the task is about to await, awaits this task: directly, or through
+    /// others of this loop.
+    void check_awaitable(const FutureCore& target, const Worker& here) const;
+    /// The task awaits `target`, until it is resumed.
+    void set_awaited(FutureCore& target) noexcept { awaited_ = &target; }
     /// The wait took a cancellation, but ended with a result: it is due again at the next await.
     void request_cancel_again() noexcept { flags_ |= kMustCancel; }
     [[noreturn]] void throw_cancelled();
@@ -102,7 +104,7 @@ public:
     /// A new task that starts on a loop of another thread.
     void travel_to(Worker& target) noexcept;
     /// The end of the run asks the task to end, once: false when it has been asked.
-    bool cancel_for_shutdown() noexcept;
+    bool cancel_for_shutdown(Worker& worker) noexcept;
     static bool is_task_work(const Work& work) noexcept {
         return work.run == &TaskCore::run_ready || work.run == &TaskCore::run_arrived;
     }
@@ -172,6 +174,12 @@ private:
     KNIT_NOINLINE std::coroutine_handle<> begin_slow(Worker& worker) noexcept;
     std::coroutine_handle<> end_unstarted(Worker& worker) noexcept;
     void deliver_again() noexcept;
+    void note_cancel(const std::string& message);
+    TaskCore* awaited_here() const noexcept;
+    /// This task, of the same loop, has been asked to end by the end of the run.
+    bool is_ending_here(const TaskCore& other) const noexcept {
+        return !is_done() && home() == other.home() && has(kShuttingDown);
+    }
     std::exception_ptr make_cancelled_error() const;
     static void run_settled(Worker& worker, Work& work) noexcept;
 

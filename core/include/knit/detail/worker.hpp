@@ -39,6 +39,13 @@ inline constinit thread_local Worker* t_worker = nullptr;
 inline Worker*& current_worker() noexcept { return t_worker; }
 #endif
 
+/// The tasks that a thread is destroying: a frame that holds the last handle of another task, and so on, would recurse.
+struct Dying {
+    Work* first = nullptr;
+    bool is_destroying = false;
+};
+inline constinit thread_local Dying t_dying;
+
 /// A task's number on a thread that is no loop.
 std::uint64_t take_task_id() noexcept;
 
@@ -103,8 +110,9 @@ public:
     /// The end of the loop: post() fails from now on; messages are handled, callbacks and timers dropped.
     void close() noexcept;
     bool is_discarding() const noexcept { return is_discarding_; }
-    /// The run is over: tasks that have not started do not, those that have are cancelled, also those made later.
-    void begin_draining() noexcept { is_draining_ = true; }
+    /// The run is over: every task that there is now is asked to end, once; one that has not started never does. Tasks
+    /// made later, by the cleanup of these, run, until the next round.
+    void ask_all_to_end() noexcept;
     void end_draining() noexcept { is_draining_ = false; }
     bool is_draining() const noexcept { return is_draining_; }
 
@@ -146,6 +154,13 @@ public:
         made_.store(made, std::memory_order_release);  // [worker.count]
         return id_offset_ + made;
     }
+    void count_asked() noexcept { asked_.store(asked_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }   // [worker.count] relaxed: own
+    void count_asked_ended() noexcept;
+    /// Tasks of this loop that were asked to end, here or before they came; and those that have.
+    std::uint64_t asked() const noexcept { return asked_.load(std::memory_order_acquire); }              // [worker.count]
+    std::uint64_t asked_ended() const noexcept {
+        return asked_ended_.load(std::memory_order_acquire);  // [worker.count]
+    }
     void count_ended() noexcept {
         ended_.store(ended_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     }  // [worker.count] relaxed: own
@@ -176,7 +191,6 @@ private:
     void stop_searching() noexcept;
     void report_drained() noexcept;
     KNIT_NOINLINE void reserve_ids(std::uint64_t made) noexcept;
-    void drain() noexcept;
     void share(std::size_t count) noexcept;
     KNIT_NOINLINE void offer_to_idle(std::uint64_t word) noexcept;
     void run_watched(Work& work) noexcept;
@@ -205,6 +219,8 @@ private:
     std::uint64_t id_limit_ = 0;   ///< the count up to which that holds
     Atomic<std::uint64_t> made_{0};   ///< tasks made here; the owner writes, the end of a run reads [worker.count]
     Atomic<std::uint64_t> ended_{0};  ///< tasks ended here; likewise [worker.count]
+    Atomic<std::uint64_t> asked_{0};        ///< tasks asked to end; likewise [worker.count]
+    Atomic<std::uint64_t> asked_ended_{0};  ///< of these, those that ended here; likewise [worker.count]
     Timers timers_;
     TaskCore* registry_ = nullptr;
     Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
@@ -283,7 +299,7 @@ inline std::coroutine_handle<> TaskCore::begin(Worker& worker) noexcept {
     if (early_cancel_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {  // [task.home]
         take_early_cancels(worker);
     }
-    if (flags_ == 0 && !worker.is_draining()) [[likely]] {
+    if (flags_ == 0) [[likely]] {
         flags_ = kStarted;
         return leaf_;
     }
@@ -323,11 +339,26 @@ inline std::coroutine_handle<> TaskCore::finish(Worker& worker) noexcept {
 }
 
 inline void FutureCore::destroy() noexcept {
-    if (is_task() && state() != State::error) [[likely]] {
-        static_cast<TaskCore*>(this)->frame().destroy();
-    } else {
+    if (!is_task() || state() == State::error) [[unlikely]] {
         destroy_slow();
+    } else {
+        destroy_task(static_cast<TaskCore&>(*this));
     }
+}
+
+inline void FutureCore::destroy_task(TaskCore& task) noexcept {
+    Dying& dying = t_dying;
+    if (dying.is_destroying) [[unlikely]] {
+        task.work().next = dying.first;
+        dying.first = &task.work();
+        return;
+    }
+    dying.is_destroying = true;
+    task.frame().destroy();
+    if (dying.first != nullptr) [[unlikely]] {
+        destroy_rest(dying);
+    }
+    dying.is_destroying = false;
 }
 
 }  // namespace knit::detail

@@ -32,7 +32,8 @@ concept ByteRange = std::ranges::contiguous_range<R> && std::ranges::sized_range
                     (std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, char> ||
                      std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, unsigned char> ||
                      std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, std::byte>) &&
-                    !std::is_array_v<R>;  // a char array is text up to its NUL: string_view takes it
+                    !(std::is_array_v<R> && std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, char>);
+// A char array is text up to its NUL: string_view takes it.
 
 /// Reads once, or until the buffer is full.
 class ReadOp : public Op {
