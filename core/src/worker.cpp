@@ -306,8 +306,7 @@ void Worker::ask_all_to_end() noexcept {
 }
 
 void Worker::count_asked_ended() noexcept {
-    asked_ended_.store(asked_ended_.load(std::memory_order_relaxed) + 1,  // relaxed: only this thread writes it
-                       std::memory_order_release);                       // [worker.count]
+    add_one(asked_ended_);
     if (is_draining_) {
         // Perhaps the last of this round; the loop may be too busy with newer tasks to become idle.
         runtime_.report_drained();

@@ -154,16 +154,14 @@ public:
         made_.store(made, std::memory_order_release);  // [worker.count]
         return id_offset_ + made;
     }
-    void count_asked() noexcept { asked_.store(asked_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }   // [worker.count] relaxed: own
+    void count_asked() noexcept { add_one(asked_); }
     void count_asked_ended() noexcept;
     /// Tasks of this loop that were asked to end, here or before they came; and those that have.
-    std::uint64_t asked() const noexcept { return asked_.load(std::memory_order_acquire); }              // [worker.count]
+    std::uint64_t asked() const noexcept { return asked_.load(std::memory_order_acquire); }  // [worker.count]
     std::uint64_t asked_ended() const noexcept {
         return asked_ended_.load(std::memory_order_acquire);  // [worker.count]
     }
-    void count_ended() noexcept {
-        ended_.store(ended_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    }  // [worker.count] relaxed: own
+    void count_ended() noexcept { add_one(ended_); }
     std::uint64_t made() const noexcept { return made_.load(std::memory_order_acquire); }    // [worker.count]
     std::uint64_t ended() const noexcept { return ended_.load(std::memory_order_acquire); }  // [worker.count]
     void enter_registry(TaskCore& task) noexcept;
@@ -180,6 +178,10 @@ public:
     bool has_asymmetric_fences() const noexcept { return asymmetric_; }
 
 private:
+    static void add_one(Atomic<std::uint64_t>& count) noexcept {
+        count.store(count.load(std::memory_order_relaxed) + 1,  // relaxed: only this thread writes it
+                    std::memory_order_release);                 // [worker.count]
+    }
     void after_resume() noexcept;
     void run_batch(Work* first) noexcept;
     void look() noexcept;
