@@ -234,12 +234,12 @@ TEST(Server, BacksOffWithoutDescriptorsSaysSoAndRecovers) {
         return !log.empty();
     };
     run_io([&]() -> Coro<> {
-        Server server = co_await serve("127.0.0.1:0", echo);
         // Once with descriptors: UBSan needs a pipe for its first look at an object's type, and remembers it.
-        co_await ask_echo(server.local_endpoint(), 1);
-        while (server.connection_count() != 0) {  // ends: the client has closed
-            co_await sleep(1ms);
-        }
+        Server early = co_await serve("127.0.0.1:0", echo);
+        co_await ask_echo(early.local_endpoint(), 1);
+        early.close();
+        co_await early.wait_closed();
+        Server server = co_await serve("127.0.0.1:0", echo);
         const int client = socket(AF_INET, SOCK_STREAM, 0);
         rlimit before{};
         getrlimit(RLIMIT_NOFILE, &before);
