@@ -97,6 +97,7 @@ struct SignalMessage : Work {
     Atomic<int> signal{0};              ///< the handler writes, loop 0 reads [signal.posted]
     Atomic<Worker*> worker{nullptr};    ///< the scope writes, the handler reads; null: no scope [signal.scope]
     TaskRef main;                       // loop 0's thread
+    bool is_interrupt_watched = false;  // SIGINT becomes KeyboardInterrupt; it is no mere shutdown signal
     bool was_interrupted = false;       // loop 0's thread
 };
 
@@ -128,7 +129,8 @@ void run_signal_message(Worker&, Work& work) noexcept {
     message.is_posted.store(false, std::memory_order_release);                           // [signal.posted]
     // A main that has ended already was not ended by the signal.
     const bool is_taken = message.main && message.main.cancel();
-    message.was_interrupted = is_taken && message.signal.load(std::memory_order_acquire) == SIGINT;  // [signal.posted]
+    const int signal = message.signal.load(std::memory_order_acquire);  // [signal.posted]
+    message.was_interrupted = is_taken && message.is_interrupt_watched && signal == SIGINT;
 }
 
 }  // namespace
@@ -139,11 +141,13 @@ struct SignalScope::State {
 
 SignalScope::SignalScope(const RunOptions& options, TaskRef main) {
     std::vector<int> signals = options.shutdown_signals;
+    bool is_interrupt_watched = false;
     struct sigaction current {};
     const bool in_main_thread = getpid() == gettid();
     if (options.handle_sigint.value_or(in_main_thread) && std::ranges::find(signals, SIGINT) == signals.end() &&
         sigaction(SIGINT, nullptr, &current) == 0 && current.sa_handler == SIG_DFL) {
         signals.push_back(SIGINT);
+        is_interrupt_watched = true;
     }
     SignalMessage& message = signal_message();
     if (signals.empty() || message.is_taken.exchange(true, std::memory_order_acq_rel)) {  // [signal.scope]
@@ -151,6 +155,7 @@ SignalScope::SignalScope(const RunOptions& options, TaskRef main) {
     }
     state_ = std::make_unique<State>();
     message.run = &run_signal_message;
+    message.is_interrupt_watched = is_interrupt_watched;
     message.was_interrupted = false;
     message.signal.store(0, std::memory_order_release);  // [signal.posted]
     Worker& worker = static_cast<TaskCore&>(*main.ref()).loop_worker();

@@ -239,6 +239,7 @@ TEST(Server, BacksOffWithoutDescriptorsSaysSoAndRecovers) {
         co_await ask_echo(early.local_endpoint(), 1);
         early.close();
         co_await early.wait_closed();
+        look_at_error_types();
         Server server = co_await serve("127.0.0.1:0", echo);
         const int client = socket(AF_INET, SOCK_STREAM, 0);
         rlimit before{};

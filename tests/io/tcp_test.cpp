@@ -263,6 +263,7 @@ TEST(Tcp, AcceptThrowsWhenDescriptorsRunOutAndWorksAgainAfterwards) {
         // Once with descriptors: UBSan needs a pipe for its first look at an object's type, and remembers it.
         TcpStream early = co_await TcpStream::connect(listener.local_endpoint());
         TcpStream early_far = co_await listener.accept();
+        look_at_error_types();
         TcpStream near = co_await TcpStream::connect(listener.local_endpoint());
         rlimit before{};
         getrlimit(RLIMIT_NOFILE, &before);

@@ -39,7 +39,8 @@ struct RunOptions {
     std::function<void(const ExceptionContext&)> exception_handler = {};
     /// Whether run() turns the first SIGINT into a cancellation of main. Default: yes, in the process's main thread.
     std::optional<bool> handle_sigint = {};
-    /// Signals that cancel main (`{SIGINT, SIGTERM}` for a server).
+    /// Signals that cancel main (`{SIGINT, SIGTERM}` for a server): run() then throws CancelledError, unless main takes
+    /// it. The second one does what it does without knit.
     std::vector<int> shutdown_signals = {};
     /// How long the end of run() waits for cancelled tasks before it abandons them with a report. Default: for ever.
     std::optional<Duration> grace = {};
