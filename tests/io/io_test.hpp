@@ -78,12 +78,13 @@ inline void reset_on_close(const io::Socket& socket) {
     ASSERT_EQ(0, setsockopt(socket.native_handle(), SOL_SOCKET, SO_LINGER, &now, sizeof now));
 }
 
-/// UBSan needs a pipe for its first look at an object's type, and remembers it: to be called while there are descriptors,
-/// by tests that then leave none.
+/// UBSan needs a pipe for its first look at an object's type, and remembers it: to be called while there are
+/// descriptors, by tests that then leave none.
 inline void look_at_error_types() {
     const std::system_error error(EMFILE, std::generic_category(), "a look");
     EXPECT_TRUE(error.code() == std::errc::too_many_files_open);
     EXPECT_FALSE(error.code().message().empty());
+    EXPECT_NE(std::string(), error.what());
 }
 
 }  // namespace knit::test
