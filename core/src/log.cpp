@@ -8,7 +8,7 @@ namespace knit {
 namespace {
 
 struct Sink {
-    std::mutex mutex;
+    std::recursive_mutex mutex;  // a sink may log
     std::function<void(const LogRecord&)> function;
 };
 
