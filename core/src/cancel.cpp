@@ -153,21 +153,18 @@ void TaskCore::note_cancel(const std::string& message) {
     flags_ |= kMustCancel;
 }
 
-/// The unfinished task of this loop that this one awaits directly. At the end of a run one that has been asked to end
-/// already need not be asked again: then this one keeps the request until that has ended.
+/// The unfinished task of this loop that this one awaits directly.
 TaskCore* TaskCore::awaited_here() const noexcept {
     if (awaited_ == nullptr || !awaited_->is_task() || awaited_->is_done()) {
         return nullptr;
     }
     auto& awaited = static_cast<TaskCore&>(*awaited_);
-    return awaited.home() == home() && !awaited.has(kShuttingDown) ? &awaited : nullptr;
+    return awaited.home() == home() ? &awaited : nullptr;
 }
 
 /// Asks what the task waits for to end; when it can't, the cancellation stays due.
 void TaskCore::cancel_wait() noexcept {
-    const bool is_asked_already = has(kShuttingDown) && awaited_ != nullptr && awaited_->is_task() &&
-                                  static_cast<TaskCore&>(*awaited_).is_ending_here(*this);
-    if (wait_ == nullptr || has(kCancelling) || is_asked_already) {
+    if (wait_ == nullptr || has(kCancelling)) {
         return;
     }
     flags_ |= kCancelling;

@@ -93,7 +93,12 @@ bool TaskCore::cancel_for_shutdown(Worker& worker) noexcept {
     }
     flags_ |= kShuttingDown;
     worker.count_asked();
-    cancel_at_home({});
+    const TaskCore* const awaited = awaited_here();
+    if (awaited != nullptr && awaited->has(kShuttingDown)) {
+        note_cancel({});  // what it awaits has been asked already: the request waits for the end of that
+    } else {
+        cancel_at_home({});
+    }
     return true;
 }
 

@@ -58,6 +58,23 @@ TEST(Shutdown, ALongChainOfTasksThatAwaitEachOtherIsCancelledByOneCancel) {
     }, {.loops = 1});
 }
 
+TEST(Shutdown, ASecondCancelOfAnAwaiterReachesWhatItAwaits) {
+    run([]() -> Coro<> {
+        Task<> stubborn = create_task([]() -> Coro<> {
+            EXPECT_FALSE((co_await as_result(sleep(kForever))).has_value());
+            EXPECT_FALSE((co_await as_result(sleep(kForever))).has_value());  // another request ends this
+        });
+        Task<> awaiter = create_task(wait_for_task(stubborn));
+        create_task([awaiter]() mutable -> Coro<> {
+            EXPECT_FALSE((co_await as_result(sleep(kForever))).has_value());
+            co_await sleep(1ms);
+            awaiter.cancel();
+        });
+        co_await sleep(0s);
+        co_await sleep(0s);
+    }, {.loops = 1});
+}
+
 TEST(Shutdown, ALongChainOfHandlesIsDroppedWithoutRecursion) {
     Task<> last;
     run([&]() -> Coro<> {

@@ -176,10 +176,6 @@ private:
     void deliver_again() noexcept;
     void note_cancel(const std::string& message);
     TaskCore* awaited_here() const noexcept;
-    /// This task, of the same loop, has been asked to end by the end of the run.
-    bool is_ending_here(const TaskCore& other) const noexcept {
-        return !is_done() && home() == other.home() && has(kShuttingDown);
-    }
     std::exception_ptr make_cancelled_error() const;
     static void run_settled(Worker& worker, Work& work) noexcept;
 
