@@ -20,11 +20,12 @@ LIBRARY = ("core/", "io/")
 # Who may include whom: a file includes its own layer or lower ones. Each file is named by its stem, or whole where header
 # and source differ; core first, io above.
 LAYERS = (
-    ("core/0", "base list error result time options platform log result_slot"),
+    ("core/0", "base mutex list error result time options platform log result_slot"),
     ("core/1", "work deque inbox timers frame_pool"),
-    ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref waiter"),
+    ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref waiter sync_waiter"),
     ("core/3", "callback coro future task task_ref loop promise awaitable context_var cancel wait_core report.cpp"),
-    ("core/4", "gather as_result wait timeout task_group sleep lock event semaphore queue sync to_thread join misuse"),
+    ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group async_generator sleep lock event "
+     "condition semaphore barrier queue sync to_thread executor join misuse runner debug dump watchdog"),
     ("core/5", "runtime lifecycle all_tasks observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
@@ -33,7 +34,7 @@ LAYERS = (
     ("io/4", "server server_state streams io knit"),
 )
 # What io may include of core besides its public headers.
-CORE_FOR_IO = ("base", "list", "work", "worker", "waiter", "awaitable", "task_core", "future_core", "timers", "driver")
+CORE_FOR_IO = ("base", "mutex", "sync_waiter", "list", "work", "worker", "waiter", "awaitable", "task_core", "future_core", "timers", "driver")
 
 # (rule, what, where it may stand, what to say). Applies to code, that is: comments and strings are left out.
 ONLY = (

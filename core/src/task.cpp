@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 
+#include "knit/detail/sync_waiter.hpp"
 #include "knit/error.hpp"
 #include "knit/loop.hpp"
 #include "runtime_core.hpp"
@@ -82,6 +83,16 @@ void classify_current_exception(TaskCore& task) noexcept {
     }
 }
 
+void wake_from_anywhere(TaskCore& task) noexcept {
+    Worker& home = *task.home();
+    if (Worker::current() == &home) {
+        task.wake();
+    } else {
+        // False: the loop has closed without the task, which the end of the run abandoned; it is not run on.
+        static_cast<void>(home.post(task.work()));
+    }
+}
+
 std::coroutine_handle<> make_wake_proxy(TaskCore& task) {
     struct Proxy {
         struct promise_type {
@@ -94,13 +105,7 @@ std::coroutine_handle<> make_wake_proxy(TaskCore& task) {
         std::coroutine_handle<promise_type> handle;
     };
     const auto body = [](TaskCore* waiting) -> Proxy {
-        Worker& home = *waiting->home();
-        if (Worker::current() == &home) {
-            waiting->wake();
-        } else {
-            const bool is_posted = home.post(waiting->work());
-            KNIT_ASSERT(is_posted);  // a task does not outlive its loop
-        }
+        wake_from_anywhere(*waiting);
         co_return;
     };
     return body(&task).handle;

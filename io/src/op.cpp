@@ -8,7 +8,7 @@
 
 namespace knit::detail {
 
-Op::Op() noexcept : Wait(&Op::cancel_wait) {
+Op::Op() noexcept : Wait(&Op::cancel_wait, "I/O") {
     again_.run = &Op::run_again;
     again_.op = this;
 }

@@ -88,7 +88,7 @@ public:
     using knit_awaiter = void;
 
     FutureAwaiter(CoreRef core, bool may_move) noexcept
-        : Wait(&FutureAwaiter::cancel_wait),
+        : Wait(&FutureAwaiter::cancel_wait, "await"),
           Waiter(&FutureAwaiter::settled),
           core_(std::move(core)),
           may_move_(may_move) {}

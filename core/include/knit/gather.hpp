@@ -150,7 +150,7 @@ public:
 
     GatherAwaiter(Shape& shape, const CoreRef& future) noexcept
         : GatherBase(nullptr, Shape::kReturnExceptions && !future),
-          Wait(&GatherAwaiter::cancel_wait),
+          Wait(&GatherAwaiter::cancel_wait, "gather"),
           shape_(shape),
           future_(future) {}
     ~GatherAwaiter() { leave(); }

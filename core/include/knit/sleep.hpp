@@ -39,9 +39,9 @@ class SleepAwaiter : Wait {
 public:
     using knit_awaiter = void;
 
-    explicit SleepAwaiter(Duration delay) noexcept : Wait(&SleepAwaiter::cancel_sleep), delay_(delay) {}
+    explicit SleepAwaiter(Duration delay) noexcept : Wait(&SleepAwaiter::cancel_sleep, "sleep"), delay_(delay) {}
     explicit SleepAwaiter(TimePoint deadline) noexcept
-        : Wait(&SleepAwaiter::cancel_sleep), deadline_(deadline), is_absolute_(true) {}
+        : Wait(&SleepAwaiter::cancel_sleep, "sleep"), deadline_(deadline), is_absolute_(true) {}
 
     bool await_ready() const noexcept { return false; }
     template <KnitPromise P>

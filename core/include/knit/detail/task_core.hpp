@@ -20,8 +20,9 @@ struct Wait {
     /// Home loop. True: the wait will now end, by itself and because of this; the cancellation is taken. False: it had
     /// ended already, the task keeps the cancellation until it is resumed.
     using Cancel = bool (*)(Wait&) noexcept;
-    explicit Wait(Cancel how) noexcept : cancel(how) {}
+    Wait(Cancel how, const char* what) noexcept : cancel(how), name(what) {}
     Cancel cancel;
+    const char* name;  ///< what a dump of the tasks says: "sleep", "Lock.acquire"
 };
 
 struct CancelMessage;
