@@ -132,8 +132,23 @@ void Worker::run_watched(Work& work) noexcept {
     }
 }
 
+Callback::~Callback() {
+    if (context_ != nullptr) {
+        context_->drop_ref();
+    }
+}
+
+void Callback::set_context(ContextState& context) noexcept {
+    context.add_ref();
+    if (context_ != nullptr) {
+        context_->drop_ref();
+    }
+    context_ = &context;
+}
+
 void Callback::call(Worker& worker) noexcept {
     if (!is_cancelled() && !worker.is_discarding()) {
+        ContextState* const context_before = std::exchange(t_context, context_);
         try {
             invoke();
         } catch (const CancelledError&) {
@@ -143,6 +158,7 @@ void Callback::call(Worker& worker) noexcept {
         } catch (...) {
             report(worker, what_, std::current_exception(), nullptr);
         }
+        context_ = std::exchange(t_context, context_before);
     }
     drop_ref();
 }
@@ -164,7 +180,7 @@ Atomic<std::uint64_t> g_next_callback_id{0};  // any thread takes from it; publi
 
 }  // namespace
 
-DoneCallback::DoneCallback(FutureCore& future) noexcept
+DoneCallback::DoneCallback(FutureCore& future)
     : Callback("Exception in callback"),
       Waiter(&DoneCallback::settled),
       future_(future),

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <memory>
 #include <typeinfo>
+#include <utility>
 
 #include <cxxabi.h>
 
@@ -66,7 +67,14 @@ void report(Worker& worker, std::string message, std::exception_ptr error, TaskC
         task->add_ref();
         context.task = TaskRef(CoreRef(task));
     }
+    if (task == nullptr) {
+        worker.loop().call_exception_handler(context);  // in the callback's context, which is the current one
+        return;
+    }
+    ContextState*& current = context_slot();
+    ContextState* const before = std::exchange(current, task->context());
     worker.loop().call_exception_handler(context);
+    task->context() = std::exchange(current, before);
 }
 
 void report_unretrieved(FutureCore& future) noexcept {

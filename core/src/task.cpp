@@ -131,10 +131,18 @@ std::uint64_t new_task_id(Worker& target) noexcept {
     return take_task_id();
 }
 
-void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
+void apply_options(TaskCore& task, const TaskOptions& options) {
     if (!options.name.empty()) {
         task.set_name(options.name);
     }
+    if (options.context) {
+        options.context.state()->add_ref();
+        task.set_context(options.context.state());
+    }
+}
+
+void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
+    apply_options(task, options);
     if (worker.runtime().is_owned_here(worker)) {
         task.settle_down(worker);
         worker.make_ready(task.work());
@@ -154,9 +162,7 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
 }
 
 void start_anywhere(TaskCore& task, Worker& here, TaskOptions& options) {
-    if (!options.name.empty()) {
-        task.set_name(options.name);
-    }
+    apply_options(task, options);
     task.mark_spawned();
     here.offer(task.work());
 }

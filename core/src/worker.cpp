@@ -32,6 +32,19 @@ KNIT_NOINLINE Worker*& current_worker() noexcept {
 }
 #endif
 
+void keep_thread_context() noexcept {
+    struct Keeper {
+        ~Keeper() {
+            if (t_context != nullptr) {
+                t_context->drop_ref();
+                t_context = nullptr;
+            }
+        }
+    };
+    static thread_local Keeper keeper;
+    static_cast<void>(keeper);
+}
+
 Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
     : budget_(runtime.settings().budget),
       asymmetric_(asymmetric_fences()),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "knit/as_result.hpp"
+#include "knit/context_var.hpp"
 #include "knit/coro.hpp"
 #include "knit/error.hpp"
 #include "knit/future.hpp"

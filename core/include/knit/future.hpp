@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "knit/context_var.hpp"
 #include "knit/detail/callback.hpp"
 #include "knit/detail/core_ref.hpp"
 #include "knit/detail/future_core.hpp"
@@ -156,7 +157,7 @@ public:
 
 /// See Future::add_done_callback(); `function` takes a Handle, or nothing.
 template <class Handle, class F>
-std::uint64_t add_done_callback(FutureCore& target, F function) {
+std::uint64_t add_done_callback(FutureCore& target, F function, ContextState* context = nullptr) {
     auto call = [&target, function = std::move(function)]() mutable {
         if constexpr (std::is_invocable_v<F&, Handle>) {
             target.add_ref();
@@ -167,6 +168,9 @@ std::uint64_t add_done_callback(FutureCore& target, F function) {
         }
     };
     auto* const callback = new DoneCallbackOf<decltype(call)>(target, std::move(call));
+    if (context != nullptr) {
+        callback->set_context(*context);
+    }
     const std::uint64_t id = callback->id();
     callback->attach();
     return id;
@@ -249,6 +253,13 @@ public:
         static_assert(std::is_invocable_v<F&, Future<T>> || std::is_invocable_v<F&>,
                       "add_done_callback() takes a function of the future, or of nothing");
         return add_callback<Future<T>>(std::move(function));
+    }
+    /// The same in `context`; without it, in a copy of the current one.
+    template <class F>
+    std::uint64_t add_done_callback(F function, const Context& context) {
+        static_assert(std::is_invocable_v<F&, Future<T>> || std::is_invocable_v<F&>,
+                      "add_done_callback() takes a function of the future, or of nothing");
+        return detail::add_done_callback<Future<T>>(core(), std::move(function), &context.state());
     }
     /// How many were removed: 1, or 0 when it has been called or removed. The future's loop only.
     std::size_t remove_done_callback(std::uint64_t id) { return detail::DoneCallback::remove(core(), id); }

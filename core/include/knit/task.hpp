@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "knit/context_var.hpp"
 #include "knit/future.hpp"
 #include "knit/time.hpp"
 
@@ -40,12 +41,31 @@ private:
     char short_[kShort];
 };
 
+/// The context in TaskOptions: made from any Context, which it borrows, so that the Context has to live until the call.
+/// Trivially copyable for the reason that TaskName is.
+class TaskContext {
+public:
+    TaskContext() noexcept = default;
+    TaskContext(std::nullopt_t) noexcept {}
+    TaskContext(const Context& context) noexcept : state_(&context.state()) {}
+    TaskContext(const std::optional<Context>& context) noexcept : state_(context ? &context->state() : nullptr) {}
+
+    explicit operator bool() const noexcept { return state_ != nullptr; }
+    /// knit's own use.
+    detail::ContextState* state() const noexcept { return state_; }
+
+private:
+    detail::ContextState* state_ = nullptr;
+};
+
 struct TaskOptions {
     /// Default: "Task-<n>".
     TaskName name = {};
     /// The loop that the task lives on; any loop of any runtime, from any thread. Default: create_task() the current
     /// one, spawn() whichever takes it.
     Loop* loop = nullptr;
+    /// The context that the task runs in, itself and not a copy. Default: a copy of the current one.
+    TaskContext context = {};
 };
 
 static_assert(std::is_trivially_copyable_v<TaskOptions> && std::is_trivially_destructible_v<TaskOptions>);

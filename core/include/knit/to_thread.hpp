@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "knit/context_var.hpp"
 #include "knit/coro.hpp"
 #include "knit/future.hpp"
 
@@ -19,17 +20,21 @@ void release_on(Worker& worker, std::shared_ptr<void> thing) noexcept;
 
 template <class R, class Work>
 struct BlockingJob {
+    BlockingJob(Work function, Future<R> result, Context copy)
+        : work(std::move(function)), future(std::move(result)), context(std::move(copy)) {}
+
     Work work;
     Future<R> future;
+    Context context;
     ResultSlot<R> slot;  ///< what the function gave, while it is not known whether anybody wants it
 
     void run() noexcept {
         try {
             if constexpr (std::is_void_v<R>) {
-                work();
+                context.run(work);
                 slot.emplace();
             } else {
-                slot.emplace(work());
+                slot.emplace(context.run(work));
             }
         } catch (...) {
             slot.error = std::current_exception();
@@ -55,7 +60,7 @@ struct BlockingJob {
 template <class R, class Work>
 Coro<R> run_in_thread(Work work) {
     // The thread and the awaiting task share the job: a cancelled task leaves, the function runs to its end.
-    auto job = std::make_shared<BlockingJob<R, Work>>(std::move(work));
+    auto job = std::make_shared<BlockingJob<R, Work>>(std::move(work), Future<R>(), copy_context());
     Future<R> future = job->future;
     submit_blocking([job = std::move(job)]() mutable noexcept {
         Worker& home = job->future.ref()->keeper();
@@ -67,9 +72,9 @@ Coro<R> run_in_thread(Work work) {
 
 }  // namespace detail
 
-/// Calls `function(args...)` on a thread of the blocking pool (KNIT_BLOCKING_THREADS) and gives what it gives, or
-/// throws what it throws, on the loop. Lazy. Cancelled: CancelledError at once; the function, if it runs already, goes
-/// on to its end and its result is dropped; run() waits for it.
+/// Calls `function(args...)` on a thread of the blocking pool (KNIT_BLOCKING_THREADS), in a copy of the caller's
+/// context, and gives what it gives, or throws what it throws, on the loop. Lazy. Cancelled: CancelledError at once; the
+/// function, if it runs already, goes on to its end and its result is dropped; run() waits for it.
 template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
     Coro<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> to_thread(F&& function, A&&... args) {

@@ -60,8 +60,7 @@ public:
     enum Kind : std::uint8_t {
         kFuture = 0,
         kTask = 1,
-        kSpawned = 2,      ///< a task that spawn() made
-        kPlainResult = 4,  ///< a task whose value has no destructor
+        kSpawned = 2,  ///< a task that spawn() made
     };
 
     FutureCore(const FutureCore&) = delete;
@@ -177,7 +176,8 @@ protected:
     Atomic<std::uint32_t> refs_;           ///< handles, waiters, and the runtime while the task is not done; any thread
     Atomic<State> state_{State::pending};  ///< see the table above
     Atomic<bool> retrieved_{false};        ///< any thread sets it, the last owner reads it; a hint for the report
-    Kind kind_;
+    Kind kind_;            ///< set before anybody else sees it
+    bool is_plain_ = false;  ///< a task that leaves nothing to destroy when it ends with a value; its loop's
 };
 
 /// The shared state of a bare future.

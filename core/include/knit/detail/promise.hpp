@@ -119,10 +119,11 @@ public:
 
     /// Makes this the outermost coroutine of a new task.
     TaskCore& make_task(Worker& keeper, std::coroutine_handle<> handle, std::uint64_t id) noexcept {
-        constexpr auto kKind = static_cast<FutureCore::Kind>(
-            FutureCore::kTask | (ResultSlot<T>::kIsTrivial ? FutureCore::kPlainResult : 0));
         head().is_task = true;
-        task_ = ::new (block() + sizeof(BlockHead)) TaskCore(kKind, keeper, slot(), handle, id);
+        task_ = ::new (block() + sizeof(BlockHead)) TaskCore(keeper, slot(), ResultSlot<T>::kIsTrivial, handle, id);
+        if (context_slot() != nullptr) [[unlikely]] {
+            task_->set_context(copy_of_current_context());
+        }
         return *task_;
     }
 

@@ -12,6 +12,7 @@
 #include <coroutine>
 #include <string>
 
+#include "knit/detail/context_state.hpp"
 #include "knit/detail/future_core.hpp"
 
 namespace knit::detail {
@@ -38,14 +39,11 @@ struct BlockHead {
 class TaskCore : public FutureCore, private Work {
 public:
     /// `handle` is the task's outermost coroutine, not started. Two references: the runtime's and the first handle's.
-    TaskCore(Kind kind, Worker& keeper, SlotBase& slot, std::coroutine_handle<> handle, std::uint64_t id) noexcept
-        : FutureCore(kind, keeper, slot, 2), frame_(handle), leaf_(handle), id_(id) {
+    /// `is_plain`: the result has no destructor.
+    TaskCore(Worker& keeper, SlotBase& slot, bool is_plain, std::coroutine_handle<> handle, std::uint64_t id) noexcept
+        : FutureCore(kTask, keeper, slot, 2), frame_(handle), leaf_(handle), id_(id) {
+        is_plain_ = is_plain;
         run = &TaskCore::run_ready;
-    }
-    ~TaskCore() {
-        if (extras_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {  // relaxed: it is read again there
-            free_extras();
-        }
     }
 
     // The awaiters' side; home loop.
@@ -104,6 +102,10 @@ public:
 
     /// Home before it is made visible: a task that only `worker` may run.
     void settle_down(Worker& worker) noexcept;
+    /// Takes over one reference. Before the task is made visible.
+    void set_context(ContextState* context) noexcept;
+    /// What context variables it sees; null: none is set. Home loop.
+    ContextState*& context() noexcept { return context_; }
     void mark_spawned() noexcept { kind_ = static_cast<Kind>(kind_ | kSpawned); }
     /// The task, suspended, goes to the deques: it has no home until somebody begins it. Home loop.
     void leave_home() noexcept;
@@ -198,6 +200,7 @@ private:
     std::coroutine_handle<> frame_;
     std::coroutine_handle<> leaf_;
     Wait* wait_ = nullptr;
+    ContextState* context_ = nullptr;
     FutureCore* awaited_ = nullptr;  ///< what it awaits directly, to find tasks that await each other
     Atomic<Worker*> home_{
         nullptr};  ///< written by the loop that begins or gives away the task; read by cancellers [task.home]

@@ -39,6 +39,11 @@ inline constinit thread_local Worker* t_worker = nullptr;
 inline Worker*& current_worker() noexcept { return t_worker; }
 #endif
 
+/// What context variables the code of this thread sees that is no task: a callback, or a plain thread.
+inline constinit thread_local ContextState* t_context = nullptr;
+/// The thread's own context ends with the thread.
+void keep_thread_context() noexcept;
+
 /// The tasks that a thread is destroying: a frame that holds the last handle of another task, and so on, would recurse.
 struct Dying {
     Work* first = nullptr;
@@ -250,6 +255,12 @@ private:
 
 // The hot paths, where Worker and TaskCore meet.
 
+inline ContextState*& context_slot() noexcept {
+    Worker* const worker = Worker::current();
+    TaskCore* const task = worker != nullptr ? worker->current_task() : nullptr;
+    return task != nullptr ? task->context() : t_context;
+}
+
 inline void TaskCore::wake() noexcept { home()->make_ready(work()); }
 
 inline void* allocate_frame(std::size_t bytes) {
@@ -363,10 +374,9 @@ inline void free_block(BlockHead& block) noexcept {
 
 inline void FutureCore::destroy() noexcept {
     // Usually a task with a plain value, whose frame has gone.
-    if ((kind_ & kPlainResult) != 0 && state() == State::value) [[likely]] {
+    if (is_plain_ && state() == State::value) [[likely]] {
         auto& task = static_cast<TaskCore&>(*this);
         BlockHead& block = task.head();
-        task.~TaskCore();
         free_block(block);
     } else {
         destroy_slow();
