@@ -73,8 +73,8 @@ Coro<R> run_in_thread(Work work) {
 }  // namespace detail
 
 /// Calls `function(args...)` on a thread of the blocking pool (KNIT_BLOCKING_THREADS), in a copy of the caller's
-/// context, and gives what it gives, or throws what it throws, on the loop. Lazy. Cancelled: CancelledError at once; the
-/// function, if it runs already, goes on to its end and its result is dropped; run() waits for it.
+/// context, and gives what it gives, or throws what it throws, on the loop. Lazy. Cancelled: CancelledError at once;
+/// the function, if it runs already, goes on to its end and its result is dropped; run() waits for it.
 template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
     Coro<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> to_thread(F&& function, A&&... args) {
