@@ -10,7 +10,7 @@
 ///      loop 0 on the calling thread. What the cleanup of these creates runs; when all that were asked have ended and
 ///      some are left, they are asked in another round.
 ///   3. a loop that runs out of work says so to loop 0, which stops when the sum of all loops' tasks is zero.
-///   4. the blocking pool is joined; what its jobs settle still finds all loops open.
+///   4. the blocking pool is joined; what its jobs settle still finds all loops open. (Last, where tasks were abandoned.)
 ///   5. the loops stop; each closes its inbox and its driver on its own thread; the threads are joined.
 ///   6. loop 0 the same, on the calling thread. The Workers stay, closed, for handles that outlive the runtime.
 ///
@@ -39,6 +39,7 @@ struct LoopBox {
     LoopBox(unsigned id, RuntimeCore& runtime) : worker(id, runtime, loop), loop(worker) {}
     Worker worker;  // keeps a reference to the loop, which it uses only once both are there
     Loop loop;
+    Driver* abandoned_driver = nullptr;  ///< operations in flight, whose memory the kernel may still write: for good
 };
 
 namespace {
@@ -312,15 +313,24 @@ void RuntimeCore::close() {
     if (std::this_thread::get_id() != owner_) {
         throw RuntimeError("a Runtime is closed on the thread that made it: its loop 0 owns a ring of that thread");
     }
+    Worker* const outer = Worker::current();  // a loop of another runtime, inside which this one is closed
     cancel_everything();
-    join_blocking_pool();
+    if (!has_abandoned_) {
+        join_blocking_pool();
+    }
     stop_threads();
     close_loop_0();
+    end_thread_waits(id_);
+    // What was abandoned: a job may wait for it, and hears only now that this is in vain.
+    blocking_pool_.shutdown();
+    if (outer != nullptr) {
+        outer->make_current();
+    }
 }
 
 /// A job may still ask something of loop 0 and wait for it, so that runs until the last job has ended.
 void RuntimeCore::join_blocking_pool() {
-    if (!blocking_pool_.has_threads() || has_abandoned_) {
+    if (!blocking_pool_.has_threads()) {
         blocking_pool_.shutdown();
         return;
     }
@@ -379,10 +389,8 @@ void RuntimeCore::close_loop_0() noexcept {
         box->worker.set_driver(nullptr);
     }
     if (has_abandoned_) {
-        for (std::unique_ptr<Driver>& driver : drivers_) {
-            // Abandoned tasks have operations in flight, whose memory the kernel may still write: leaked, with the
-            // tasks.
-            static_cast<void>(driver.release());
+        for (std::size_t index = 0; index < size(); ++index) {
+            boxes_[index]->abandoned_driver = drivers_[index].release();
         }
     }
     drivers_.clear();

@@ -2,7 +2,6 @@
 
 #include "knit/task.hpp"
 
-#include <condition_variable>
 #include <mutex>
 #include <set>
 
@@ -159,82 +158,6 @@ void start_anywhere(TaskCore& task, Worker& here, TaskOptions& options) {
     task.mark_spawned();
     here.offer(task.work());
 }
-
-namespace {
-
-/// A plain thread that waits for a task: subscribes by a message, as a loop does.
-struct ThreadWait {
-    struct Entry : Waiter {
-        explicit Entry(ThreadWait& owner) noexcept : Waiter(&Entry::settled), wait(owner) {}
-        static void settled(Waiter& waiter, FutureCore&) noexcept {
-            // Unlocked only when nothing of this is used any more: the thread may leave at once.
-            const auto wait = static_cast<Entry&>(waiter).wait.self;
-            wait->finish();
-        }
-        ThreadWait& wait;
-    };
-    struct Message : Work {
-        std::shared_ptr<ThreadWait> wait;
-    };
-
-    explicit ThreadWait(FutureCore& future) : core(&future), entry(*this) { future.add_ref(); }
-
-    void finish() {
-        const std::shared_ptr<ThreadWait> keep = std::move(self);
-        const std::lock_guard lock(mutex);
-        is_done = true;
-        changed.notify_all();
-    }
-
-    CoreRef core;
-    Entry entry;
-    std::shared_ptr<ThreadWait> self;  ///< set while the keeper's loop holds the entry
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool is_done = false;
-};
-
-bool wait_until(FutureCore& core, std::optional<Duration> limit) {
-    if (Worker::current() != nullptr) {
-        throw RuntimeError("Task::wait() would block the loop: co_await the task");
-    }
-    if (core.is_done()) {
-        return true;
-    }
-    const auto wait = std::make_shared<ThreadWait>(core);
-    auto* const message = new ThreadWait::Message;
-    message->wait = wait;
-    message->run = [](Worker&, Work& work) noexcept {
-        auto* const arrived = static_cast<ThreadWait::Message*>(&work);
-        ThreadWait& waiting = *arrived->wait;
-        waiting.self = arrived->wait;
-        if (waiting.core->is_done()) {
-            waiting.finish();
-        } else {
-            waiting.core->link(waiting.entry);
-        }
-        delete arrived;
-    };
-    if (!core.keeper().post(*message)) {
-        delete message;
-        return core.is_done();
-    }
-    std::unique_lock lock(wait->mutex);
-    if (!limit) {
-        wait->changed.wait(lock, [&] { return wait->is_done; });
-        return true;
-    }
-    return wait->changed.wait_for(lock, *limit, [&] { return wait->is_done; });
-}
-
-}  // namespace
-
-void wait_in_thread(FutureCore& core) {
-    if (!wait_until(core, std::nullopt)) {
-        throw RuntimeError("Event loop is closed");
-    }
-}
-bool wait_in_thread(FutureCore& core, Duration limit) { return wait_until(core, limit); }
 
 }  // namespace detail
 
