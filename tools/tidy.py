@@ -26,7 +26,7 @@ LAYERS = (
     ("core/3", "callback blocking_job coro future task task_ref loop promise awaitable context_var cancel wait_core report.cpp thread_wait"),
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group async_generator sleep lock event "
      "condition semaphore barrier queue sync to_thread executor join misuse debug dump watchdog"),
-    ("core/5", "runtime lifecycle all_tasks runner observe core"),
+    ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
     ("io/2", "op driver uring_driver descriptor"),

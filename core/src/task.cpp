@@ -129,10 +129,29 @@ std::uint64_t new_task_id(Worker& target) noexcept {
     return take_task_id();
 }
 
-void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
-    if (!options.name.empty()) {
-        task.set_name(options.name);
+void lose_task(TaskCore& task, Worker& target) noexcept {
+    target.runtime().count_foreign_lost();
+    task.drop_ref();  // the runtime's; the caller's handle, destroyed by the throw, is the other one
+}
+
+namespace {
+
+void name_new(TaskCore& task, Worker& target, const TaskOptions& options) {
+    if (options.name.empty()) {
+        return;
     }
+    try {
+        task.set_name(options.name);
+    } catch (...) {
+        lose_task(task, target);
+        throw;
+    }
+}
+
+}  // namespace
+
+void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
+    name_new(task, worker, options);
     if (worker.runtime().is_owned_here(worker)) {
         task.settle_down(worker);
         worker.make_ready(task.work());
@@ -145,18 +164,14 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
         (here == nullptr || here->runtime_id() != worker.runtime_id()) && worker.runtime().is_closing();
     task.travel_to(worker);
     if (is_late || !worker.post(task.work())) {
-        worker.runtime().count_foreign_lost();
-        task.drop_ref();  // the runtime's; the caller's handle, destroyed by the throw, is the other one
+        lose_task(task, worker);
         throw RuntimeError("Event loop is closed");
     }
 }
 
 void start_anywhere(TaskCore& task, Worker& here, TaskOptions& options) {
-    if (!options.name.empty()) {
-        task.set_name(options.name);
-    }
-    task.mark_spawned();
-    here.offer(task.work());
+    name_new(task, here, options);
+    offer_new(task, here);
 }
 
 }  // namespace detail
