@@ -16,4 +16,5 @@
 #include "knit/sleep.hpp"
 #include "knit/task.hpp"
 #include "knit/time.hpp"
+#include "knit/to_string.hpp"
 #include "knit/to_thread.hpp"
