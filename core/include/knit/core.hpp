@@ -2,8 +2,10 @@
 #pragma once
 
 #include "knit/as_result.hpp"
+#include "knit/async_generator.hpp"
 #include "knit/coro.hpp"
 #include "knit/error.hpp"
+#include "knit/exception_group.hpp"
 #include "knit/future.hpp"
 #include "knit/gather.hpp"
 #include "knit/log.hpp"
@@ -13,5 +15,6 @@
 #include "knit/runtime.hpp"
 #include "knit/sleep.hpp"
 #include "knit/task.hpp"
+#include "knit/task_group.hpp"
 #include "knit/time.hpp"
 #include "knit/to_thread.hpp"
