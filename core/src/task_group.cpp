@@ -14,7 +14,8 @@
 
 namespace knit::detail {
 
-/// A task of a group. Made and ended on loop `here`.
+/// A task of a group. It waits for the task on the task's keeper, itself and not by a Relay: there it lets go of the task
+/// after the keeper has, so that the task's frame has gone when the group hears of its end.
 struct GroupChild : Waiter {
     struct Hop : Work {
         GroupChild* child = nullptr;
@@ -31,10 +32,29 @@ struct GroupChild : Waiter {
     /// cannot run on before its frame has gone.
     static void settled(Waiter& waiter, FutureCore& task) noexcept {
         auto& self = static_cast<GroupChild&>(waiter);
-        if (task.is_spawned() && self.group.parent_->home() == self.here) {
+        if (task.is_spawned() && self.group.parent_->home() == &task.keeper()) {
             self.group.child_ended(self);
         } else {
-            self.here->make_ready(self.hop);
+            task.keeper().make_ready(self.hop);
+        }
+    }
+    /// Waits for a task that another loop keeps. False when that loop has closed.
+    bool send(Worker& keeper) noexcept {
+        hop.run = &GroupChild::arrive;
+        return keeper.post(hop);
+    }
+    static void arrive(Worker& keeper, Work& work) noexcept {
+        GroupChild& self = *static_cast<Hop&>(work).child;
+        self.hop.run = &GroupChild::run_hop;
+        self.wait(keeper);
+    }
+    /// Thread of the task's keeper.
+    void wait(Worker& keeper) noexcept {
+        // A spawned task that has ended already did so on another loop, whose message about it is on its way here.
+        if (task->is_spawned() || !task->is_done()) {
+            task->link(*this);
+        } else {
+            keeper.make_ready(hop);  // not now: its failure must not cancel its maker inside create_task()
         }
     }
     static void run_hop(Worker&, Work& work) noexcept {
@@ -44,7 +64,6 @@ struct GroupChild : Waiter {
 
     GroupCore& group;
     CoreRef task;  ///< null before it is made, and again before its place is given up
-    Worker* here = nullptr;
     GroupChild* older = nullptr;
     GroupChild* newer = nullptr;
     Hop hop;
@@ -214,7 +233,6 @@ void GroupCore::enter(TaskCore& parent) {
 }
 
 GroupChild* GroupCore::admit() {
-    running_worker();  // RuntimeError on a thread that is no loop
     auto* const child = new GroupChild(*this);
     {
         const std::lock_guard lock(mutex_);
@@ -244,19 +262,21 @@ void GroupCore::throw_refused() const {
 }
 
 void GroupCore::attach(GroupChild& child, const CoreRef& task) noexcept {
-    child.here = Worker::current();
     bool is_late = false;
     {
         const std::lock_guard lock(mutex_);
         child.task = task;
         is_late = is_aborting_;
     }
-    if (task->is_done()) {
-        child.here->make_ready(child.hop);  // not now: its failure must not cancel the caller inside create_task()
+    // Until its end is told the child stays, and with it the group. `child` itself may go from here on.
+    Worker& keeper = task->keeper();
+    if (Worker::current() == &keeper) {
+        child.wait(keeper);
+    } else if (!child.send(keeper)) {
+        child_ended(child);  // its loop has closed and will not run it
         return;
     }
-    task->subscribe(child, *child.here);
-    if (is_late) {
+    if (is_late && !task->is_done()) {
         task->cancel({});
     }
 }

@@ -258,8 +258,9 @@ CO_TEST(TaskGroup, EndsAlthoughItsTasksKeepAddingTasks) {
         Coro<> head() const {
             ++count;
             co_await sleep(1ms);
-            group.create_task(head());
-            group.create_task(head());
+            for (int heads = 0; heads < 2; ++heads) {
+                group.create_task(head());
+            }
         }
     };
     int count = 0;

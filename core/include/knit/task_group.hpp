@@ -27,7 +27,7 @@ struct GroupChild;
 class ParentCancel;
 
 /// A group without the types. Its tasks may live on any loops and may be made on any: what they share is guarded by a
-/// mutex, and each task's end is told on the loop that made it, a turn of that loop after the end, as asyncio does.
+/// mutex, and each task's end is told on the loop that keeps it, a turn of that loop after the end, as asyncio does.
 ///
 ///   count_     tasks, and calls in progress; the parent leaves at 0 and nobody touches the group after that
 ///   invariant  whoever lowers count_ to 0 while the parent waits, grants the wait; that, and no other, wakes it
@@ -43,7 +43,7 @@ public:
     /// A place for a task to be made; null when the group takes no more.
     [[nodiscard]] GroupChild* admit();
     [[noreturn]] void throw_refused() const;
-    /// The task has been made, on this thread's loop.
+    /// The task has been made.
     void attach(GroupChild& child, const CoreRef& task) noexcept;
     /// The task could not be made.
     void withdraw(GroupChild& child) noexcept;
