@@ -27,7 +27,8 @@ LAYERS = (
      "wait_core report.cpp thread_wait await_chain await_cycle"),
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
-     "to_string join misuse debug dump watchdog guard queue_core queue_items"),
+     "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
+     "task_group_end"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
