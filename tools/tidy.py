@@ -20,10 +20,10 @@ LIBRARY = ("core/", "io/")
 # Who may include whom: a file includes its own layer or lower ones. Each file is named by its stem, or whole where header
 # and source differ; core first, io above.
 LAYERS = (
-    ("core/0", "base mutex list error result time options platform log result_slot"),
+    ("core/0", "base stack.hpp mutex list error result time options platform log result_slot"),
     ("core/1", "work deque inbox timers frame_pool context_state"),
     ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref waiter sync_waiter"),
-    ("core/3", "callback blocking_job coro future task task_ref loop promise awaitable context_var cancel "
+    ("core/3", "stack.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var cancel "
      "wait_core report.cpp thread_wait await_chain await_cycle"),
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "

@@ -4,6 +4,7 @@
 #include "knit/log.hpp"
 #include "report.hpp"
 #include "runtime_core.hpp"
+#include "stack.hpp"
 
 namespace knit {
 
@@ -71,6 +72,11 @@ void Loop::stop() {
     worker_.runtime().stop_loop_0();
 }
 
+void Loop::set_eager_start(bool on) {
+    check_thread();
+    worker_.set_starts_eagerly(on);
+}
+
 std::size_t Loop::timer_count() const noexcept { return worker_.timer_count(); }
 
 void Loop::set_exception_handler(std::function<void(const ExceptionContext&)> handler) {
@@ -92,7 +98,11 @@ std::function<void(const ExceptionContext&)> Loop::get_exception_handler() const
 void Loop::default_exception_handler(const ExceptionContext& context) {
     std::string text = context.message;
     if (context.task) {
-        text += "\n  task: " + context.task->name();
+        const auto& task = static_cast<const detail::TaskCore&>(*context.task->ref());
+        text += "\n  task: " + task.name();
+        text += "\n  coroutine: " + std::string(detail::short_name(task.function().function_name())) + ", " +
+                detail::place_text(task.function());
+        text += "\n  created at: " + detail::place_text(task.created());
     }
     text += "\n  loop: " + std::to_string(id());
     if (context.exception != nullptr) {

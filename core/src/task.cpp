@@ -159,7 +159,11 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
     apply_options(task, worker, options);
     if (worker.runtime().is_owned_here(worker)) {
         task.settle_down(worker);
-        worker.make_ready(task.work());
+        if (Worker::current() == &worker && options.eager_start.value_or(worker.starts_eagerly())) {
+            worker.start_eagerly(task);
+        } else {
+            worker.make_ready(task.work());
+        }
         return;
     }
     // From a thread that is no loop of the runtime: counted, but perhaps after the end of the run has counted for the

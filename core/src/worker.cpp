@@ -1,6 +1,7 @@
 #include "knit/detail/worker.hpp"
 
 #include <array>
+#include <utility>
 
 #include "driver.hpp"
 #include "platform.hpp"
@@ -209,6 +210,14 @@ void Worker::run_offered(Work& work) noexcept {
         task.leaf().resume();
     }
     after_resume();
+}
+
+void Worker::start_eagerly(TaskCore& task) noexcept {
+    TaskCore* const creator = current_task_;
+    ContextState* const callback_context = std::exchange(t_context, nullptr);
+    TaskCore::run_ready(*this, task.work());
+    t_context = callback_context;
+    current_task_ = creator;
 }
 
 /// Somebody sleeps or searches, and there is new work.

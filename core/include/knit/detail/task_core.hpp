@@ -10,10 +10,24 @@
 #pragma once
 
 #include <coroutine>
+#include <source_location>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "knit/detail/context_state.hpp"
 #include "knit/detail/future_core.hpp"
+
+namespace knit {
+
+/// One coroutine of a task: its function, and the last await that it has come to.
+struct Frame {
+    std::string_view function;
+    std::string_view file;
+    unsigned line;
+};
+
+}  // namespace knit
 
 namespace knit::detail {
 
@@ -102,6 +116,19 @@ public:
 
     /// Home before it is made visible: a task that only `worker` may run.
     void settle_down(Worker& worker) noexcept;
+    /// The function of its outermost coroutine, and where the task was made.
+    void set_places(std::source_location function, std::source_location created) noexcept {
+        function_ = function;
+        created_ = created;
+    }
+    const std::source_location& function() const noexcept { return function_; }
+    const std::source_location& created() const noexcept { return created_; }
+    /// Its coroutines, the innermost first; for one of another loop the outermost alone; empty when it has ended.
+    std::vector<Frame> stack() const;
+    /// How the present wait is undone, and its name; null while it runs or is ready. Home loop.
+    const Wait* wait() const noexcept { return wait_; }
+    /// The task or future that it awaits directly. Home loop.
+    FutureCore* awaited() const noexcept { return awaited_; }
     /// Takes over one reference. Before the task is made visible.
     void set_context(ContextState* context) noexcept;
     /// What context variables it sees; null: none is set. Home loop.
@@ -205,6 +232,8 @@ private:
     Atomic<Worker*> home_{
         nullptr};  ///< written by the loop that begins or gives away the task; read by cancellers [task.home]
     std::uint64_t id_;
+    std::source_location function_;
+    std::source_location created_;
     Atomic<Extras*> extras_{nullptr};  ///< written by its loop, read by any thread; publishes the Extras [task.name]
     Atomic<int> cancel_requests_{
         0};  ///< written by the home loop, read by any thread; a counter that publishes nothing

@@ -149,6 +149,11 @@ public:
     /// The task has ended: it is settled once its coroutine has left the stack.
     void retire(TaskCore& task) noexcept { retired_ = &task; }
 
+    /// Runs the first step of a new task inside the task or callback that made it.
+    void start_eagerly(TaskCore& task) noexcept;
+    bool starts_eagerly() const noexcept { return starts_eagerly_; }
+    void set_starts_eagerly(bool on) noexcept { starts_eagerly_ = on; }
+
     TaskCore* current_task() const noexcept { return current_task_; }
     void set_current_task(TaskCore* task) noexcept { current_task_ = task; }
 
@@ -221,6 +226,7 @@ private:
     bool is_watched_;
     bool is_draining_ = false;
     bool is_discarding_ = false;
+    bool starts_eagerly_ = false;
     const Atomic<std::uint64_t>* idle_word_;
     Driver* driver_ = nullptr;
     FramePool pool_;
