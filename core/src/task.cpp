@@ -54,22 +54,6 @@ void throw_taken() {
 }
 void throw_awaits_itself(const TaskCore& task) { throw RuntimeError("Task cannot await on itself: " + task.name()); }
 
-void TaskCore::check_awaitable(const FutureCore& target, const Worker& here) const {
-    // As far as the chain lies on this loop, whose data it is; longer chains than this are no mistake of two tasks.
-    constexpr int kStepsMax = 64;
-    const FutureCore* link = &target;
-    for (int step = 0; link != nullptr && link->is_task() && step < kStepsMax; ++step) {
-        const auto& task = static_cast<const TaskCore&>(*link);
-        if (&task == this) {
-            throw_awaits_itself(*this);
-        }
-        if (task.home() != &here) {
-            break;
-        }
-        link = task.awaited_;
-    }
-}
-
 void classify_current_exception(TaskCore& task) noexcept {
     task.mark_failed();
     try {

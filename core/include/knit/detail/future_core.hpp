@@ -79,6 +79,14 @@ public:
     void mark_retrieved() noexcept { retrieved_.store(true, std::memory_order_relaxed); }
     bool is_retrieved() const noexcept { return retrieved_.load(std::memory_order_relaxed); }  // relaxed: a hint
 
+    /// Some task has awaited this, a task, directly: before it looks at its own mark. Any thread.
+    void mark_awaited() noexcept {
+        if (!is_awaited()) {
+            is_awaited_.store(true, std::memory_order_relaxed);  // [await.mark] a fence follows where it is needed
+        }
+    }
+    bool is_awaited() const noexcept { return is_awaited_.load(std::memory_order_relaxed); }  // [await.mark]
+
     void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
     /// Gives up one reference; the last one destroys. Any thread.
     void drop_ref() noexcept {
@@ -179,6 +187,7 @@ protected:
     Atomic<bool> retrieved_{false};        ///< any thread sets it, the last owner reads it; a hint for the report
     Kind kind_;            ///< set before anybody else sees it
     bool is_plain_ = false;  ///< a task that leaves nothing to destroy when it ends with a value; its loop's
+    Atomic<bool> is_awaited_{false};  ///< any thread sets it, for good; its home looks. See await_cycle.cpp [await.mark]
 };
 
 /// The shared state of a bare future.
