@@ -166,11 +166,13 @@ private:
 Coro<int> Barrier::wait() {
     detail::BarrierVisit visit(*this);
     while (visit.must_stay_outside()) {
-        co_await detail::BarrierVisit::Turn(visit);
+        detail::BarrierVisit::Turn turn(visit);
+        co_await turn;
     }
     visit.arrive();
     while (visit.must_wait()) {
-        co_await detail::BarrierVisit::Turn(visit);
+        detail::BarrierVisit::Turn turn(visit);
+        co_await turn;
     }
     co_return visit.index();
 }

@@ -17,8 +17,9 @@ Coro<bool> Condition::wait() {
         throw RuntimeError("cannot wait on un-acquired lock");
     }
     std::exception_ptr error;
+    detail::ConditionAwaiter notified(*this);
     try {
-        co_await detail::ConditionAwaiter(*this);
+        co_await notified;
     } catch (const CancelledError&) {
         error = std::current_exception();
     }
