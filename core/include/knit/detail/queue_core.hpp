@@ -184,10 +184,11 @@ private:
         Atomic<std::size_t> freed{0};  ///< slots that came free for everybody; likewise, read by the put side
         std::size_t arrived = 0;       ///< items that ever came to this side
         std::size_t reserved = 0;      ///< items on this side that woken getters will take
-        std::size_t done = 0;          ///< task_done() calls, and items that shutdown dropped
-        std::size_t put_seen = 0;      ///< PutSide::count, some time ago
         SyncWaitList putters;
+        // Seldom used, in a line of their own.
         SyncWaitList joiners;
+        std::size_t done = 0;      ///< task_done() calls, and items that shutdown dropped
+        std::size_t put_seen = 0;  ///< PutSide::count, some time ago; never less than done
     };
 
     const std::size_t maxsize_;
