@@ -174,5 +174,4 @@ def main():
 
 
 if __name__ == "__main__":
-    virtual_loop.install()
     sys.exit(main())

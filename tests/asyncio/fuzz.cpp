@@ -292,7 +292,9 @@ Coro<> act_on_one(World& world, int who, int choice) {
         const int value = co_await std::move(future);
         log(who, "value", value);
     } else {
-        Future<int> future = world.future(world.random_future());
+        const int which = world.random_future();
+        log(who, "awaits future", which);
+        const Future<int> future = world.future(which);
         const int value = co_await future;
         log(who, "future", value);
     }

@@ -197,8 +197,9 @@ async def act(world, who, depth):
         _, future = pick(world, who)
         log(who, "value", await future)
     elif choice == 5:
-        future = world.futures[world.random(len(world.futures))]
-        log(who, "future", await future)
+        which = world.random(len(world.futures))
+        log(who, "awaits future", which)
+        log(who, "future", await world.futures[which])
     elif choice == 6:
         _, picked = pick_some(world, who, depth)
         log(who, "gathered", await gather(*picked))

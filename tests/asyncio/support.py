@@ -3,14 +3,13 @@ import asyncio
 import contextvars
 import functools
 import gc
-import inspect
+
+from virtual_loop import all_tasks, run  # before anything of asyncio's: some of that is replaced
 from asyncio import (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED, Barrier, BoundedSemaphore, BrokenBarrierError,
                      CancelledError, Condition, Event, InvalidStateError, Lock, LifoQueue, PriorityQueue, Queue,
                      QueueEmpty, QueueFull, Semaphore, TaskGroup, as_completed, create_task, current_task, gather,
                      shield, sleep, timeout, timeout_at, to_thread, wait, wait_for)
 
-import virtual_loop
-from virtual_loop import all_tasks, run
 
 FOREVER = 3_600_000
 TRACE = []

@@ -114,6 +114,9 @@ def install():
     newer.install()
 
 
+install()
+
+
 def run(main, *, debug=None):
     """asyncio.run() on a virtual loop."""
     if asyncio.events._get_running_loop() is not None:
