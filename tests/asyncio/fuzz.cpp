@@ -379,7 +379,9 @@ void core() {
     }
 }
 
-const Family family("fuzz", {{"core", core}});
+const Family family("fuzz", {
+    {"core", core},
+});
 
 }  // namespace
 }  // namespace knit::pairs

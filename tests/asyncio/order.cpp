@@ -253,22 +253,16 @@ Coro<> producers_and_consumers_by_futures() {
 }
 
 const Family family("order", {
-    {"future_to_waiter", future_to_waiter},
-    {"task_to_awaiter", task_to_awaiter},
-    {"chain_of_tasks", chain_of_tasks},
-    {"gather_to_awaiter", gather_to_awaiter},
-    {"gather_of_futures_to_awaiter", gather_of_futures_to_awaiter},
-    {"nested_gathers_to_awaiter", nested_gathers_to_awaiter},
-    {"cancel_through_tasks", cancel_through_tasks},
-    {"cancel_through_a_gather", cancel_through_a_gather},
-    {"cancel_of_an_unstarted_task", cancel_of_an_unstarted_task},
+    {"future_to_waiter", future_to_waiter}, {"task_to_awaiter", task_to_awaiter}, {"chain_of_tasks", chain_of_tasks},
+    {"gather_to_awaiter", gather_to_awaiter}, {"gather_of_futures_to_awaiter", gather_of_futures_to_awaiter},
+    {"nested_gathers_to_awaiter", nested_gathers_to_awaiter}, {"cancel_through_tasks", cancel_through_tasks},
+    {"cancel_through_a_gather", cancel_through_a_gather}, {"cancel_of_an_unstarted_task", cancel_of_an_unstarted_task},
     {"call_soon_and_create_task_share_a_queue", call_soon_and_create_task_share_a_queue},
     {"sleepers_and_yielders_interleave", sleepers_and_yielders_interleave},
     {"timers_join_the_queue_behind_what_is_ready", timers_join_the_queue_behind_what_is_ready},
     {"a_callback_chain_takes_a_turn_a_link", a_callback_chain_takes_a_turn_a_link},
     {"waiters_of_a_task_in_the_order_of_waiting", waiters_of_a_task_in_the_order_of_waiting},
-    {"set_result_in_a_callback_beside_timers", set_result_in_a_callback_beside_timers},
-    {"ping_pong", ping_pong},
+    {"set_result_in_a_callback_beside_timers", set_result_in_a_callback_beside_timers}, {"ping_pong", ping_pong},
     {"producers_and_consumers_by_futures", producers_and_consumers_by_futures},
 });
 
