@@ -15,6 +15,11 @@ if sys.version_info < (3, 13):
                     self._must_cancel = False
             return self._num_cancels_requested
 
+        def result(self):
+            if not self.done():
+                raise asyncio.InvalidStateError("Result is not set.")  # the text of the C implementation
+            return super().result()
+
 else:
     Task = None
 

@@ -13,6 +13,7 @@ import asyncio.taskgroups
 import asyncio.tasks
 import heapq
 import selectors
+import weakref
 
 import newer
 
@@ -67,7 +68,7 @@ class VirtualSelector(selectors.DefaultSelector):
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self):
-        self.made = OrderedSet()
+        self.made = []  # weak references to the tasks
         self.selector = VirtualSelector()
         super().__init__(self.selector)
         self._clock_resolution = 0.5
@@ -90,15 +91,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         else:
             self._check_closed()
             task = newer.Task(coro, loop=self, **options)
-        self.made.add(task)
+        self.made.append(weakref.ref(task))
         return task
 
 
 def all_tasks(loop=None):
     """asyncio.all_tasks(), in the order of creation."""
     loop = loop if loop is not None else asyncio.get_running_loop()
-    loop.made = OrderedSet.fromkeys(task for task in loop.made if not task.done())
-    return OrderedSet(loop.made)
+    loop.made = [made for made in loop.made if made() is not None and not made().done()]
+    return OrderedSet.fromkeys(made() for made in loop.made)
 
 
 def install():
