@@ -25,7 +25,7 @@ LAYERS = (
     ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref waiter sync_waiter"),
     ("core/3", "callback coro future task task_ref loop promise awaitable context_var cancel wait_core report.cpp"),
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group async_generator sleep guard lock event "
-     "condition semaphore barrier queue sync to_thread executor join misuse runner debug dump watchdog"),
+     "condition semaphore barrier queue sync to_thread executor join misuse runner debug dump watchdog queue_core queue_items"),
     ("core/5", "runtime lifecycle all_tasks observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),

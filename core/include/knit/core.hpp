@@ -14,6 +14,7 @@
 #include "knit/log.hpp"
 #include "knit/loop.hpp"
 #include "knit/options.hpp"
+#include "knit/queue.hpp"
 #include "knit/result.hpp"
 #include "knit/runtime.hpp"
 #include "knit/semaphore.hpp"
