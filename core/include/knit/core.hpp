@@ -1,6 +1,7 @@
 /// Everything of knit but io.
 #pragma once
 
+#include "knit/as_completed.hpp"
 #include "knit/as_result.hpp"
 #include "knit/barrier.hpp"
 #include "knit/condition.hpp"
@@ -18,7 +19,11 @@
 #include "knit/result.hpp"
 #include "knit/runtime.hpp"
 #include "knit/semaphore.hpp"
+#include "knit/shield.hpp"
 #include "knit/sleep.hpp"
+#include "knit/staggered_race.hpp"
 #include "knit/task.hpp"
 #include "knit/time.hpp"
+#include "knit/timeout.hpp"
 #include "knit/to_thread.hpp"
+#include "knit/wait.hpp"

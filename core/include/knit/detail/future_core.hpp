@@ -74,6 +74,7 @@ public:
 
     /// Somebody has seen the exception, it need not be reported. Any thread.
     void mark_retrieved() noexcept { retrieved_.store(true, std::memory_order_relaxed); }
+    bool is_retrieved() const noexcept { return retrieved_.load(std::memory_order_relaxed); }  // relaxed: a hint
 
     void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
     /// Gives up one reference; the last one destroys. Any thread.
