@@ -1,0 +1,452 @@
+// TaskGroup: cancellation from outside, of itself, by its tasks; nested groups; exceptions outside the ordinary
+// hierarchy.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "groups.hpp"
+
+namespace knit::test {
+namespace {
+
+// TASKGROUP-05
+CO_TEST(TaskGroupCancel, CancelsTheTasksAndWaitsForThem) {
+    Trace log;
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        for (const char* const name : {"1", "2", "3"}) {
+            group.create_task(leaf(log, name));
+        }
+        co_return;
+    };
+    Task<> parent = create_task(TaskGroup::run(body));
+    co_await tick(2);
+    parent.cancel("test");
+    log(co_await got_message(parent));
+    EXPECT_TRUE(parent.cancelled());
+    EXPECT_TRUE(log.shows({"1", "2", "3", "!CancelledError(test)"}));
+}
+
+// TASKGROUP-06
+CO_TEST(TaskGroupCancel, ReachesTheBodyFirstThenTheTasks) {
+    Trace log;
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(leaf(log, "task"));
+        co_await leaf(log, "body");
+    };
+    Task<> parent = create_task(TaskGroup::run(body));
+    co_await tick(2);
+    parent.cancel("m");
+    log(co_await got_message(parent));
+    EXPECT_TRUE(log.shows({"body", "task", "!CancelledError(m)"}));
+}
+
+// TASKGROUP-08
+CO_TEST(TaskGroupCancel, UnwindsTheInnerGroupThenTheOuter) {
+    Trace log;
+    const auto inner = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(leaf(log, "inner child"));
+        co_await forever();
+    };
+    const auto outer = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(leaf(log, "outer child"));
+        co_await TaskGroup::run(inner);
+    };
+    Task<> parent = create_task(TaskGroup::run(outer));
+    co_await tick(2);
+    parent.cancel();
+    log(co_await got(parent));
+    EXPECT_TRUE(log.shows({"inner child", "outer child", "!CancelledError"}));
+}
+
+// TASKGROUP-09
+CO_TEST(TaskGroupCancel, AFailureInTheOuterGroupEndsTheInnerOneWithoutATrace) {
+    bool was_cancelled = false;
+    const auto outer = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(fail_after(2ms, "bad"));
+        Task<> child;
+        const auto inner = [&](TaskGroup& within) -> Coro<> {
+            child = within.create_task(forever());
+            co_return;
+        };
+        const Result<> result = co_await as_result(TaskGroup::run(inner));
+        was_cancelled = child.cancelled();
+        result.value();
+    };
+    EXPECT_EQ(co_await got_group(TaskGroup::run(outer)), "ExceptionGroup[!Err(bad)]");
+    EXPECT_TRUE(was_cancelled);
+    EXPECT_EQ(current_task()->cancelling(), 0);
+}
+
+// TASKGROUP-10
+CO_TEST(TaskGroupCancel, AnErrorOfTheInnerGroupNestsInTheOuter) {
+    const auto inner = [](TaskGroup& group) -> Coro<> {
+        group.create_task(fail("inner"));
+        co_await forever();
+    };
+    const auto outer = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(forever());
+        co_await TaskGroup::run(inner);
+    };
+    EXPECT_EQ(co_await got_group(TaskGroup::run(outer)), "ExceptionGroup[ExceptionGroup[!Err(inner)]]");
+}
+
+// TASKGROUP-11
+CO_TEST(TaskGroupCancel, AFailureWinsOverACancellationFromOutside) {
+    Trace log;
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(fail_after(15ms));
+        bool is_cancelled = false;
+        try {
+            co_await forever();
+        } catch (const CancelledError&) {
+            log("cleanup");
+            is_cancelled = true;
+        }
+        if (is_cancelled) {
+            co_await leaf(log, "cleanup cancelled");
+        }
+    };
+    Task<> parent = create_task(TaskGroup::run(body));
+    co_await sleep(5ms);
+    parent.cancel();
+    log(co_await got_group(parent));
+    EXPECT_TRUE(log.shows({"cleanup", "cleanup cancelled", "ExceptionGroup[!Err()]"}));
+}
+
+// TASKGROUP-12
+CO_TEST(TaskGroupCancel, FromOutsideIsDueAgainAfterTheErrorsOfTheGroup) {
+    Trace log;
+    const auto stubborn = []() -> Coro<> {
+        try {
+            co_await sleep(kForever);
+        } catch (const CancelledError&) {
+            throw Err("in cleanup");
+        }
+    };
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(stubborn());
+        co_return;
+    };
+    const auto main = [&]() -> Coro<> {
+        log(co_await got_group(TaskGroup::run(body)), current_task()->cancelling());
+        log(co_await got(sleep(1ms)), current_task()->cancelling());
+    };
+    Task<> parent = create_task(main());
+    co_await tick(2);
+    parent.cancel();
+    co_await parent;
+    EXPECT_TRUE(log.shows({"ExceptionGroup[!Err(in cleanup)]", "1", "!CancelledError", "1"}));
+}
+
+CO_TEST(TaskGroupCancel, WhileItEndsForTheErrorOfItsBodyComesAfterTheGroup) {
+    Trace log;
+    const auto slow = [&]() -> Coro<> {
+        co_await got(forever());
+        co_await sleep(10ms);
+        log("slow");
+    };
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(slow());
+        co_await sleep(0s);
+        throw Err("body");
+    };
+    const auto main = [&]() -> Coro<> {
+        log(co_await got_group(TaskGroup::run(body)));
+        log(co_await got(sleep(0s)));
+    };
+    Task<> parent = create_task(main());
+    co_await sleep(5ms);
+    parent.cancel();
+    co_await parent;
+    EXPECT_TRUE(log.shows({"slow", "ExceptionGroup[!Err(body)]", "!CancelledError"}));
+}
+
+CO_TEST(TaskGroupCancel, AgainWhileItEndsIsNotLostAndKeepsTheFirstMessage) {
+    Trace log;
+    const auto slow = [&]() -> Coro<> {
+        co_await got(forever());
+        co_await sleep(10ms);
+        log("slow");
+    };
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(slow());
+        co_return;
+    };
+    Task<> parent = create_task(TaskGroup::run(body));
+    co_await tick(2);
+    parent.cancel("first");
+    co_await tick(2);
+    parent.cancel("second");
+    log(co_await got_message(parent), parent.cancelling());
+    EXPECT_TRUE(log.shows({"slow", "!CancelledError(first)", "2"}));
+}
+
+// TASKGROUP-26
+CO_TEST(TaskGroupCancel, WaitsForATaskThatSwallowsItsCancellation) {
+    Trace log;
+    const auto slow = [&]() -> Coro<> {
+        co_await got(forever());
+        co_await sleep(5ms);
+        log("slow child finished normally");
+    };
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(slow());
+        co_await sleep(0s);
+        group.create_task(fail());
+    };
+    log(co_await got_group(TaskGroup::run(body)));
+    EXPECT_TRUE(log.shows({"slow child finished normally", "ExceptionGroup[!Err()]"}));
+}
+
+// TASKGROUP-27
+CO_TEST(TaskGroupCancel, OfOneTaskDoesNotTouchTheOthers) {
+    Trace log;
+    co_await TaskGroup::run([&](TaskGroup& group) -> Coro<> {
+        Task<> one = group.create_task(forever());
+        Task<> other = group.create_task(sleep(5ms));
+        co_await sleep(0s);
+        one.cancel();
+        log(co_await got(one), co_await got(other));
+    });
+    EXPECT_TRUE(log.shows({"!CancelledError", "void"}));
+}
+
+// TASKGROUP-28
+CO_TEST(TaskGroupCancel, ATaskThatThrowsCancelledErrorHasNotFailed) {
+    Task<> thrower;
+    Task<int> other;
+    co_await TaskGroup::run([&](TaskGroup& group) -> Coro<> {
+        thrower = group.create_task([]() -> Coro<> {
+            throw CancelledError();
+            co_return;
+        });
+        other = group.create_task(sleep(0s, 1));
+        co_return;
+    });
+    EXPECT_TRUE(thrower.cancelled());
+    EXPECT_EQ(other.result(), 1);
+}
+
+CO_TEST(TaskGroupCancel, ABodyThatThrowsCancelledErrorCancelsTheTasks) {
+    Trace log;
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(leaf(log, "task"));
+        co_await sleep(0s);
+        throw CancelledError("mine");
+    };
+    log(co_await got_message(TaskGroup::run(body)));
+    EXPECT_TRUE(log.shows({"task", "!CancelledError(mine)"}));
+}
+
+// TASKGROUP-24
+CO_TEST(TaskGroupCancel, ByBothGroupsAtOnceStaysCountedUntilTheOuterEnds) {
+    Trace log;
+    const auto outer = [&](TaskGroup& group) -> Coro<> {
+        const auto inner = [&](TaskGroup& within) -> Coro<> {
+            within.create_task(fail("inner"));
+            group.create_task(fail("outer"));
+            co_return;
+        };
+        log(co_await got_group(TaskGroup::run(inner)), current_task()->cancelling());
+        co_await sleep(0s);
+        log("never");
+    };
+    log(co_await got_group(TaskGroup::run(outer)), current_task()->cancelling());
+    EXPECT_TRUE(log.shows({"ExceptionGroup[!Err(inner)]", "1", "ExceptionGroup[!Err(outer)]", "0"}));
+}
+
+// TASKGROUP-15
+TEST(TaskGroupCancel, CollectsErrorsOutsideTheOrdinaryHierarchyInABaseExceptionGroup) {
+    std::string outcome;
+    const auto body = [](TaskGroup& group) -> Coro<> {
+        group.create_task([]() -> Coro<> {
+            co_await sleep(2ms);
+            throw 42;
+        });
+        try {
+            co_await forever();
+        } catch (const CancelledError&) {
+            throw Err("body");
+        }
+    };
+    run_one([&]() -> Coro<> { outcome = co_await got_group(TaskGroup::run(body)); });
+    EXPECT_EQ(outcome, "BaseExceptionGroup[!unknown() !Err(body)]");
+}
+
+CO_TEST(TaskGroupCancel, ABaseExceptionOfTheBodyComesOutInABaseExceptionGroup) {
+    Trace log;
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(leaf(log, "task"));
+        co_await sleep(0s);
+        throw BaseErr();
+    };
+    log(co_await got_group(TaskGroup::run(body)));
+    EXPECT_TRUE(log.shows({"task", "BaseExceptionGroup[!BaseErr(BaseErr)]"}));
+}
+
+// TASKGROUP-14
+CO_TEST(TaskGroupCancel, AKeyboardInterruptOfTheBodyComesOutBareAndTheOthersAreReported) {
+    Trace log;
+    on_error(log);
+    const auto body = [](TaskGroup& group) -> Coro<> {
+        group.create_task(fail("child"));
+        try {
+            co_await forever();
+        } catch (const CancelledError&) {
+            throw KeyboardInterrupt();
+        }
+    };
+    log(co_await got(TaskGroup::run(body)));
+    EXPECT_TRUE(log.shows({"handler:TaskGroup task exception was not propagated because the TaskGroup body is being "
+                           "closed with a BaseException",
+                           "!KeyboardInterrupt"}));
+}
+
+TEST(TaskGroupCancel, AKeyboardInterruptOfATaskComesOutOfRunAndTheGroupEndsForIt) {
+    Trace log;
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task([]() -> Coro<> {
+            co_await sleep(1ms);
+            throw KeyboardInterrupt();
+        });
+        co_await leaf(log, "body");
+    };
+    const auto main = [&]() -> Coro<> { log(co_await got(TaskGroup::run(body))); };
+    EXPECT_EQ(call([&] { run_one(main); }), "!KeyboardInterrupt");
+    EXPECT_TRUE(log.shows({"body", "!KeyboardInterrupt"}));
+}
+
+// TASKGROUP-31
+CO_TEST(TaskGroupCancel, OfTheGroupItselfEndsItEarlyAndWithoutAnError) {
+    Trace log;
+    co_await TaskGroup::run([&](TaskGroup& group) -> Coro<> {
+        group.create_task(leaf(log, "child ended"));
+        co_await sleep(0s);
+        group.cancel();
+        co_await sleep(kForever);
+        log("never");
+    });
+    log("after", current_task()->cancelling());
+    co_await sleep(1ms);
+    EXPECT_TRUE(log.shows({"child ended", "after", "0"}));
+}
+
+// TASKGROUP-32
+CO_TEST(TaskGroupCancel, OfTheGroupBeforeItsBlockTwiceAndAfterIt) {
+    Trace log;
+    TaskGroup group;
+    group.cancel();
+    group.cancel();
+    co_await group.scope([&](TaskGroup& same) -> Coro<> {
+        log("body starts", call([&] { same.create_task(forever()); }));
+        co_await sleep(0s);
+        log("never");
+    });
+    group.cancel();
+    co_await sleep(1ms);
+    log("after");
+    EXPECT_TRUE(log.shows({"body starts", "!RuntimeError", "after"}));
+}
+
+CO_TEST(TaskGroupCancel, OfTheGroupGivesNoErrorToABodyThatReturnsAValue) {
+    const auto found = co_await TaskGroup::run([](TaskGroup& group) -> Coro<std::optional<int>> {
+        group.cancel();
+        co_await sleep(0s);
+        co_return 1;
+    });
+    EXPECT_EQ(found, std::nullopt);
+    const int kept = co_await TaskGroup::run([](TaskGroup& group) -> Coro<int> {
+        group.create_task(forever());
+        group.cancel();
+        co_return 2;  // without an await nothing stops it
+    });
+    EXPECT_EQ(kept, 2);
+}
+
+// TASKGROUP-33
+CO_TEST(TaskGroupCancel, OfTheGroupKeepsTheErrorsOfTheTasks) {
+    const auto stubborn = []() -> Coro<> {
+        try {
+            co_await sleep(kForever);
+        } catch (const CancelledError&) {
+            throw Err("in cleanup");
+        }
+    };
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(stubborn());
+        co_await sleep(0s);
+        group.cancel();
+    };
+    EXPECT_EQ(co_await got_group(TaskGroup::run(body)), "ExceptionGroup[!Err(in cleanup)]");
+    EXPECT_EQ(current_task()->cancelling(), 0);
+}
+
+// TASKGROUP-34
+CO_TEST(TaskGroupCancel, FromOutsideIsNotSwallowedWhileTheGroupCancelsItself) {
+    Trace log;
+    const auto child = [&]() -> Coro<> {
+        co_await got(forever());
+        co_await sleep(10ms);
+        log("child ended");
+    };
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task(child());
+        co_await sleep(0s);
+        group.cancel();
+    };
+    Task<> parent = create_task(TaskGroup::run(body));
+    co_await sleep(3ms);
+    parent.cancel("outside");
+    log(co_await got_message(parent));
+    EXPECT_TRUE(log.shows({"child ended", "!CancelledError(outside)"}));
+}
+
+// TASKGROUP-35
+CO_TEST(TaskGroupCancel, OfTheGroupByOneOfItsTasks) {
+    Trace log;
+    Task<> child;
+    co_await TaskGroup::run([&](TaskGroup& group) -> Coro<> {
+        child = group.create_task([&]() -> Coro<> {
+            group.cancel();
+            co_await sleep(kForever);
+            log("never");
+        });
+        co_await leaf(log, "body");
+    });
+    log("group exited", child.cancelled());
+    EXPECT_TRUE(log.shows({"body", "group exited", "true"}));
+}
+
+CO_TEST(TaskGroupCancel, AtTheTurnInWhichTheLastTaskEndsIsDelivered) {
+    Trace log;
+    Task<> parent;
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task([&]() -> Coro<> {
+            // Two turns on, the task's end has been told and the parent is about to resume.
+            get_running_loop().call_soon([&] { get_running_loop().call_soon([&] { parent.cancel("late"); }); });
+            co_return;
+        });
+        co_return;
+    };
+    parent = create_task(TaskGroup::run(body));
+    log(co_await got_message(parent));
+    EXPECT_TRUE(log.shows({"!CancelledError(late)"}));
+}
+
+CO_TEST(TaskGroupCancel, BeforeTheTasksHaveStartedTheyNeverDo) {
+    bool started = false;
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        group.create_task([&]() -> Coro<> {
+            started = true;
+            co_return;
+        });
+        throw Err("at once");
+        co_return;
+    };
+    EXPECT_EQ(co_await got_group(TaskGroup::run(body)), "ExceptionGroup[!Err(at once)]");
+    EXPECT_FALSE(started);
+}
+
+}  // namespace
+}  // namespace knit::test
