@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "knit/detail/worker.hpp"
 #include "knit/loop.hpp"
@@ -30,40 +33,63 @@ std::vector<TaskRef> tasks_of(Worker& worker) {
     return tasks;
 }
 
-std::vector<TaskRef> RuntimeCore::all_tasks() {
-    struct Request : Work {
-        std::vector<TaskRef>* tasks = nullptr;
-        Atomic<std::size_t>* answered = nullptr;
-    };
-    const Work::Run answer = [](Worker& worker, Work& work) noexcept {
-        auto& request = static_cast<Request&>(work);
-        *request.tasks = tasks_of(worker);
-        request.answered->fetch_add(1, std::memory_order_release);  // [run.snapshot]
-    };
-    Worker* const here = Worker::current();
-    Atomic<std::size_t> answered{0};  // every asked loop adds one, this thread waits for all [run.snapshot]
-    std::vector<std::vector<TaskRef>> answers(size());
-    std::vector<Request> requests(size());
-    std::size_t asked = 0;
-    for (std::size_t index = 0; index < size(); ++index) {
-        requests[index].run = answer;
-        requests[index].tasks = &answers[index];
-        requests[index].answered = &answered;
-        if (is_owned_here(worker(index))) {
-            answers[index] = tasks_of(worker(index));
-        } else if (worker(index).loop().is_running() && worker(index).post(requests[index])) {
-            ++asked;
+namespace {
+
+/// One loop's part of a snapshot. Shared with the message: who asked may have given up when the loop answers.
+struct Part {
+    std::vector<TaskRef> tasks;
+    Atomic<bool> is_there{false};  ///< the loop sets it, who asked reads it; publishes the tasks [run.snapshot]
+};
+
+struct Request : Work {
+    explicit Request(std::shared_ptr<Part> whose) noexcept : part(std::move(whose)) { run = &Request::answer; }
+    static void answer(Worker& worker, Work& work) noexcept {
+        const std::unique_ptr<Request> self(static_cast<Request*>(&work));
+        if (self->part.use_count() > 1) {  // somebody still waits
+            self->part->tasks = tasks_of(worker);
+            self->part->is_there.store(true, std::memory_order_release);  // [run.snapshot]
         }
     }
-    while (answered.load(std::memory_order_acquire) != asked) {  // [run.snapshot]
-        if (here != nullptr) {
-            here->answer_messages(answer);  // others may be waiting for this loop meanwhile
+    std::shared_ptr<Part> part;
+};
+
+/// Waits for a loop's part; false when the loop is not run any more.
+bool wait_for_part(const Part& part, const Loop& loop) {
+    while (!part.is_there.load(std::memory_order_acquire)) {  // [run.snapshot]
+        if (!loop.is_running()) {
+            return part.is_there.load(std::memory_order_acquire);  // [run.snapshot]
+        }
+        if (Worker* const here = Worker::current()) {
+            here->answer_messages(&Request::answer);  // others may be waiting for this loop meanwhile
         }
         std::this_thread::yield();
     }
+    return true;
+}
+
+}  // namespace
+
+std::vector<TaskRef> RuntimeCore::all_tasks() {
+    std::vector<std::pair<std::shared_ptr<Part>, Worker*>> asked;
     std::vector<TaskRef> tasks;
-    for (std::vector<TaskRef>& part : answers) {
-        std::ranges::move(part, std::back_inserter(tasks));
+    for (Worker* const each : workers_) {
+        if (is_owned_here(*each)) {
+            std::ranges::move(tasks_of(*each), std::back_inserter(tasks));
+        } else if (each->loop().is_running()) {
+            auto part = std::make_shared<Part>();
+            auto request = std::make_unique<Request>(part);
+            asked.emplace_back(std::move(part), each);
+            if (each->post(*request)) {
+                static_cast<void>(request.release());
+            } else {
+                asked.pop_back();
+            }
+        }
+    }
+    for (const auto& [part, worker] : asked) {
+        if (wait_for_part(*part, worker->loop())) {
+            std::ranges::move(part->tasks, std::back_inserter(tasks));
+        }
     }
     std::ranges::sort(tasks, {}, &TaskRef::id);
     return tasks;

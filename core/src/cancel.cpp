@@ -7,18 +7,19 @@
 
 namespace knit::detail {
 
-/// A cancellation on its way to the loop of its task. Holds a reference to the task, and to the one that waits for it.
+/// A cancellation on its way: to the home of a task, or to the keeper of a future that has a hook. Holds a reference to
+/// it, and to the task that waits for it.
 struct CancelMessage : Work {
-    CancelMessage(TaskCore& whom, std::string text, TaskCore* waiting)
-        : task(whom), message(std::move(text)), on_behalf(waiting) {
-        run = &CancelMessage::arrive;
-        task.add_ref();
+    CancelMessage(FutureCore& whom, std::string text, TaskCore* waiting)
+        : target(whom), message(std::move(text)), on_behalf(waiting) {
+        run = whom.is_task() ? &CancelMessage::arrive : &CancelMessage::arrive_at_hook;
+        target.add_ref();
         if (on_behalf != nullptr) {
             on_behalf->add_ref();
         }
     }
     ~CancelMessage() {
-        task.drop_ref();
+        target.drop_ref();
         if (on_behalf != nullptr) {
             on_behalf->drop_ref();
         }
@@ -26,17 +27,28 @@ struct CancelMessage : Work {
 
     static void arrive(Worker& worker, Work& work) noexcept {
         auto& self = static_cast<CancelMessage&>(work);
-        if (self.task.is_done()) {
+        auto& task = static_cast<TaskCore&>(self.target);
+        if (task.is_done()) {
             self.come_too_late();
-        } else if (self.task.home() != &worker) {
-            self.task.send_cancel(self);  // it has moved on
+        } else if (task.home() != &worker) {
+            task.send_cancel(self);  // it has moved on
         } else {
-            self.task.cancel_at_home(self.message);
+            task.cancel_at_home(self.message);
             delete &self;
         }
     }
 
-    /// The awaited task had ended already: the cancellation stays with the one that waits for it, or did.
+    static void arrive_at_hook(Worker&, Work& work) noexcept {
+        auto& self = static_cast<CancelMessage&>(work);
+        auto& future = static_cast<FutureState&>(self.target);
+        if (future.is_done() || !future.cancel_hook(future, self.message)) {
+            self.come_too_late();
+        } else {
+            delete &self;
+        }
+    }
+
+    /// What was awaited had ended already: the cancellation stays with the one that waits for it, or did.
     void come_too_late() noexcept {
         run = &CancelMessage::arrive_back;
         if (on_behalf == nullptr || on_behalf->is_done() || !on_behalf->loop_worker().post(*this)) {
@@ -56,7 +68,7 @@ struct CancelMessage : Work {
         delete &self;
     }
 
-    TaskCore& task;
+    FutureCore& target;
     std::string message;
     TaskCore* on_behalf;
 };
@@ -70,7 +82,22 @@ bool FutureCore::cancel(const std::string& message, TaskCore* on_behalf) {
         return static_cast<TaskCore*>(this)->cancel_task(message, on_behalf);
     }
     auto& future = *static_cast<FutureState*>(this);
-    return future.cancel_future(message);
+    return future.cancel_future(message, on_behalf);
+}
+
+bool FutureState::cancel_future(const std::string& message, TaskCore* on_behalf) {
+    if (cancel_hook == nullptr) {
+        return settle_cancelled(message);
+    }
+    if (Worker::current() == keeper_) {
+        return cancel_hook(*this, message);
+    }
+    auto* const request = new CancelMessage(*this, message, on_behalf);
+    if (!keeper_->post(*request)) {
+        delete request;
+        return false;
+    }
+    return true;
 }
 
 bool TaskCore::cancel_task(const std::string& message, TaskCore* on_behalf) {

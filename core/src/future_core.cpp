@@ -141,33 +141,4 @@ bool FutureState::settle_cancelled(const std::string& message) {
     return true;
 }
 
-bool FutureState::cancel_future(const std::string& message) {
-    if (cancel_hook == nullptr) {
-        return settle_cancelled(message);
-    }
-    if (Worker::current() == keeper_) {
-        return cancel_hook(*this, message);
-    }
-    struct Message : Work {
-        FutureState* future;
-        std::string text;
-    };
-    auto* const request = new Message;
-    request->future = this;
-    request->text = message;
-    request->run = [](Worker&, Work& work) noexcept {
-        auto* const self = static_cast<Message*>(&work);
-        self->future->cancel_hook(*self->future, self->text);
-        self->future->drop_ref();
-        delete self;
-    };
-    add_ref();
-    if (!keeper_->post(*request)) {
-        drop_ref();
-        delete request;
-        return false;
-    }
-    return true;
-}
-
 }  // namespace knit::detail

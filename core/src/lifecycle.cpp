@@ -10,7 +10,8 @@
 ///      loop 0 on the calling thread. What the cleanup of these creates runs; when all that were asked have ended and
 ///      some are left, they are asked in another round.
 ///   3. a loop that runs out of work says so to loop 0, which stops when the sum of all loops' tasks is zero.
-///   4. the blocking pool is joined; what its jobs settle still finds all loops open.
+///   4. the blocking pool is joined; what its jobs settle still finds all loops open. (Where tasks were abandoned it is
+///      the last to end: a job may wait for one.)
 ///   5. the loops stop; each closes its inbox and its driver on its own thread; the threads are joined.
 ///   6. loop 0 the same, on the calling thread. The Workers stay, closed, for handles that outlive the runtime.
 ///
@@ -39,6 +40,7 @@ struct LoopBox {
     LoopBox(unsigned id, RuntimeCore& runtime) : worker(id, runtime, loop), loop(worker) {}
     Worker worker;  // keeps a reference to the loop, which it uses only once both are there
     Loop loop;
+    Driver* abandoned_driver = nullptr;  ///< operations in flight, whose memory the kernel may still write: for good
 };
 
 namespace {
@@ -62,12 +64,6 @@ void keep_closed(LoopBox* box) {
         }
     }
     delete oldest;
-}
-
-void warn_unless(bool is_pinned, std::size_t index) {
-    if (!is_pinned) {
-        log(LogLevel::warning, "loop " + std::to_string(index) + " could not be pinned to its CPU");
-    }
 }
 
 }  // namespace
@@ -135,7 +131,7 @@ void RuntimeCore::run_thread(std::size_t index) {
     Worker& self = worker(index);
     name_thread(("knit-loop-" + std::to_string(index)).c_str());
     if (!settings_.cpus.empty()) {
-        warn_unless(pin_thread({settings_.cpus[index % settings_.cpus.size()]}), index);
+        warn_unless_pinned(pin_thread({settings_.cpus[index % settings_.cpus.size()]}), index);
     }
     std::exception_ptr error;
     try {
@@ -162,76 +158,6 @@ void RuntimeCore::run_thread(std::size_t index) {
 bool RuntimeCore::is_owned_here(const Worker& worker) const noexcept {
     return Worker::current() == &worker ||
            (worker.id() == 0 && std::this_thread::get_id() == owner_ && !is_running() && Worker::current() == nullptr);
-}
-
-namespace {
-
-/// Stops the loop one turn after a future is settled, as asyncio's run_until_complete() does.
-struct StopWaiter : Waiter, Work {
-    StopWaiter() noexcept : Waiter(&StopWaiter::settled) {
-        run = [](Worker& worker, Work& work) noexcept {
-            static_cast<StopWaiter&>(work).has_run = true;
-            worker.stop();
-        };
-    }
-    static void settled(Waiter& waiter, FutureCore&) noexcept {
-        auto& self = static_cast<StopWaiter&>(waiter);
-        self.is_queued = true;
-        self.loop->make_ready(self);
-    }
-    Worker* loop = nullptr;
-    bool is_queued = false;
-    bool has_run = false;
-};
-
-}  // namespace
-
-void RuntimeCore::check_can_run(const char* nested_message) const {
-    if (is_closed()) {
-        throw RuntimeError("Event loop is closed");
-    }
-    if (Worker* const current = Worker::current()) {
-        throw RuntimeError(current->runtime_id() == id_ ? nested_message
-                                                       : "Cannot run the event loop while another loop is running");
-    }
-    if (std::this_thread::get_id() != owner_) {
-        throw RuntimeError("a Runtime runs on the thread that made it: its loop 0 owns a ring of that thread");
-    }
-}
-
-void RuntimeCore::run_loop_0(FutureCore* until) {
-    Worker& self = worker(0);
-    StopWaiter waiter;
-    waiter.loop = &self;
-    self.attach();
-    is_running_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
-    if (!settings_.cpus.empty()) {
-        warn_unless(pin_thread({settings_.cpus[0]}), 0);
-    }
-    if (until != nullptr) {
-        if (until->is_done()) {
-            StopWaiter::settled(waiter, *until);
-        } else {
-            until->subscribe(waiter, self);
-        }
-    }
-    if (drivers_[0]->is_simulation()) {
-        drivers_[0]->simulate(*this);
-    } else {
-        self.run_until_stopped();
-    }
-    if (until != nullptr) {
-        until->unsubscribe(waiter);
-    }
-    while (waiter.is_queued && !waiter.has_run) {
-        self.turn();  // stopped by somebody else in between: the node must not stay in the queue
-    }
-    is_running_.store(false, std::memory_order_relaxed);  // relaxed: a flag alone
-    self.detach();
-    if (!settings_.cpus.empty()) {
-        static_cast<void>(pin_thread(own_cpus_));  // the thread is the caller's again
-    }
-    rethrow_failure();
 }
 
 void RuntimeCore::tell_loops(Work::Run what) {
@@ -314,15 +240,24 @@ void RuntimeCore::close() {
     if (std::this_thread::get_id() != owner_) {
         throw RuntimeError("a Runtime is closed on the thread that made it: its loop 0 owns a ring of that thread");
     }
+    Worker* const outer = Worker::current();  // a loop of another runtime, inside which this one is closed
     cancel_everything();
-    join_blocking_pool();
+    if (!has_abandoned_) {
+        join_blocking_pool();
+    }
     stop_threads();
     close_loop_0();
+    end_thread_waits(id_);
+    // What was abandoned: a job may wait for it, and hears only now that this is in vain.
+    blocking_pool_.shutdown();
+    if (outer != nullptr) {
+        outer->make_current();
+    }
 }
 
 /// A job may still ask something of loop 0 and wait for it, so that runs until the last job has ended.
 void RuntimeCore::join_blocking_pool() {
-    if (!blocking_pool_.has_threads() || has_abandoned_) {
+    if (!blocking_pool_.has_threads()) {
         blocking_pool_.shutdown();
         return;
     }
@@ -381,10 +316,8 @@ void RuntimeCore::close_loop_0() noexcept {
         box->worker.set_driver(nullptr);
     }
     if (has_abandoned_) {
-        for (std::unique_ptr<Driver>& driver : drivers_) {
-            // Abandoned tasks have operations in flight, whose memory the kernel may still write: leaked, with the
-            // tasks.
-            static_cast<void>(driver.release());
+        for (std::size_t index = 0; index < size(); ++index) {
+            boxes_[index]->abandoned_driver = drivers_[index].release();
         }
     }
     drivers_.clear();

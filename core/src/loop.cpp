@@ -262,7 +262,13 @@ bool MoveAwaiter::offer(Worker& here, std::coroutine_handle<> handle) {
         task.wake();
     } else {
         task.leave_home();
-        here.offer(task.work());
+        try {
+            here.offer(task.work());
+        } catch (...) {
+            // No memory for the deque to grow: nobody else takes it, so it goes on here, with what came in between.
+            static_cast<void>(task.begin(here));
+            return false;
+        }
     }
     return true;
 }

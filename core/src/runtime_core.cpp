@@ -41,6 +41,10 @@ bool RuntimeCore::has_stealable() noexcept {
 }
 
 void RuntimeCore::stop_loop_0() noexcept {
+    if (is_running() && Worker::current() == &worker(0)) {
+        worker(0).stop();  // after the present turn: what that schedules waits for the next run
+        return;
+    }
     if (!stop_message_.is_posted.exchange(true, std::memory_order_acq_rel) &&  // [run.message]
         !worker(0).post(stop_message_)) {
         stop_message_.is_posted.store(false, std::memory_order_release);  // [run.message]

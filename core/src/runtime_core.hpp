@@ -28,6 +28,12 @@ class Driver;
 /// The tasks of one loop that are not done, in the order of creation. That loop's thread.
 std::vector<TaskRef> tasks_of(Worker& worker);
 
+/// The loops of that runtime have closed: threads that still wait for one of its tasks are told. Any thread.
+void end_thread_waits(std::uint64_t runtime_id) noexcept;
+
+/// Warns that loop `index` could not be pinned, unless it is.
+void warn_unless_pinned(bool is_pinned, std::size_t index);
+
 /// A loop's engine and its face.
 struct LoopBox;
 

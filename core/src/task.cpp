@@ -2,7 +2,6 @@
 
 #include "knit/task.hpp"
 
-#include <condition_variable>
 #include <mutex>
 #include <set>
 
@@ -130,10 +129,29 @@ std::uint64_t new_task_id(Worker& target) noexcept {
     return take_task_id();
 }
 
-void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
-    if (!options.name.empty()) {
-        task.set_name(options.name);
+void lose_task(TaskCore& task, Worker& target) noexcept {
+    target.runtime().count_foreign_lost();
+    task.drop_ref();  // the runtime's; the caller's handle, destroyed by the throw, is the other one
+}
+
+namespace {
+
+void name_new(TaskCore& task, Worker& target, const TaskOptions& options) {
+    if (options.name.empty()) {
+        return;
     }
+    try {
+        task.set_name(options.name);
+    } catch (...) {
+        lose_task(task, target);
+        throw;
+    }
+}
+
+}  // namespace
+
+void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
+    name_new(task, worker, options);
     if (worker.runtime().is_owned_here(worker)) {
         task.settle_down(worker);
         worker.make_ready(task.work());
@@ -146,95 +164,15 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
         (here == nullptr || here->runtime_id() != worker.runtime_id()) && worker.runtime().is_closing();
     task.travel_to(worker);
     if (is_late || !worker.post(task.work())) {
-        worker.runtime().count_foreign_lost();
-        task.drop_ref();  // the runtime's; the caller's handle, destroyed by the throw, is the other one
+        lose_task(task, worker);
         throw RuntimeError("Event loop is closed");
     }
 }
 
 void start_anywhere(TaskCore& task, Worker& here, TaskOptions& options) {
-    if (!options.name.empty()) {
-        task.set_name(options.name);
-    }
-    task.mark_spawned();
-    here.offer(task.work());
+    name_new(task, here, options);
+    offer_new(task, here);
 }
-
-namespace {
-
-/// A plain thread that waits for a task: subscribes by a message, as a loop does.
-struct ThreadWait {
-    struct Entry : Waiter {
-        explicit Entry(ThreadWait& owner) noexcept : Waiter(&Entry::settled), wait(owner) {}
-        static void settled(Waiter& waiter, FutureCore&) noexcept {
-            // Unlocked only when nothing of this is used any more: the thread may leave at once.
-            const auto wait = static_cast<Entry&>(waiter).wait.self;
-            wait->finish();
-        }
-        ThreadWait& wait;
-    };
-    struct Message : Work {
-        std::shared_ptr<ThreadWait> wait;
-    };
-
-    explicit ThreadWait(FutureCore& future) : core(&future), entry(*this) { future.add_ref(); }
-
-    void finish() {
-        const std::shared_ptr<ThreadWait> keep = std::move(self);
-        const std::lock_guard lock(mutex);
-        is_done = true;
-        changed.notify_all();
-    }
-
-    CoreRef core;
-    Entry entry;
-    std::shared_ptr<ThreadWait> self;  ///< set while the keeper's loop holds the entry
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool is_done = false;
-};
-
-bool wait_until(FutureCore& core, std::optional<Duration> limit) {
-    if (Worker::current() != nullptr) {
-        throw RuntimeError("Task::wait() would block the loop: co_await the task");
-    }
-    if (core.is_done()) {
-        return true;
-    }
-    const auto wait = std::make_shared<ThreadWait>(core);
-    auto* const message = new ThreadWait::Message;
-    message->wait = wait;
-    message->run = [](Worker&, Work& work) noexcept {
-        auto* const arrived = static_cast<ThreadWait::Message*>(&work);
-        ThreadWait& waiting = *arrived->wait;
-        waiting.self = arrived->wait;
-        if (waiting.core->is_done()) {
-            waiting.finish();
-        } else {
-            waiting.core->link(waiting.entry);
-        }
-        delete arrived;
-    };
-    if (!core.keeper().post(*message)) {
-        delete message;
-        return core.is_done();
-    }
-    std::unique_lock lock(wait->mutex);
-    if (!limit) {
-        wait->changed.wait(lock, [&] { return wait->is_done; });
-        return true;
-    }
-    return wait->changed.wait_for(lock, *limit, [&] { return wait->is_done; });
-}
-
-}  // namespace
-
-void wait_in_thread(FutureCore& core) {
-    if (!wait_until(core, std::nullopt)) {
-        throw RuntimeError("Event loop is closed");
-    }
-}
-bool wait_in_thread(FutureCore& core, Duration limit) { return wait_until(core, limit); }
 
 }  // namespace detail
 

@@ -3,13 +3,8 @@
 #include <new>
 
 #include "knit/detail/worker.hpp"
-#include "runtime_core.hpp"
 
 namespace knit::detail {
-
-void submit_blocking(std::function<void()> job) {
-    running_worker().runtime().blocking_pool().submit(std::move(job));
-}
 
 void release_on(Worker& worker, std::shared_ptr<void> thing) noexcept {
     struct Message : Work {

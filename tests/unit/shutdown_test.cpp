@@ -2,6 +2,10 @@
 
 #include "co_test.hpp"
 
+#include <string>
+#include <thread>
+#include <utility>
+
 namespace knit::test {
 namespace {
 
@@ -85,6 +89,67 @@ TEST(Shutdown, ALongChainOfHandlesIsDroppedWithoutRecursion) {
     }, {.loops = 1});
     last = Task<>();
     EXPECT_FALSE(last);
+}
+
+/// Swallows every cancellation.
+Coro<> never_end() {
+    for (;;) {
+        EXPECT_FALSE((co_await as_result(sleep(kForever))).has_value());
+    }
+}
+
+RunOptions with_grace(unsigned loops) {
+    RunOptions options = on_loops(loops);
+    options.grace = 10ms;
+    return options;
+}
+
+TEST(Shutdown, AThreadThatWaitsForAnAbandonedTaskIsTold) {
+    for (const unsigned loops : {1U, 3U}) {
+        const LogCapture capture;
+        std::string error;
+        std::thread thread;
+        Task<> task;
+        run([&]() -> Coro<> {
+            task = create_task(never_end());
+            thread = std::thread([&error, task]() mutable { error = call_message([&] { task.wait(); }); });
+            while (task.ref()->waiter_count() == 0) {
+                co_await yield();
+            }
+        }, with_grace(loops));
+        thread.join();
+        EXPECT_EQ(error, "!RuntimeError(Event loop is closed)");
+        EXPECT_EQ(call_message([&] { task.wait(); }), "!RuntimeError(Event loop is closed)");
+        EXPECT_EQ(call([&] { return task.wait_for(kForever); }), "false");
+        EXPECT_TRUE(capture.has(LogLevel::error, "are abandoned"));
+    }
+}
+
+TEST(Shutdown, AJobOfThePoolThatWaitsForAnAbandonedTaskIsTold) {
+    const LogCapture capture;
+    std::string error;
+    run([&]() -> Coro<> {
+        Task<> task = create_task(never_end());
+        create_task(to_thread([&error, task]() mutable { error = call_message([&] { task.wait(); }); }));
+        while (task.ref()->waiter_count() == 0) {
+            co_await yield();
+        }
+    }, with_grace(1));
+    EXPECT_EQ(error, "!RuntimeError(Event loop is closed)");
+}
+
+TEST(Shutdown, AThreadThatWaitsForATaskThatTheEndCancelsGetsItsOutcome) {
+    std::string error;
+    std::thread thread;
+    run([&]() -> Coro<> {
+        Task<> task = create_task(wait_for_ever());
+        thread = std::thread([&error, task]() mutable { error = call_message([&] { task.wait(); }); });
+        while (task.ref()->waiter_count() == 0) {
+            co_await yield();
+        }
+    }, on_loops(2));
+    thread.join();
+    EXPECT_EQ(error, "!CancelledError()");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "knit/detail/blocking_job.hpp"
 #include "knit/detail/callback.hpp"
 #include "knit/future.hpp"
 #include "knit/task.hpp"
@@ -72,33 +73,34 @@ public:
     /// The loop's clock. Any thread.
     TimePoint time() const noexcept;
 
-    /// Calls `function(args...)` at the next turn, in the order of the calls. The loop's thread only: RuntimeError
-    /// "Non-thread-safe operation ..." elsewhere. What it throws goes to the exception handler. RuntimeError "Event
-    /// loop is closed" after the end; so for all that follow.
+    /// Calls `function(args...)` at the next turn, in the order of the calls; arguments are moved or copied in, and given
+    /// as rvalues where the function takes them so. The loop's thread only: RuntimeError "Non-thread-safe operation ..."
+    /// elsewhere. What it throws goes to the exception handler. RuntimeError "Event loop is closed" after the end; so
+    /// for all that follow.
     template <class F, class... A>
-    requires std::is_invocable_v < std::decay_t<F>
-    &, std::decay_t<A>&... > Handle call_soon(F&& function, A&&... args) {
+        requires detail::CallableOnce<F, A...>
+    Handle call_soon(F&& function, A&&... args) {
         check_thread();
         return schedule(detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
     }
     /// The same from any thread; wakes the loop.
     template <class F, class... A>
-    requires std::is_invocable_v < std::decay_t<F>
-    &, std::decay_t<A>&... > Handle call_soon_threadsafe(F&& function, A&&... args) {
+        requires detail::CallableOnce<F, A...>
+    Handle call_soon_threadsafe(F&& function, A&&... args) {
         return send(detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
     }
     /// Calls it once `delay` has passed; a negative one sorts before zero. The loop's thread only.
     template <class Rep, class Period, class F, class... A>
-    requires std::is_invocable_v < std::decay_t<F>
-    &, std::decay_t<A>&... > Handle call_later(std::chrono::duration<Rep, Period> delay, F&& function, A&&... args) {
+        requires detail::CallableOnce<F, A...>
+    Handle call_later(std::chrono::duration<Rep, Period> delay, F&& function, A&&... args) {
         check_thread();
         return schedule_at(detail::after(time(), detail::saturate(delay)),
                            detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
     }
     /// Calls it once the loop's clock has reached `when`. The loop's thread only.
     template <class F, class... A>
-    requires std::is_invocable_v < std::decay_t<F>
-    &, std::decay_t<A>&... > Handle call_at(TimePoint when, F&& function, A&&... args) {
+        requires detail::CallableOnce<F, A...>
+    Handle call_at(TimePoint when, F&& function, A&&... args) {
         check_thread();
         return schedule_at(when, detail::make_callback(std::forward<F>(function), std::forward<A>(args)...));
     }
@@ -142,6 +144,27 @@ public:
         check_open();
         return Future<T>(worker_);
     }
+
+    /// Calls `function(args...)` on a thread of `executor`, or for nullptr of the pool that to_thread() uses; submitted
+    /// before this returns. Any thread. The future is this loop's. Cancelled, it is so at once; a function that runs
+    /// already, or has a thread, goes on to its end and its result is dropped; one that queues never runs. RuntimeError "Executor
+    /// shutdown has been called", or the executor's own text, after its end.
+    template <class F, class... A>
+        requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+    auto run_in_executor(ThreadPoolExecutor* executor, F&& function, A&&... args) {
+        using R = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
+        static_assert(!std::is_reference_v<R>, "run_in_executor() gives values: return a pointer or std::ref");
+        static_assert(
+            !requires { typename detail::coro_value<std::remove_cv_t<R>>::type; },
+            "coroutines cannot be used with run_in_executor(): wrap it with create_task()");
+        check_open();
+        return detail::start_blocking<R>(worker_, executor,
+                                         detail::bind_once(std::forward<F>(function), std::forward<A>(args)...));
+    }
+    /// The pool of to_thread() takes no more jobs, on no loop of the runtime; waits until those that it has are done.
+    /// Lazy. With a timeout it gives up then, with a warning; the end of run() still waits for them. Cancelled: only the
+    /// waiting ends.
+    Coro<> shutdown_default_executor(std::optional<Duration> timeout = {});
 
     /// The runtime that the loop belongs to. RuntimeError "Event loop is closed" after its end.
     Runtime& runtime() const;

@@ -33,6 +33,17 @@ public:
         check_can_run("This event loop is already running");
         return run_until_complete(loop(0).create_task(std::move(main)));
     }
+    /// The same for a callable that gives a coroutine, and for anything else that can be awaited.
+    template <detail::CoroFunction F>
+    auto run_until_complete(F main) {
+        return run_until_complete(detail::keep_callable<F>(std::move(main)));
+    }
+    template <class A>
+        requires(detail::TaskArgument<std::remove_cvref_t<A>> &&
+                 !requires(A&& awaitable) { []<class T>(const Future<T>&) {}(awaitable); })
+    auto run_until_complete(A&& awaitable) {
+        return run_until_complete(as_coro(std::forward<A>(awaitable)));
+    }
     /// The same until `future` is settled. ValueError when it is of another runtime.
     template <class T>
     T run_until_complete(Future<T> future) {

@@ -160,9 +160,23 @@ std::uint64_t new_task_id(Worker& target) noexcept;
 void start_on(TaskCore& task, Worker& worker, TaskOptions& options);
 /// Offers the new task to every loop.
 void start_anywhere(TaskCore& task, Worker& here, TaskOptions& options);
+/// Offers a new task to every loop; when that fails the task is as if it had never been made.
+KNIT_INLINE void offer_new(TaskCore& task, Worker& here);
+/// A new task could not be started: gives up the runtime's part in it.
+void lose_task(TaskCore& task, Worker& target) noexcept;
 /// Throws RuntimeError when the calling thread is a loop.
 void wait_in_thread(FutureCore& core);
 bool wait_in_thread(FutureCore& core, Duration limit);
+
+KNIT_INLINE void offer_new(TaskCore& task, Worker& here) {
+    task.mark_spawned();
+    try {
+        here.offer(task.work());
+    } catch (...) {  // no memory for the deque to grow
+        lose_task(task, here);
+        throw;
+    }
+}
 
 template <class T>
 Task<T> make_task_on(Worker& worker, Coro<T>& coro, TaskOptions& options) {
@@ -219,9 +233,9 @@ KNIT_INLINE Task<T> spawn(Coro<T> coro) {
     detail::Worker& here = detail::running_worker();
     const auto handle = coro.take();
     detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id());
-    task.mark_spawned();
-    here.offer(task.work());
-    return Task<T>(detail::CoreRef(&task));
+    Task<T> result{detail::CoreRef(&task)};
+    detail::offer_new(task, here);
+    return result;
 }
 template <class T>
 Task<T> spawn(Coro<T> coro, TaskOptions options) {

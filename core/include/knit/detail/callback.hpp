@@ -76,9 +76,24 @@ private:
     F function_;
 };
 
+/// A function that may be called once with what is kept of `A`: as rvalues, else, where it wants to change them, as they
+/// lie.
+template <class F, class... A>
+concept CallableOnce = std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...> ||
+                       std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>;
+
+template <class F, class... A>
+decltype(auto) invoke_once(F& function, A&... args) {
+    if constexpr (std::is_invocable_v<F, A...>) {
+        return std::invoke(std::move(function), std::move(args)...);
+    } else {
+        return std::invoke(function, args...);
+    }
+}
+
 template <class F, class... A>
 constexpr void check_callback() {
-    using Given = std::invoke_result_t<std::decay_t<F>&, std::decay_t<A>&...>;
+    using Given = decltype(invoke_once(std::declval<std::decay_t<F>&>(), std::declval<std::decay_t<A>&>()...));
     static_assert(
         !requires { typename coro_value<std::remove_cvref_t<Given>>::type; },
         "coroutines cannot be used with call_soon(): wrap it with create_task()");
@@ -94,13 +109,11 @@ constexpr void refuse_coroutine() {
 template <class F, class... A>
 Callback* make_callback(F&& function, A&&... args) {
     check_callback<F, A...>();
-    if constexpr (sizeof...(A) == 0) {
-        return new CallbackOf<std::decay_t<F>>(std::forward<F>(function));
-    } else {
-        auto bound = [function = std::decay_t<F>(std::forward<F>(function)),
-                      ... values = std::decay_t<A>(std::forward<A>(args))]() mutable { function(values...); };
-        return new CallbackOf<decltype(bound)>(std::move(bound));
-    }
+    auto bound = [function = std::decay_t<F>(std::forward<F>(function)),
+                  ... values = std::decay_t<A>(std::forward<A>(args))]() mutable {
+        static_cast<void>(invoke_once(function, values...));
+    };
+    return new CallbackOf<decltype(bound)>(std::move(bound));
 }
 
 /// A function to be called, on the keeper's loop, after a future is settled.

@@ -198,8 +198,8 @@ public:
     /// Claims and settles with CancelledError(message). False when somebody else was first. Any thread.
     bool settle_cancelled(const std::string& message);
 
-    /// asyncio's Future.cancel(). Any thread.
-    bool cancel_future(const std::string& message);
+    /// asyncio's Future.cancel(). Any thread. `on_behalf`: as for cancel().
+    bool cancel_future(const std::string& message, TaskCore* on_behalf);
 
     CancelHook cancel_hook = nullptr;  ///< set before the future is shown to anybody
 

@@ -1,0 +1,126 @@
+// What happens when the heap is empty. A binary of its own, because it replaces operator new.
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "knit/knit.hpp"
+
+namespace {
+
+// The test's thread sets it and alone allocates meanwhile; it publishes nothing.
+knit::detail::Atomic<bool> is_empty{false};
+
+}  // namespace
+
+// The sanitizers bring their own, and the tests are skipped there.
+#if !KNIT_ASAN && !KNIT_TSAN
+// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
+KNIT_NOINLINE void* operator new(std::size_t size) {
+    if (!is_empty.load(std::memory_order_relaxed)) {  // relaxed: a flag alone
+        if (void* const memory = std::malloc(size != 0 ? size : 1)) {
+            return memory;
+        }
+    }
+    throw std::bad_alloc();
+}
+KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
+KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
+#endif
+
+namespace knit {
+namespace {
+
+class OutOfMemory : public testing::Test {
+protected:
+    void SetUp() override {
+        if (KNIT_ASAN || KNIT_TSAN) {
+            GTEST_SKIP() << "the sanitizers bring their own operator new";
+        }
+    }
+};
+
+/// The heap is empty for as long as this lives.
+struct EmptyHeap {
+    EmptyHeap() { is_empty.store(true, std::memory_order_relaxed); }    // relaxed: a flag alone
+    ~EmptyHeap() { is_empty.store(false, std::memory_order_relaxed); }  // relaxed: a flag alone
+};
+
+RunOptions one_loop() {
+    RunOptions options;
+    options.loops = 1;
+    return options;
+}
+
+constexpr std::size_t kMany = 100'000;  // more than a new deque holds
+
+Coro<> count_up(std::size_t& count) {
+    ++count;
+    co_return;
+}
+
+/// Spawns until that fails; how many came to be.
+template <class Spawn>
+std::size_t spawn_until_it_fails(std::vector<Coro<>>& coros, std::vector<Task<>>& tasks, Spawn spawn_one) {
+    const EmptyHeap empty;
+    for (Coro<>& coro : coros) {
+        try {
+            tasks.push_back(spawn_one(std::move(coro)));
+        } catch (const std::bad_alloc&) {
+            break;
+        }
+    }
+    return tasks.size();
+}
+
+/// run() has to end, and to have run the tasks that came to be.
+template <class Spawn>
+void expect_that_run_ends(Spawn spawn_one) {
+    std::size_t count = 0;
+    std::size_t spawned = 0;
+    run([&]() -> Coro<> {
+        std::vector<Coro<>> coros;
+        for (std::size_t i = 0; i < kMany; ++i) {
+            coros.push_back(count_up(count));
+        }
+        std::vector<Task<>> tasks;
+        tasks.reserve(kMany);
+        spawned = spawn_until_it_fails(coros, tasks, spawn_one);
+        co_await gather(tasks);
+    }, one_loop());
+    EXPECT_LT(spawned, kMany);
+    EXPECT_EQ(count, spawned);
+}
+
+TEST_F(OutOfMemory, ASpawnThatFailsLeavesNoTaskBehind) {
+    expect_that_run_ends([](Coro<> coro) { return spawn(std::move(coro)); });
+}
+
+TEST_F(OutOfMemory, ASpawnWithOptionsThatFailsLeavesNoTaskBehind) {
+    expect_that_run_ends([](Coro<> coro) { return spawn(std::move(coro), TaskOptions{}); });
+}
+
+TEST_F(OutOfMemory, ATaskThatCannotGetItsNameIsNotMade) {
+    std::size_t count = 0;
+    run([&]() -> Coro<> {
+        Coro<> coro = count_up(count);
+        bool is_refused = false;
+        {
+            const EmptyHeap empty;
+            try {
+                create_task(std::move(coro), TaskOptions{.name = "name"});
+            } catch (const std::bad_alloc&) {
+                is_refused = true;
+            }
+        }
+        EXPECT_TRUE(is_refused);
+        co_return;
+    }, one_loop());
+    EXPECT_EQ(count, 0U);
+}
+
+}  // namespace
+}  // namespace knit

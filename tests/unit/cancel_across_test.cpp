@@ -1,0 +1,93 @@
+// Cancellation that meets, on its way to another loop, the end of what it was sent to.
+
+#include "co_test.hpp"
+
+#include <string>
+#include <utility>
+
+namespace knit::test {
+namespace {
+
+/// Runs `body` on two loops, with many seeds.
+template <class F>
+void on_two_loops(F body) {
+    const std::uint64_t seed_before = testing::seed();
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        testing::set_seed(seed);
+        run(body, on_loops(2));
+    }
+    testing::set_seed(seed_before);
+}
+
+/// `awaited` ends while a cancellation of its awaiter on another loop is on its way to it.
+template <class T>
+Coro<> cancel_meets_end(Future<T> awaited, Future<int> source) {
+    Loop& other = get_runtime().loop(1);
+    Task<std::string> awaiter = create_task([awaited]() -> Coro<std::string> {
+        const Result<T> first = co_await as_result(awaited);
+        if (!first.has_value()) {
+            co_return "at once";
+        }
+        const Result<> second = co_await as_result(sleep(kForever));
+        co_return second.has_value() ? "lost" : "at the next await";
+    }, {.loop = &other});
+    while (awaited.ref()->waiter_count() == 0) {
+        co_await yield();
+    }
+    bool is_cancelled = false;
+    other.call_soon_threadsafe([&] {
+        EXPECT_TRUE(awaiter.cancel());
+        is_cancelled = true;
+    });
+    while (!is_cancelled) {
+        co_await yield();
+    }
+    if (!source.done()) {
+        source.set_result(1);
+    }
+    EXPECT_NE(co_await awaiter, "lost");
+}
+
+TEST(CancelAcross, OfATaskThatAwaitsAGatherOfAnotherLoopIsNotLost) {
+    on_two_loops([]() -> Coro<> {
+        const Future<int> source;
+        const auto children = gather(source);
+        co_await cancel_meets_end(children.future(), source);
+    });
+}
+
+TEST(CancelAcross, OfATaskThatAwaitsATaskOfAnotherLoopIsNotLost) {
+    on_two_loops([]() -> Coro<> {
+        const Future<int> source;
+        const Task<int> task = create_task(as_coro(source));
+        co_await tick(2);
+        co_await cancel_meets_end(Future<int>(task), source);
+    });
+}
+
+TEST(CancelAcross, OfATaskThatAwaitsAFutureOfAnotherLoopIsNotLost) {
+    on_two_loops([]() -> Coro<> {
+        const Future<int> source;
+        co_await cancel_meets_end(source, source);
+    });
+}
+
+// A gather handle awaited on another loop: its children are cancelled there, as on its own loop.
+TEST(CancelAcross, ReachesTheChildrenOfAGatherOfAnotherLoop) {
+    on_two_loops([]() -> Coro<> {
+        const Task<> child = create_task(sleep(kForever));
+        const auto children = gather(child);
+        const Future<std::tuple<Unit>> future = children.future();
+        Task<> awaiter = create_task([future]() -> Coro<> { co_await future; }, {.loop = &get_runtime().loop(1)});
+        while (future.ref()->waiter_count() == 0) {
+            co_await yield();
+        }
+        awaiter.cancel();
+        EXPECT_EQ(co_await got(awaiter), "!CancelledError");
+        EXPECT_TRUE(child.cancelled());
+    });
+}
+
+}  // namespace
+}  // namespace knit::test
