@@ -96,17 +96,9 @@ void FutureCore::destroy_slow() noexcept {
         return;
     }
     if (is_task()) {
-        destroy_task(static_cast<TaskCore&>(*this));
+        static_cast<TaskCore*>(this)->destroy_block();
     } else {
         delete static_cast<FutureState*>(this);
-    }
-}
-
-/// What came to be destroyed while the first frame was.
-void FutureCore::destroy_rest(Dying& dying) noexcept {
-    while (Work* const work = dying.first) {
-        dying.first = work->next;
-        TaskCore::of(*work).frame().destroy();
     }
 }
 

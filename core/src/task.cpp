@@ -71,6 +71,7 @@ void TaskCore::check_awaitable(const FutureCore& target, const Worker& here) con
 }
 
 void classify_current_exception(TaskCore& task) noexcept {
+    task.mark_failed();
     try {
         throw;
     } catch (const CancelledError&) {

@@ -39,7 +39,8 @@ void TaskCore::run_ready(Worker& worker, Work& work) noexcept {
     if (!task.has(kStarted)) {
         task.flags_ |= kStarted;
         if (task.has(kMustCancel)) [[unlikely]] {
-            worker.resume(task, task.end_unstarted(worker));
+            task.end_unstarted(worker);
+            worker.after_resume();
             return;
         }
     }
@@ -103,23 +104,58 @@ bool TaskCore::cancel_for_shutdown(Worker& worker) noexcept {
 }
 
 /// A task that is cancelled before its start, or that goes on after reschedule().
-std::coroutine_handle<> TaskCore::begin_slow(Worker& worker) noexcept {
+bool TaskCore::begin_slow(Worker& worker) noexcept {
     if (!has(kStarted)) {
         flags_ |= kStarted;
         if (has(kMustCancel)) {
-            return end_unstarted(worker);
+            end_unstarted(worker);
+            return false;
         }
     } else if (worker.is_draining()) {
         cancel_for_shutdown(worker);
     }
-    return leaf_;
+    return true;
 }
 
-std::coroutine_handle<> TaskCore::end_unstarted(Worker& worker) noexcept {
+void TaskCore::end_unstarted(Worker& worker) noexcept {
     slot_->error = make_cancelled_error();
     flags_ &= ~kMustCancel;
     flags_ |= kEndsCancelled;
-    return finish(worker);
+    frame_.destroy();
+    finish(worker);
+}
+
+/// Out of line what is rare: an error, a result with a destructor, a frame that never came to its end.
+void TaskCore::destroy_block() noexcept {
+    // A result or a frame may hold the last handle of another task, and so on: one after the other, without recursion.
+    Dying& dying = t_dying;
+    if (dying.is_destroying) {
+        next = dying.first;
+        dying.first = this;
+        return;
+    }
+    dying.is_destroying = true;
+    for (TaskCore* task = this; task != nullptr;) {
+        task->end_block();
+        task = dying.first != nullptr ? &of(*dying.first) : nullptr;
+        dying.first = task != nullptr ? task->next : nullptr;
+    }
+    dying.is_destroying = false;
+}
+
+void TaskCore::end_block() noexcept {
+    if (!is_done()) {
+        frame_.destroy();
+    }
+    SlotBase& slot = *slot_;
+    if (slot.kind->destroy != nullptr) {
+        slot.kind->destroy(slot);
+    } else {
+        std::destroy_at(&slot);
+    }
+    BlockHead& block = head();
+    std::destroy_at(this);
+    free_block(block);
 }
 
 void TaskCore::settle(Worker& worker) noexcept {

@@ -167,15 +167,23 @@ void Worker::look() noexcept {
     }
 }
 
-/// The newest offered task, and by chaining those after it, until the budget is spent.
+/// Offered tasks, the newest first, until the budget is spent.
 bool Worker::run_deque() noexcept {
-    Work* const work = deque_.pop();
+    Work* work = deque_.pop();
     if (work == nullptr) {
         return false;
     }
-    run_offered(*work);
-    budget_left_ += budget_ - chain_left_;
-    if (budget_left_ >= budget_) {
+    has_reported_drained_ = false;
+    unsigned left = budget_ - budget_left_;
+    do {
+        if (TaskCore::of(*work).begin(*this)) [[likely]] {
+            TaskCore::of(*work).leaf().resume();
+        }
+        after_resume();
+        // What has become ready goes first: else the run queue would grow while the tree goes deeper.
+    } while (--left > 0 && ready_.empty() && (work = deque_.pop()) != nullptr);
+    budget_left_ = budget_ - left;
+    if (left == 0) {
         look();
     }
     return true;
@@ -183,25 +191,11 @@ bool Worker::run_deque() noexcept {
 
 void Worker::run_offered(Work& work) noexcept {
     has_reported_drained_ = false;
-    chain_left_ = budget_;
-    TaskCore::of(work).begin(*this).resume();
-    after_resume();
-}
-
-void Worker::after_resume() noexcept {
-    while (bounced_ || retired_ != nullptr) {
-        if (retired_ != nullptr) {
-            TaskCore* const task = retired_;
-            retired_ = nullptr;
-            current_task_ = nullptr;
-            task->settle(*this);
-        } else {
-            const std::coroutine_handle<> handle = bounced_;
-            bounced_ = nullptr;
-            handle.resume();
-        }
+    TaskCore& task = TaskCore::of(work);
+    if (task.begin(*this)) {
+        task.leaf().resume();
     }
-    current_task_ = nullptr;
+    after_resume();
 }
 
 /// Somebody sleeps or searches, and there is new work.

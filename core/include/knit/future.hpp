@@ -50,8 +50,8 @@ template <class T>
 class FutureBox final : public FutureState {
 public:
     explicit FutureBox(Worker& keeper) noexcept : FutureState(keeper, slot_) {}
-    static void* operator new(std::size_t size) { return PromiseBase::operator new(size); }
-    static void operator delete(void* memory, std::size_t size) noexcept { PromiseBase::operator delete(memory, size); }
+    static void* operator new(std::size_t size) { return allocate_frame(size); }
+    static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
 private:
     ResultSlot<T> slot_;

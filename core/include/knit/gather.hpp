@@ -168,12 +168,10 @@ public:
         return is_complete();
     }
     template <KnitPromise P>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> handle) noexcept {
+    void await_suspend(std::coroutine_handle<P> handle) noexcept {
         task_ = &handle.promise().task();
         set_parent(*task_);
         task_->suspend(handle, this);
-        // Straight on with the newest offered task, most likely a child of this gather.
-        return task_->home()->next_offered();
     }
     Value await_resume() {
         if (task_ != nullptr) {

@@ -118,7 +118,7 @@ public:
     /// The handle with its type. TypeError when the task's result is no T.
     template <class T>
     Task<T> as() const {
-        if (task().slot().type != detail::slot_type<T>()) {
+        if (task().slot().kind != &detail::slot_kind<T>()) {
             throw TypeError("TaskRef::as<T>(): the result of task " + name() + " is of another type");
         }
         return Task<T>(core_);

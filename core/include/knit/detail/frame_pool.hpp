@@ -56,11 +56,19 @@ public:
             free_anywhere(memory, size);
             return;
         }
-        Bin& bin = bins_[class_of(size)];
+        free_class(memory, static_cast<std::uint32_t>(class_of(size)));
+    }
+    /// The same by the class that pooled_class() gave for the size. Owner.
+    void free_class(void* memory, std::uint32_t size_class) noexcept {
+        Bin& bin = bins_[size_class];
         bin.active = ::new (memory) Block{bin.active};
         if (--bin.room == 0) [[unlikely]] {
             spill(bin);
         }
+    }
+    /// For free_class(); 0 for a size that is not pooled.
+    static constexpr std::uint32_t pooled_class(std::size_t size) noexcept {
+        return KNIT_ASAN || size > kLargest ? 0 : static_cast<std::uint32_t>(class_of(size));
     }
 
     /// For threads without a loop.

@@ -26,7 +26,6 @@ namespace knit::detail {
 class FutureCore;
 class TaskCore;
 class Relay;
-struct Dying;
 
 /// How many children a gather still waits for, and who waits. A spawned task that the gather's own loop made is joined
 /// by a mere pointer to this, without a Waiter.
@@ -58,7 +57,12 @@ struct Waiter {
 
 class FutureCore {
 public:
-    enum class Kind : std::uint8_t { future, task, spawned };
+    enum Kind : std::uint8_t {
+        kFuture = 0,
+        kTask = 1,
+        kSpawned = 2,      ///< a task that spawn() made
+        kPlainResult = 4,  ///< a task whose value has no destructor
+    };
 
     FutureCore(const FutureCore&) = delete;
     FutureCore& operator=(const FutureCore&) = delete;
@@ -66,8 +70,8 @@ public:
     // Any thread.
     bool is_done() const noexcept { return state() >= State::value; }
     bool is_cancelled() const noexcept { return state() == State::cancelled; }
-    bool is_task() const noexcept { return kind_ != Kind::future; }
-    bool is_spawned() const noexcept { return kind_ == Kind::spawned; }
+    bool is_task() const noexcept { return (kind_ & kTask) != 0; }
+    bool is_spawned() const noexcept { return (kind_ & kSpawned) != 0; }
     State state() const noexcept { return state_.load(std::memory_order_acquire); }  // [fut.state]
     SlotBase& slot() const noexcept { return *slot_; }
     Worker& keeper() const noexcept { return *keeper_; }
@@ -105,7 +109,7 @@ public:
     /// For a gather on loop `here`: true when this is a pending spawned task whose keeper is `here`; `join` will be
     /// told.
     bool try_join(Join& join, const Worker& here) noexcept {
-        if (kind_ != Kind::spawned || keeper_ != &here || joiner_ != nullptr || is_done()) {
+        if (!is_spawned() || keeper_ != &here || joiner_ != nullptr || is_done()) {
             return false;
         }
         joiner_ = &join;
@@ -163,9 +167,7 @@ protected:
         }
     }
     void destroy() noexcept;
-    static void destroy_task(TaskCore& task) noexcept;
     KNIT_NOINLINE void destroy_slow() noexcept;
-    KNIT_NOINLINE static void destroy_rest(Dying& dying) noexcept;
     void subscribe_by_relay(Waiter& waiter, Worker& here);
 
     SlotBase* slot_;
@@ -185,7 +187,7 @@ public:
     /// What cancel() does instead of settling as cancelled (a gather cancels its children). Keeper's thread.
     using CancelHook = bool (*)(FutureState&, const std::string& message);
 
-    FutureState(Worker& keeper, SlotBase& slot) noexcept : FutureCore(Kind::future, keeper, slot, 1) {}
+    FutureState(Worker& keeper, SlotBase& slot) noexcept : FutureCore(kFuture, keeper, slot, 1) {}
     virtual ~FutureState() = default;
 
     /// Whether the caller is the one that settles it; then it writes the slot and calls settle(). Any thread.

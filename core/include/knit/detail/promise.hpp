@@ -1,5 +1,10 @@
-/// The promise of a Coro. An inline-awaited coroutine uses its head alone; the outermost coroutine of a task also has
-/// the task in it, so that a task is one allocation.
+/// The promise of a Coro, and the block of memory that its frame lies in:
+///
+///     BlockHead | TaskCore | ResultSlot<T> | the compiler's frame, with the promise in it
+///
+/// An inline-awaited coroutine uses the slot, and frees the block when it goes. The outermost coroutine of a task uses
+/// the TaskCore too, so that a task is one allocation; then the frame goes when the coroutine ends, and the block when
+/// the task's last reference has gone.
 #pragma once
 
 #include <coroutine>
@@ -29,18 +34,6 @@ public:
     PromiseBase(const PromiseBase&) = delete;
     PromiseBase& operator=(const PromiseBase&) = delete;
 
-    static void* operator new(std::size_t size) {
-        Worker* const worker = Worker::current();
-        return worker != nullptr ? worker->pool().allocate(size) : FramePool::allocate_anywhere(size);
-    }
-    static void operator delete(void* memory, std::size_t size) noexcept {
-        if (Worker* const worker = Worker::current()) {
-            worker->pool().free(memory, size);
-        } else {
-            FramePool::free_anywhere(memory, size);
-        }
-    }
-
     std::suspend_always initial_suspend() const noexcept { return {}; }
 
     template <class A>
@@ -57,25 +50,30 @@ public:
         continuation_ = parent;
     }
 
+    /// A coroutine that was awaited inline hands control to its awaiter, which destroys it. A task's outermost one does
+    /// not suspend: it runs on into the end of its frame, and from there back to the loop.
     struct FinalAwaiter {
-        bool await_ready() const noexcept { return false; }
-        template <class P>
-        std::coroutine_handle<> await_suspend(std::coroutine_handle<P> handle) const noexcept {
-            PromiseBase& promise = handle.promise();
+        PromiseBase& promise;
+
+        bool await_ready() const noexcept {
             if (promise.continuation_) {
-                return transfer(*promise.task_, promise.continuation_);
+                return false;
             }
-            return promise.task_->finish(*promise.task_->home());
+            promise.task_->finish(*promise.task_->home());
+            return true;
+        }
+        std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
+            return transfer(*promise.task_, promise.continuation_);
         }
         void await_resume() const noexcept {}
     };
-    FinalAwaiter final_suspend() const noexcept { return {}; }
+    FinalAwaiter final_suspend() noexcept { return {*this}; }
 
     static std::coroutine_handle<> transfer(TaskCore& task, std::coroutine_handle<> handle) noexcept {
         if constexpr (KNIT_TAIL_CALLS) {
             return handle;
         } else {
-            return task.home()->transfer(handle);
+            return task.home()->transfer(task, handle);
         }
     }
 
@@ -85,38 +83,64 @@ protected:
 };
 
 template <class T>
+class Promise;
+
+template <class T>
 class PromiseOf : public PromiseBase {
 public:
-    PromiseOf() noexcept {}
+    PromiseOf() noexcept { std::construct_at(&slot()); }
     ~PromiseOf() {
-        if (task_ == &core_) {
-            std::destroy_at(&core_);
+        if (!head().is_task) {
+            std::destroy_at(&slot());
+        }
+    }
+
+    static void* operator new(std::size_t size) {
+        char* const block = static_cast<char*>(allocate_frame(kFront + size));
+        ::new (block) BlockHead{static_cast<std::uint32_t>(kFront + size),
+                                static_cast<std::uint16_t>(FramePool::pooled_class(kFront + size)), false};
+        return block + kFront;
+    }
+    static void operator delete(void* frame, std::size_t size) noexcept {
+        char* const block = static_cast<char*>(frame) - kFront;
+        if (!reinterpret_cast<BlockHead*>(block)->is_task) {
+            free_frame(block, kFront + size);
         }
     }
 
     void unhandled_exception() noexcept {
-        slot_.error = std::current_exception();
-        if (task_ == &core_) {
-            classify_current_exception(core_);
+        slot().error = std::current_exception();
+        if (head().is_task) {
+            classify_current_exception(*task_);
         }
     }
 
-    ResultSlot<T>& slot() noexcept { return slot_; }
+    ResultSlot<T>& slot() noexcept { return *reinterpret_cast<ResultSlot<T>*>(block() + kSlotOffset); }
 
     /// Makes this the outermost coroutine of a new task.
     TaskCore& make_task(Worker& keeper, std::coroutine_handle<> handle, std::uint64_t id) noexcept {
-        KNIT_ASSERT(task_ == nullptr);
-        task_ = std::construct_at(&core_, keeper, slot_, handle, id);
-        return core_;
+        constexpr auto kKind = static_cast<FutureCore::Kind>(
+            FutureCore::kTask | (ResultSlot<T>::kIsTrivial ? FutureCore::kPlainResult : 0));
+        head().is_task = true;
+        task_ = ::new (block() + sizeof(BlockHead)) TaskCore(kKind, keeper, slot(), handle, id);
+        return *task_;
     }
 
-protected:
-    ResultSlot<T> slot_;
-
 private:
-    union {
-        TaskCore core_;  // alive once task_ points to it
-    };
+    static constexpr std::size_t kAlign = alignof(std::max_align_t);
+    static constexpr std::size_t round_up(std::size_t size, std::size_t align) noexcept {
+        return (size + align - 1) / align * align;
+    }
+    static constexpr std::size_t kSlotOffset =
+        round_up(sizeof(BlockHead) + sizeof(TaskCore), alignof(ResultSlot<T>));
+    static constexpr std::size_t kFront = round_up(kSlotOffset + sizeof(ResultSlot<T>), kAlign);
+    static_assert(sizeof(BlockHead) % alignof(TaskCore) == 0);
+
+    char* block() noexcept {
+        auto& promise = static_cast<Promise<T>&>(*this);
+        return static_cast<char*>(std::coroutine_handle<Promise<T>>::from_promise(promise).address()) - kFront;
+    }
+    BlockHead& head() noexcept { return *reinterpret_cast<BlockHead*>(block()); }
 };
 
 template <class T>
@@ -125,14 +149,14 @@ public:
     Coro<T> get_return_object() noexcept;
     template <class U = T>
     requires std::is_convertible_v<U&&, T>
-    void return_value(U&& value) { this->slot_.emplace(std::forward<U>(value)); }
+    void return_value(U&& value) { this->slot().emplace(std::forward<U>(value)); }
 };
 
 template <>
 class Promise<void> : public PromiseOf<void> {
 public:
     Coro<void> get_return_object() noexcept;
-    void return_void() noexcept { slot_.emplace(); }
+    void return_void() noexcept { slot().emplace(); }
 };
 
 }  // namespace knit::detail

@@ -10,20 +10,22 @@
 
 namespace knit::detail {
 
-/// Stands for the type of a result: its address is what counts.
-using SlotType = const char*;
+struct SlotBase;
 template <class T>
-inline constexpr char kSlotTag = 0;
+class ResultSlot;
+
+/// The type of a result, for those who do not know it: one for each T, so that the address tells them apart.
+struct SlotKind {
+    void (*destroy)(SlotBase&) noexcept;  ///< null where there is nothing to destroy but the error
+};
 template <class T>
-constexpr SlotType slot_type() noexcept {
-    return &kSlotTag<T>;
-}
+const SlotKind& slot_kind() noexcept;
 
 /// The part that does not depend on the type: written once by whoever settles, read only after that.
 struct SlotBase {
-    explicit SlotBase(SlotType which) noexcept : type(which) {}
+    explicit SlotBase(const SlotKind& which) noexcept : kind(&which) {}
 
-    const SlotType type;
+    const SlotKind* const kind;
     std::exception_ptr error = nullptr;
     bool has_value = false;
     bool is_taken = false;  ///< a value that cannot be copied has been moved out; see claim_value()
@@ -41,10 +43,16 @@ class ResultSlot : public SlotBase {
     using Stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::remove_const_t<T>>;
 
 public:
-    ResultSlot() noexcept : SlotBase(slot_type<T>()) {}
+    static_assert(alignof(Stored) <= alignof(std::max_align_t),
+                  "knit: a result that needs more than the usual alignment: return it by std::unique_ptr");
+    static constexpr bool kIsTrivial = std::is_trivially_destructible_v<Stored>;
+
+    ResultSlot() noexcept : SlotBase(slot_kind<T>()) {}
     ~ResultSlot() {
-        if (has_value) {
-            std::destroy_at(&stored_);
+        if constexpr (!kIsTrivial) {
+            if (has_value) {
+                std::destroy_at(&stored_);
+            }
         }
     }
     ResultSlot(const ResultSlot&) = delete;
@@ -100,7 +108,9 @@ private:
 template <>
 class ResultSlot<void> : public SlotBase {
 public:
-    ResultSlot() noexcept : SlotBase(slot_type<void>()) {}
+    static constexpr bool kIsTrivial = true;
+
+    ResultSlot() noexcept : SlotBase(slot_kind<void>()) {}
     void emplace() noexcept { has_value = true; }
     void get() const { take(); }
     void take() const {
@@ -109,5 +119,16 @@ public:
         }
     }
 };
+
+template <class T>
+void destroy_slot(SlotBase& slot) noexcept {
+    std::destroy_at(&static_cast<ResultSlot<T>&>(slot));
+}
+template <class T>
+inline constexpr SlotKind kSlotKind{ResultSlot<T>::kIsTrivial ? nullptr : &destroy_slot<T>};
+template <class T>
+const SlotKind& slot_kind() noexcept {
+    return kSlotKind<T>;
+}
 
 }  // namespace knit::detail

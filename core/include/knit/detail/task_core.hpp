@@ -1,5 +1,6 @@
-/// TaskCore: a task without its type. It lives in the promise of the task's outermost coroutine and belongs to the loop
-/// that runs the task, its *home*; until it has started, a spawned task has none.
+/// TaskCore: a task without its type. It belongs to the loop that runs the task, its *home*; until it has started, a
+/// spawned task has none. It lies in one block of memory with its result and, behind both, the frame of its outermost
+/// coroutine: the frame ends when the task does, the block when the last handle has gone.
 ///
 ///   [task.home]  begin: home, light fence, early_cancel  <->  cancel: early_cancel, heavy fence, home
 ///   [task.move]  move_home: release  ->  home: acquire     the new home may touch the task, the old one has done with
@@ -27,11 +28,18 @@ struct Wait {
 
 struct CancelMessage;
 
+/// In front of every frame that can become a task's: what is known of the block when the coroutine has gone.
+struct BlockHead {
+    std::uint32_t bytes;
+    std::uint16_t pool_class;  ///< 0: not pooled
+    bool is_task;              ///< the block belongs to a TaskCore, which follows; else to the coroutine
+};
+
 class TaskCore : public FutureCore, private Work {
 public:
     /// `handle` is the task's outermost coroutine, not started. Two references: the runtime's and the first handle's.
-    TaskCore(Worker& keeper, SlotBase& slot, std::coroutine_handle<> handle, std::uint64_t id) noexcept
-        : FutureCore(Kind::task, keeper, slot, 2), frame_(handle), leaf_(handle), id_(id) {
+    TaskCore(Kind kind, Worker& keeper, SlotBase& slot, std::coroutine_handle<> handle, std::uint64_t id) noexcept
+        : FutureCore(kind, keeper, slot, 2), frame_(handle), leaf_(handle), id_(id) {
         run = &TaskCore::run_ready;
     }
     ~TaskCore() {
@@ -80,22 +88,23 @@ public:
 
     // The scheduler's side.
 
-    /// Starts, or goes on with, a task taken from a deque or the injector: makes `worker` its home. Gives what to
-    /// resume.
-    std::coroutine_handle<> begin(Worker& worker) noexcept;
-    /// Ends the task: its coroutine is at its final suspension point, the result is in the slot. Gives what to resume.
-    std::coroutine_handle<> finish(Worker& worker) noexcept;
-    /// The rest of finish(), outside the coroutine: publishes the result, has the waiters notified, gives up the
+    /// Starts, or goes on with, a task taken from a deque or the injector: makes `worker` its home. False when it was
+    /// cancelled before: it has ended then.
+    bool begin(Worker& worker) noexcept;
+    /// Ends the task: the result is in the slot; the frame is about to go, and the loop goes on from there.
+    void finish(Worker& worker) noexcept;
+    /// The rest of finish(), when the frame has gone: publishes the result, has the waiters notified, gives up the
     /// runtime's reference.
     void settle(Worker& worker) noexcept;
     std::coroutine_handle<> leaf() const noexcept { return leaf_; }
+    void continue_at(std::coroutine_handle<> handle) noexcept { leaf_ = handle; }
     /// The one node that the task stands in queues with.
     Work& work() noexcept { return *this; }
     static TaskCore& of(Work& work) noexcept { return static_cast<TaskCore&>(work); }
 
     /// Home before it is made visible: a task that only `worker` may run.
     void settle_down(Worker& worker) noexcept;
-    void mark_spawned() noexcept { kind_ = Kind::spawned; }
+    void mark_spawned() noexcept { kind_ = static_cast<Kind>(kind_ | kSpawned); }
     /// The task, suspended, goes to the deques: it has no home until somebody begins it. Home loop.
     void leave_home() noexcept;
     /// The task, suspended, moves to loop `target` (resume_on). Home loop.
@@ -127,11 +136,15 @@ public:
         Worker* worker = home();
         return worker != nullptr ? *worker : *keeper_;
     }
-    std::coroutine_handle<> frame() const noexcept { return frame_; }
     /// A BaseException other than CancelledError ended the task: it also comes out of run().
+    void mark_failed() noexcept { flags_ |= kFailed; }
     void mark_fatal() noexcept { flags_ |= kFatal; }
     void mark_cancelled() noexcept { flags_ |= kEndsCancelled; }
     bool is_registered() const noexcept { return has(kRegistered); }
+
+    BlockHead& head() noexcept { return *(reinterpret_cast<BlockHead*>(this) - 1); }
+    /// The last reference has gone: ends the result, and the coroutine of a task that never ended; frees the block.
+    void destroy_block() noexcept;
 
     static void run_ready(Worker& worker, Work& work) noexcept;
     static void run_arrived(Worker& worker, Work& work) noexcept;
@@ -151,6 +164,7 @@ private:
         kEndsCancelled = 16,  ///< it ended by CancelledError
         kShuttingDown = 32,   ///< the end of the run has asked it to end
         kCancelling = 64,     ///< its wait is being cancelled: tasks that await each other come back here
+        kFailed = 128,        ///< it ended by an exception
     };
     /// What few tasks have. Made and changed by the home loop; names are read by any thread.
     struct Name {
@@ -165,6 +179,7 @@ private:
     bool has(Flag flag) const noexcept { return (flags_ & flag) != 0; }
     Extras& extras();
 
+    void end_block() noexcept;
     void free_extras() noexcept;
     void enter_registry() noexcept;
     void leave_registry() noexcept;
@@ -172,8 +187,8 @@ private:
     bool cancel_at_home(const std::string& message);
     void send_cancel(CancelMessage& message) noexcept;
     void take_early_cancels(Worker& worker) noexcept;
-    KNIT_NOINLINE std::coroutine_handle<> begin_slow(Worker& worker) noexcept;
-    std::coroutine_handle<> end_unstarted(Worker& worker) noexcept;
+    KNIT_NOINLINE bool begin_slow(Worker& worker) noexcept;
+    void end_unstarted(Worker& worker) noexcept;
     void deliver_again() noexcept;
     void note_cancel(const std::string& message);
     TaskCore* awaited_here() const noexcept;

@@ -46,6 +46,11 @@ struct Dying {
 };
 inline constinit thread_local Dying t_dying;
 
+/// The memory of frames: of the calling loop's pool, or for a thread without a loop from the heap.
+[[nodiscard]] inline void* allocate_frame(std::size_t bytes);
+inline void free_frame(void* memory, std::size_t bytes) noexcept;
+inline void free_block(BlockHead& block) noexcept;
+
 /// A task's number on a thread that is no loop.
 std::uint64_t take_task_id() noexcept;
 
@@ -119,24 +124,23 @@ public:
     /// Resumes `handle` as part of `task`, then settles what ended meanwhile.
     void resume(TaskCore& task, std::coroutine_handle<> handle) noexcept {
         current_task_ = &task;
-        chain_left_ = budget_;
         handle.resume();
         after_resume();
     }
-    /// What a final_suspend or an await may hand control to: `handle`, or the loop when the stack has grown too deep.
-    std::coroutine_handle<> transfer(std::coroutine_handle<> handle) noexcept {
-        if constexpr (!KNIT_TAIL_CALLS) {
-            if (stack_pointer() < stack_limit_) [[unlikely]] {
-                bounced_ = handle;
-                return std::noop_coroutine();
-            }
+    /// Goes on with what a resumed coroutine has left behind: a task that its end made ready, the rest of its own end.
+    void after_resume() noexcept;
+    /// What a final_suspend or an await of `task` may hand control to: `handle`, or the loop when the stack has grown
+    /// too deep.
+    std::coroutine_handle<> transfer(TaskCore& task, std::coroutine_handle<> handle) noexcept {
+        if (stack_pointer() < stack_limit_) [[unlikely]] {
+            task.continue_at(handle);
+            continue_with(task);
+            return std::noop_coroutine();
         }
         return handle;
     }
-    /// Control goes straight on with `task`, while the budget of the chain lasts.
-    bool may_chain() noexcept { return chain_left_ > 0 && --chain_left_ > 0; }
-    /// The newest task of the own deque, begun; a no-op where there is none or the budget is spent.
-    std::coroutine_handle<> next_offered() noexcept;
+    /// The loop goes straight on with `task`, when the coroutine that runs now has returned.
+    void continue_with(TaskCore& task) noexcept { continued_ = &task; }
     /// The task has ended: it is settled once its coroutine has left the stack.
     void retire(TaskCore& task) noexcept { retired_ = &task; }
 
@@ -182,7 +186,6 @@ private:
         count.store(count.load(std::memory_order_relaxed) + 1,  // relaxed: only this thread writes it
                     std::memory_order_release);                 // [worker.count]
     }
-    void after_resume() noexcept;
     void run_batch(Work* first) noexcept;
     void look() noexcept;
     bool run_deque() noexcept;
@@ -200,10 +203,9 @@ private:
     // The loop's own, hot.
     WorkList ready_;
     TaskCore* current_task_ = nullptr;
+    TaskCore* continued_ = nullptr;
     TaskCore* retired_ = nullptr;
-    std::coroutine_handle<> bounced_;
     std::uintptr_t stack_limit_ = 0;
-    unsigned chain_left_ = 0;
     unsigned budget_;
     unsigned budget_left_ = 0;
     bool is_stopping_ = false;
@@ -250,6 +252,11 @@ private:
 
 inline void TaskCore::wake() noexcept { home()->make_ready(work()); }
 
+inline void* allocate_frame(std::size_t bytes) {
+    Worker* const worker = Worker::current();
+    return worker != nullptr ? worker->pool().allocate(bytes) : FramePool::allocate_anywhere(bytes);
+}
+
 inline void Worker::offer(Work& work) {
     deque_.push(work);
     // Usually nobody sleeps and nobody searches.
@@ -259,14 +266,21 @@ inline void Worker::offer(Work& work) {
     }
 }
 
-inline std::coroutine_handle<> Worker::next_offered() noexcept {
-    // What is ready goes first: else the run queue would grow while the chain goes deeper.
-    if (ready_.empty() && may_chain()) {
-        if (Work* work = deque_.pop()) {
-            return transfer(TaskCore::of(*work).begin(*this));
+inline void Worker::after_resume() noexcept {
+    for (;;) {
+        while (TaskCore* const task = continued_) {
+            continued_ = nullptr;
+            current_task_ = task;
+            task->leaf().resume();
         }
+        current_task_ = nullptr;
+        if (retired_ == nullptr) {
+            break;
+        }
+        TaskCore& task = *retired_;
+        retired_ = nullptr;
+        task.settle(*this);
     }
-    return std::noop_coroutine();
 }
 
 inline void Worker::enter_registry(TaskCore& task) noexcept {
@@ -290,7 +304,7 @@ inline void TaskCore::enter_registry() noexcept {
     flags_ |= kRegistered;
 }
 
-inline std::coroutine_handle<> TaskCore::begin(Worker& worker) noexcept {
+inline bool TaskCore::begin(Worker& worker) noexcept {
     home_.store(&worker, std::memory_order_relaxed);  // [task.home] ordered by the fence below
     if (worker.has_asymmetric_fences()) {
         light_fence();  // [task.home]
@@ -303,64 +317,60 @@ inline std::coroutine_handle<> TaskCore::begin(Worker& worker) noexcept {
     }
     if (flags_ == 0) [[likely]] {
         flags_ = kStarted;
-        return leaf_;
+        return true;
     }
     return begin_slow(worker);
 }
 
-inline std::coroutine_handle<> TaskCore::finish(Worker& worker) noexcept {
+inline void TaskCore::finish(Worker& worker) noexcept {
     if (has(kRegistered)) {
         worker.leave_registry(*this);
         flags_ &= ~kRegistered;
     }
     // The usual end of fork-join: nobody stole the task, a gather on this loop alone waits for it, it has a value.
-    if (keeper_ == &worker && joiner_ != nullptr && joiner_->parent != nullptr && first_ == nullptr &&
-        slot_->error == nullptr && (flags_ & ~kRegistered) == kStarted) {
-        worker.count_ended();
-        state_.store(State::value, std::memory_order_release);  // [fut.state]
+    // The other reference is the gather's, which does not run now: so there is no other waiter, nobody can change the
+    // count, and nobody can free the block while the frame in it goes.
+    if (flags_ == kStarted && joiner_ != nullptr && keeper_ == &worker && joiner_->parent != nullptr &&
+        refs_.load(std::memory_order_acquire) == 2) {  // [fut.refs]
         Join& join = *joiner_;
-        // The gather holds the other reference and does not run now, so nobody can change the count meanwhile.
-        if (refs_.load(std::memory_order_acquire) == 2) {  // [fut.refs]
-            refs_.store(1, std::memory_order_relaxed);     // [fut.refs]
-        } else {
-            refs_.fetch_sub(1, std::memory_order_acq_rel);  // [fut.refs]
-        }
+        refs_.store(1, std::memory_order_relaxed);              // [fut.refs]
+        state_.store(State::value, std::memory_order_release);  // [fut.state]
+        worker.count_ended();
         if (--join.pending == 0) {
-            TaskCore& parent = *join.parent;
-            if (worker.may_chain()) {
-                worker.set_current_task(&parent);
-                return worker.transfer(parent.leaf_);
-            }
-            parent.wake();
-            return std::noop_coroutine();
+            worker.continue_with(*join.parent);
         }
-        return worker.next_offered();
+        return;
     }
     worker.retire(*this);
-    return std::noop_coroutine();
+}
+
+inline void free_frame(void* memory, std::size_t bytes) noexcept {
+    if (Worker* const worker = Worker::current()) [[likely]] {
+        worker->pool().free(memory, bytes);
+    } else {
+        FramePool::free_anywhere(memory, bytes);
+    }
+}
+
+inline void free_block(BlockHead& block) noexcept {
+    Worker* const worker = Worker::current();
+    if (worker != nullptr && block.pool_class != 0) [[likely]] {
+        worker->pool().free_class(&block, block.pool_class);
+    } else {
+        FramePool::free_anywhere(&block, block.bytes);
+    }
 }
 
 inline void FutureCore::destroy() noexcept {
-    if (!is_task() || state() == State::error) [[unlikely]] {
-        destroy_slow();
+    // Usually a task with a plain value, whose frame has gone.
+    if ((kind_ & kPlainResult) != 0 && state() == State::value) [[likely]] {
+        auto& task = static_cast<TaskCore&>(*this);
+        BlockHead& block = task.head();
+        task.~TaskCore();
+        free_block(block);
     } else {
-        destroy_task(static_cast<TaskCore&>(*this));
+        destroy_slow();
     }
-}
-
-inline void FutureCore::destroy_task(TaskCore& task) noexcept {
-    Dying& dying = t_dying;
-    if (dying.is_destroying) [[unlikely]] {
-        task.work().next = dying.first;
-        dying.first = &task.work();
-        return;
-    }
-    dying.is_destroying = true;
-    task.frame().destroy();
-    if (dying.first != nullptr) [[unlikely]] {
-        destroy_rest(dying);
-    }
-    dying.is_destroying = false;
 }
 
 }  // namespace knit::detail
