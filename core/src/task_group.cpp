@@ -25,8 +25,8 @@ struct GroupChild : Waiter {
         hop.run = &GroupChild::run_hop;
         hop.child = this;
     }
-    static void* operator new(std::size_t size) { return PromiseBase::operator new(size); }
-    static void operator delete(void* memory, std::size_t size) noexcept { PromiseBase::operator delete(memory, size); }
+    static void* operator new(std::size_t size) { return allocate_frame(size); }
+    static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
     /// asyncio's done callback takes a turn. A spawned task, which asyncio has not, is counted at once where its parent
     /// cannot run on before its frame has gone.

@@ -25,8 +25,8 @@ public:
     Alarm(Timeout& timeout, TaskCore& task, Worker& owner) noexcept : timeout_(&timeout), task_(task), owner_(owner) {
         run = &Alarm::ring;
     }
-    static void* operator new(std::size_t size) { return PromiseBase::operator new(size); }
-    static void operator delete(void* memory, std::size_t size) noexcept { PromiseBase::operator delete(memory, size); }
+    static void* operator new(std::size_t size) { return allocate_frame(size); }
+    static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
     /// Throws std::bad_alloc.
     void set(TimePoint when) {

@@ -62,8 +62,8 @@ class ShieldState final : public ShieldBase {
 public:
     ShieldState(Worker& keeper, CoreRef inner) noexcept
         : ShieldBase(keeper, slot_, std::move(inner), &ShieldState::copy_value) {}
-    static void* operator new(std::size_t size) { return PromiseBase::operator new(size); }
-    static void operator delete(void* memory, std::size_t size) noexcept { PromiseBase::operator delete(memory, size); }
+    static void* operator new(std::size_t size) { return allocate_frame(size); }
+    static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
 private:
     static void copy_value(ShieldBase& base, FutureCore& inner) {
