@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
 
 namespace knit::detail {
@@ -22,6 +23,7 @@ void QueueCore::task_done() {
     bool is_too_often = false;
     {
         const Hold hold(take_.mutex);
+        KNIT_ASSERT(take_.done <= take_.put_seen);
         if (take_.done == take_.put_seen) {
             take_.put_seen = put_.count.load(std::memory_order_relaxed);  // relaxed: the item's put came before
         }
@@ -42,6 +44,7 @@ void QueueCore::note_dropped(std::size_t dropped) noexcept {
                       std::memory_order_release);                  // [queue.count]
     take_.reserved = 0;  // those who were to take them find the queue shut down
     take_.done += std::min(dropped, unfinished());
+    take_.put_seen = put_.count.load(std::memory_order_relaxed);  // relaxed: under the mutex
 }
 
 QueueCore::Released QueueCore::release_waiters() noexcept {
