@@ -1,5 +1,5 @@
-// TaskGroup: waiting for the tasks, failures, what may be added and when. Cancellation is in task_group_cancel_test.cpp,
-// several loops in task_group_loops_test.cpp.
+// TaskGroup: waiting for the tasks, failures, what may be added and when. Cancellation is in
+// task_group_cancel_test.cpp, several loops in task_group_loops_test.cpp.
 
 #include <memory>
 #include <string>
@@ -38,9 +38,8 @@ CO_TEST(TaskGroup, WaitsForAllTasksAndThoseAddedMeanwhile) {
 
 CO_TEST(TaskGroup, GivesWhatTheBodyReturns) {
     int target = 7;
-    const auto copy = co_await TaskGroup::run([](TaskGroup&) -> Coro<std::unique_ptr<int>> {
-        co_return std::make_unique<int>(1);
-    });
+    const auto copy =
+        co_await TaskGroup::run([](TaskGroup&) -> Coro<std::unique_ptr<int>> { co_return std::make_unique<int>(1); });
     int& same = co_await TaskGroup::run([&](TaskGroup& group) -> Coro<int&> {
         group.create_task(tick());
         co_return target;

@@ -201,9 +201,7 @@ public:
     }
     template <class A>
     requires detail::TaskArgument<std::remove_cvref_t<A>>
-    auto spawn(A&& awaitable, TaskOptions options = {}) {
-        return spawn(as_coro(std::forward<A>(awaitable)), options);
-    }
+    auto spawn(A&& awaitable, TaskOptions options = {}) { return spawn(as_coro(std::forward<A>(awaitable)), options); }
 
     /// Ends the block early and without an error: cancels the tasks and the body, once. Before the block: it is
     /// cancelled at its first suspension. After it: nothing. A body that has no value to give then gives T() where that
