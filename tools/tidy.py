@@ -26,7 +26,7 @@ LAYERS = (
     ("core/3", "callback coro future task task_ref loop promise awaitable context_var cancel wait_core report.cpp"),
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group async_generator sleep guard lock event "
      "condition semaphore barrier queue sync to_thread executor join misuse runner debug dump watchdog queue_core queue_items"),
-    ("core/5", "runtime lifecycle all_tasks observe core blocking_job thread_wait run_loop task_group_parts task_group_end"),
+    ("core/5", "runtime lifecycle all_tasks observe core blocking_job thread_wait run_loop task_group_parts task_group_end await_chain await_cycle to_string"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
     ("io/2", "op driver uring_driver descriptor"),

@@ -1,5 +1,6 @@
 /// Cancellation: request and delivery. How one wait is undone is told by that awaiter's Wait.
 
+#include "await_chain.hpp"
 #include "knit/detail/task_core.hpp"
 #include "knit/detail/worker.hpp"
 #include "platform.hpp"
@@ -68,10 +69,18 @@ struct CancelMessage : Work {
         delete &self;
     }
 
+    // Also the way to what a task waits for.
+    static FutureCore* awaited_by(const TaskCore& task) noexcept { return task.awaited_; }
+    static Wait* wait_of(const TaskCore& task) noexcept { return task.wait_; }
+
     FutureCore& target;
     std::string message;
     TaskCore* on_behalf;
 };
+
+FutureCore* awaited_by(const TaskCore& task) noexcept { return CancelMessage::awaited_by(task); }
+
+Wait* wait_of(const TaskCore& task) noexcept { return CancelMessage::wait_of(task); }
 
 bool FutureCore::cancel(const std::string& message, TaskCore* on_behalf) {
     if (is_done()) {

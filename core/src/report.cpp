@@ -13,13 +13,20 @@
 #include "knit/loop.hpp"
 
 namespace knit::detail {
-namespace {
-
 std::string type_name(const std::type_info& type) {
     int status = 0;
     const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
                                                            &std::free);
     return status == 0 ? name.get() : type.name();
+}
+
+namespace {
+
+/// Without its namespaces.
+std::string bare_name(const std::type_info& type) {
+    const std::string name = type_name(type);
+    const std::size_t colons = name.rfind("::", name.find('<'));
+    return colons == std::string::npos ? name : name.substr(colons + 2);
 }
 
 const char* unretrieved_message(const FutureCore& future) noexcept {
@@ -54,6 +61,22 @@ std::string describe(const std::exception_ptr& error) noexcept {
     } catch (...) {
         const std::type_info* const type = abi::__cxa_current_exception_type();
         return type != nullptr ? "an exception of type " + type_name(*type) : "an unknown exception";
+    }
+}
+
+std::string exception_text(const std::exception_ptr& error) noexcept {
+    const auto text = [](const std::type_info& type, const char* what) {
+        return bare_name(type) + "('" + what + "')";
+    };
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& exception) {
+        return text(typeid(exception), exception.what());
+    } catch (const BaseException& exception) {
+        return text(typeid(exception), exception.what());
+    } catch (...) {
+        const std::type_info* const type = abi::__cxa_current_exception_type();
+        return type != nullptr ? bare_name(*type) + "()" : "unknown";
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <string>
+#include <typeinfo>
 
 namespace knit::detail {
 
@@ -19,5 +20,11 @@ void report_unretrieved(FutureCore& future) noexcept;
 
 /// "std::runtime_error: text", for messages.
 std::string describe(const std::exception_ptr& error) noexcept;
+
+/// "runtime_error('text')".
+std::string exception_text(const std::exception_ptr& error) noexcept;
+
+/// As the source writes it.
+std::string type_name(const std::type_info& type);
 
 }  // namespace knit::detail

@@ -30,5 +30,6 @@
 #include "knit/task_group.hpp"
 #include "knit/time.hpp"
 #include "knit/timeout.hpp"
+#include "knit/to_string.hpp"
 #include "knit/to_thread.hpp"
 #include "knit/wait.hpp"
