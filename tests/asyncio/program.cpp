@@ -45,6 +45,14 @@ bool is_cancelled(const std::exception_ptr& error, std::string& message) {
     }
 }
 
+std::string group_text(std::string text, const std::vector<std::exception_ptr>& errors, bool with_message) {
+    const std::size_t empty = text.size();
+    for (const std::exception_ptr& error : errors) {
+        text += (text.size() == empty ? "" : ", ") + error_text(error, with_message);
+    }
+    return text + "]";
+}
+
 void run_program(const Entry& entry) {
     std::printf("\1%s\n", entry.name.c_str());
     try {
@@ -107,6 +115,14 @@ std::pair<std::uint64_t, std::uint64_t> seeds() { return seed_range; }
 void log_line(const std::string& line) { std::printf("%s\n", line.c_str()); }
 
 std::string error_text(const std::exception_ptr& error, bool with_message) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const ExceptionGroup& group) {
+        return group_text("!ExceptionGroup[", group.errors(), with_message);
+    } catch (const BaseExceptionGroup& group) {
+        return group_text("!BaseExceptionGroup[", group.errors(), with_message);
+    } catch (...) {
+    }
     std::string message;
     const char* const type = is_cancelled(error, message)                ? "CancelledError"
                              : is_error<KeyboardInterrupt>(error, message) ? "KeyboardInterrupt"
