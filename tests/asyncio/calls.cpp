@@ -225,6 +225,27 @@ Coro<> a_sleep_cancelled_just_before() {
     log(text, now());
 }
 
+Coro<> a_sleep_cancelled_between_its_deadline_and_its_turn() {
+    const auto f = [](std::string name) -> Coro<> {
+        try {
+            co_await sleep(1ms);
+            log(name, "slept");
+        } catch (const CancelledError&) {
+            log(name, "cancelled", me().cancelling());
+        }
+    };
+    std::vector<Task<>> tasks;
+    loop().call_later(1ms, [&] {
+        const bool second = tasks[1].cancel();
+        const bool fourth = tasks[3].cancel();
+        log(second, fourth, tasks[3].uncancel());
+    });
+    for (const char* name : {"a", "b", "c", "d"}) {
+        tasks.push_back(create_task(f(name)));
+    }
+    co_await gather(tasks);
+}
+
 Coro<> sleeps_overlap() {  // SLEEP-09
     std::vector<Coro<>> sleepers;
     for (int n = 0; n < 50; ++n) {
@@ -265,8 +286,9 @@ const Family family("calls", {
     {"sleep_gives_a_value", sleep_gives_a_value}, {"sleepers_wake_by_deadline", sleepers_wake_by_deadline},
     {"equal_sleepers_in_order", equal_sleepers_in_order}, {"a_cancelled_sleep", a_cancelled_sleep},
     {"a_sleep_cancelled_when_it_is_over", a_sleep_cancelled_when_it_is_over},
-    {"a_sleep_cancelled_just_before", a_sleep_cancelled_just_before}, {"sleeps_overlap", sleeps_overlap},
-    {"zero_sleeps_and_timers", zero_sleeps_and_timers},
+    {"a_sleep_cancelled_just_before", a_sleep_cancelled_just_before},
+    {"a_sleep_cancelled_between_its_deadline_and_its_turn", a_sleep_cancelled_between_its_deadline_and_its_turn},
+    {"sleeps_overlap", sleeps_overlap}, {"zero_sleeps_and_timers", zero_sleeps_and_timers},
 });
 
 }  // namespace

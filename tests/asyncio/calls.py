@@ -228,6 +228,21 @@ async def a_sleep_cancelled_just_before():
 
 
 @program
+async def a_sleep_cancelled_between_its_deadline_and_its_turn():
+    async def f(name):
+        try:
+            await sleep(1)
+            log(name, "slept")
+        except CancelledError:
+            log(name, "cancelled", me().cancelling())
+
+    tasks = []
+    loop().call_later(1, lambda: log(tasks[1].cancel(), tasks[3].cancel(), tasks[3].uncancel()))
+    tasks += [create_task(f(name)) for name in "abcd"]
+    await gather(*tasks)
+
+
+@program
 async def sleeps_overlap():  # SLEEP-09
     await gather(*[sleep(20) for _ in range(50)])
     log(now())
