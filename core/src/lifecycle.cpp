@@ -207,7 +207,9 @@ void RuntimeCore::go_on_draining() noexcept {
 void RuntimeCore::cancel_everything() {
     is_closing_.store(true, std::memory_order_seq_cst);  // [run.closing]
     is_draining_ = true;
+    worker(0).attach();  // as if from a callback: what a cancelled task waits for is cancelled at once, not by message
     start_round();
+    worker(0).detach();
     std::optional<Handle> limit;
     if (options_.grace) {
         limit = loop(0).call_later(*options_.grace, [this] {

@@ -58,6 +58,10 @@ Handle Loop::schedule_at(TimePoint when, detail::Callback* callback) {
 }
 
 Handle Loop::send(detail::Callback* callback) {
+    if (!is_closed() && worker_.runtime().is_owned_here(worker_)) {
+        worker_.answer_messages(nullptr);  // what others have sent before stands before it in the run queue
+        return schedule(callback);
+    }
     callback->add_ref();
     Handle handle(callback);
     if (is_closed() || !callback->send(worker_)) {

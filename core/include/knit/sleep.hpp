@@ -72,15 +72,21 @@ private:
 
     static bool cancel_sleep(Wait& wait) noexcept {
         auto& self = static_cast<SleepAwaiter&>(wait);
-        if (!self.task_->home()->cancel_timer(self.timer_)) {
+        if (self.is_over_ || self.is_cancelled_) {
             return false;
         }
+        // A timer that is due stands in the run queue, ahead of the task, and will find the sleep cancelled.
+        self.task_->home()->cancel_timer(self.timer_);
         self.is_cancelled_ = true;
         self.task_->wake();
         return true;
     }
     static void elapsed(Worker&, Work& work) noexcept {
-        static_cast<OwnedTimer&>(static_cast<Timer&>(work)).owner->task_->wake();
+        SleepAwaiter& self = *static_cast<OwnedTimer&>(static_cast<Timer&>(work)).owner;
+        if (!self.is_cancelled_) {
+            self.is_over_ = true;
+            self.task_->wake();
+        }
     }
 
     OwnedTimer timer_;
@@ -88,6 +94,7 @@ private:
     Duration delay_{};
     TimePoint deadline_{};
     bool is_absolute_ = false;
+    bool is_over_ = false;
     bool is_cancelled_ = false;
 };
 
