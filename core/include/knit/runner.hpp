@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
+#include "knit/context_var.hpp"
 #include "knit/runtime.hpp"
 
 namespace knit {
