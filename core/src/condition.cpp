@@ -17,9 +17,8 @@ Coro<bool> Condition::wait() {
         throw RuntimeError("cannot wait on un-acquired lock");
     }
     std::exception_ptr error;
-    detail::ConditionAwaiter notified(*this);
     try {
-        co_await notified;
+        co_await detail::SyncOperation<detail::ConditionAwaiter, Condition>(*this);
     } catch (const CancelledError&) {
         error = std::current_exception();
     }
