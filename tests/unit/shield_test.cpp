@@ -297,10 +297,11 @@ CO_TEST_ON_LOOPS(Shield, OfATaskOfAnotherLoopWorksAlike) {
     // Cancelled from elsewhere.
     Task<int> other = spawn(after(5ms, 2));
     Future<int> handle = shield(other);
-    co_await spawn([handle]() mutable -> Coro<> {
+    Task<> canceller = spawn([handle]() mutable -> Coro<> {
         handle.cancel();
         co_return;
     });
+    co_await canceller;
     EXPECT_EQ(co_await got(handle), "!CancelledError");
     EXPECT_EQ(co_await other, 2);
 }
