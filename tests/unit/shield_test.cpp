@@ -207,10 +207,11 @@ CO_TEST(Shield, GatheredIsCancelledAloneWithTheGather) {
 // SHIELD-10
 CO_TEST(Shield, StartsACoroutineAtOnce) {
     Trace log;
-    Future<> shielded = shield([&]() -> Coro<> {
+    const auto body = [&]() -> Coro<> {
         log("started");
         co_return;
-    }());
+    };
+    Future<> shielded = shield(body());
     co_await tick();
     log("not awaited yet");
     co_await shielded;
