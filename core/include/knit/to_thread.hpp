@@ -20,8 +20,8 @@ Coro<R> run_in_thread(Function function) {
 }  // namespace detail
 
 /// Calls `function(args...)` on a thread of the blocking pool (KNIT_BLOCKING_THREADS) and gives what it gives, or
-/// throws what it throws, on the loop. Lazy. Cancelled: CancelledError at once; the function, if it has a thread, goes on
-/// to its end and its result is dropped; run() waits for it; one that still queues for a thread never runs.
+/// throws what it throws, on the loop. Lazy. Cancelled: CancelledError at once; the function, if it has a thread, goes
+/// on to its end and its result is dropped; run() waits for it; one that still queues for a thread never runs.
 /// RuntimeError "Executor shutdown has been called" after Loop::shutdown_default_executor().
 template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>

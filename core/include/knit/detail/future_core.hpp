@@ -184,7 +184,7 @@ protected:
     Atomic<State> state_{State::pending};  ///< see the table above
     Atomic<bool> retrieved_{false};        ///< any thread sets it, the last owner reads it; a hint for the report
     Kind kind_;
-    Atomic<bool> is_awaited_{false};  ///< any thread sets it, for good; its home looks. See await_cycle.cpp [await.mark]
+    Atomic<bool> is_awaited_{false};  ///< any thread sets it, for good; see await_cycle.cpp [await.mark]
 };
 
 /// The shared state of a bare future.
