@@ -123,7 +123,8 @@ private:
         if (mark == nullptr || mark->ticket == watched_ || (limit_ != 0 && mark->ticket > limit_)) {
             return false;  // on the same await again: in a cycle that does not lead through the origin
         }
-        if ((++passed_ & (passed_ - 1)) == 0) {
+        ++passed_;
+        if ((passed_ & (passed_ - 1)) == 0) {
             watched_ = mark->ticket;  // the 1st, 2nd, 4th, 8th ...: within each cycle, some time
         }
         return true;

@@ -65,8 +65,9 @@ Coro<> refuse_ring(std::size_t size, bool spawned) {
     Ring ring(size);
     Future<> go;
     for (std::size_t i = 0; i < size; ++i) {
+        knit::Loop& loop = runtime.loop(i % runtime.size());
         ring.tasks[i] = spawned ? knit::spawn(await_next(ring, i, go))
-                                : knit::create_task(await_next(ring, i, go), {.loop = &runtime.loop(i % runtime.size())});
+                                : knit::create_task(await_next(ring, i, go), {.loop = &loop});
     }
     go.set_result();
     for (const Task<>& task : ring.tasks) {
