@@ -90,7 +90,10 @@ public:
     }
     /// The same for an operation that has a result to give although a cancellation is due: that stays for the next
     /// await.
-    void resumed_keep_cancel() noexcept { wait_ = nullptr; }
+    void resumed_keep_cancel() noexcept {
+        wait_ = nullptr;
+        flags_ &= ~kCancelTaken;
+    }
     /// Throws RuntimeError when `target`, which the task is about to await, awaits this task: directly, or through
     /// others of this loop.
     void check_awaitable(const FutureCore& target, const Worker& here) const;
