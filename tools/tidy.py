@@ -20,13 +20,17 @@ LIBRARY = ("core/", "io/")
 # Who may include whom: a file includes its own layer or lower ones. Each file is named by its stem, or whole where header
 # and source differ; core first, io above.
 LAYERS = (
-    ("core/0", "base mutex list error result time options platform log result_slot"),
-    ("core/1", "work deque inbox timers frame_pool"),
-    ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref waiter sync_waiter"),
-    ("core/3", "callback coro future task task_ref loop promise awaitable context_var cancel wait_core report.cpp"),
-    ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group async_generator sleep guard lock event "
-     "condition semaphore barrier queue sync to_thread executor join misuse runner debug dump watchdog queue_core queue_items"),
-    ("core/5", "runtime lifecycle all_tasks observe core blocking_job thread_wait run_loop task_group_parts task_group_end await_chain await_cycle to_string"),
+    ("core/0", "base stack.hpp mutex list error result time options platform log result_slot"),
+    ("core/1", "work deque inbox timers frame_pool context_state"),
+    ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref "
+     "waiter sync_waiter future_wait"),
+    ("core/3", "stack.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
+     "cancel wait_core report.cpp thread_wait await_chain await_cycle"),
+    ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "
+     "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
+     "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
+     "task_group_end"),
+    ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
     ("io/2", "op driver uring_driver descriptor"),

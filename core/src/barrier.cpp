@@ -70,6 +70,8 @@ public:
         unlock();
     }
 
+    SyncOperation<Turn, BarrierVisit> turn() noexcept { return SyncOperation<Turn, BarrierVisit>(*this); }
+
     /// The round before is still leaving.
     bool must_stay_outside() const noexcept {
         return barrier_.state_ == State::draining || barrier_.state_ == State::resetting;
@@ -166,11 +168,11 @@ private:
 Coro<int> Barrier::wait() {
     detail::BarrierVisit visit(*this);
     while (visit.must_stay_outside()) {
-        co_await detail::BarrierVisit::Turn(visit);
+        co_await visit.turn();
     }
     visit.arrive();
     while (visit.must_wait()) {
-        co_await detail::BarrierVisit::Turn(visit);
+        co_await visit.turn();
     }
     co_return visit.index();
 }

@@ -1,6 +1,7 @@
 /// Cancellation: request and delivery. How one wait is undone is told by that awaiter's Wait.
 
 #include "await_chain.hpp"
+#include "knit/detail/core_ref.hpp"
 #include "knit/detail/task_core.hpp"
 #include "knit/detail/worker.hpp"
 #include "platform.hpp"
@@ -126,6 +127,9 @@ void TaskCore::send_cancel(CancelMessage& message) noexcept {
         }
         return;
     }
+    // Whoever begins the task may deliver the message, and drop what it holds, as soon as it is pushed.
+    add_ref();
+    const CoreRef keep(this);
     Work* newest = early_cancel_.load(std::memory_order_relaxed);  // relaxed: the exchange below orders
     do {
         message.next = newest;

@@ -18,7 +18,7 @@ Coro<bool> Condition::wait() {
     }
     std::exception_ptr error;
     try {
-        co_await detail::ConditionAwaiter(*this);
+        co_await detail::SyncOperation<detail::ConditionAwaiter, Condition>(*this);
     } catch (const CancelledError&) {
         error = std::current_exception();
     }

@@ -34,26 +34,29 @@ std::string list_errors(const std::string& message, const std::vector<std::excep
     return text;
 }
 
-std::shared_ptr<const detail::GroupedErrors> hold(std::string message, std::vector<std::exception_ptr> errors) {
+}  // namespace
+
+detail::GroupedErrors::GroupedErrors(std::string text, std::vector<std::exception_ptr> each)
+    : message(std::move(text)), errors(std::move(each)) {
     if (errors.empty()) {
         throw ValueError("an exception group needs a non-empty sequence of exceptions");
     }
-    std::string text = list_errors(message, errors);
-    return std::make_shared<const detail::GroupedErrors>(
-        detail::GroupedErrors{std::move(message), std::move(errors), std::move(text)});
 }
 
-}  // namespace
+const char* detail::GroupedErrors::what() const noexcept {
+    std::call_once(once_, [this] { text_ = list_errors(message, errors); });
+    return text_.c_str();
+}
 
 ExceptionGroup::ExceptionGroup(std::string message, std::vector<std::exception_ptr> errors)
-    : held_(hold(std::move(message), std::move(errors))) {
+    : held_(std::make_shared<const detail::GroupedErrors>(std::move(message), std::move(errors))) {
     if (!std::ranges::all_of(held_->errors, is_ordinary)) {
         throw TypeError("Cannot nest BaseExceptions in an ExceptionGroup");
     }
 }
 
 BaseExceptionGroup::BaseExceptionGroup(std::string message, std::vector<std::exception_ptr> errors)
-    : held_(hold(std::move(message), std::move(errors))) {}
+    : held_(std::make_shared<const detail::GroupedErrors>(std::move(message), std::move(errors))) {}
 
 std::exception_ptr make_exception_group(std::string message, std::vector<std::exception_ptr> errors) {
     if (std::ranges::all_of(errors, is_ordinary)) {

@@ -4,6 +4,7 @@
 #include "knit/log.hpp"
 #include "report.hpp"
 #include "runtime_core.hpp"
+#include "stack.hpp"
 
 namespace knit {
 
@@ -75,6 +76,11 @@ void Loop::stop() {
     worker_.runtime().stop_loop_0();
 }
 
+void Loop::set_eager_start(bool on) {
+    check_thread();
+    worker_.set_starts_eagerly(on);
+}
+
 std::size_t Loop::timer_count() const noexcept { return worker_.timer_count(); }
 
 void Loop::set_exception_handler(std::function<void(const ExceptionContext&)> handler) {
@@ -96,7 +102,11 @@ std::function<void(const ExceptionContext&)> Loop::get_exception_handler() const
 void Loop::default_exception_handler(const ExceptionContext& context) {
     std::string text = context.message;
     if (context.task) {
-        text += "\n  task: " + context.task->name();
+        const auto& task = static_cast<const detail::TaskCore&>(*context.task->ref());
+        text += "\n  task: " + task.name();
+        text += "\n  coroutine: " + std::string(detail::short_name(task.function().function_name())) + ", " +
+                detail::place_text(task.function());
+        text += "\n  created at: " + detail::place_text(task.created());
     }
     text += "\n  loop: " + std::to_string(id());
     if (context.exception != nullptr) {
@@ -136,8 +146,23 @@ void Worker::run_watched(Work& work) noexcept {
     }
 }
 
+Callback::~Callback() {
+    if (context_ != nullptr) {
+        context_->drop_ref();
+    }
+}
+
+void Callback::set_context(ContextState& context) noexcept {
+    context.add_ref();
+    if (context_ != nullptr) {
+        context_->drop_ref();
+    }
+    context_ = &context;
+}
+
 void Callback::call(Worker& worker) noexcept {
     if (!is_cancelled() && !worker.is_discarding()) {
+        ContextState* const context_before = std::exchange(t_context, context_);
         try {
             invoke();
         } catch (const CancelledError&) {
@@ -147,6 +172,7 @@ void Callback::call(Worker& worker) noexcept {
         } catch (...) {
             report(worker, what_, std::current_exception(), nullptr);
         }
+        context_ = std::exchange(t_context, context_before);
     }
     drop_ref();
 }
@@ -168,7 +194,7 @@ Atomic<std::uint64_t> g_next_callback_id{0};  // any thread takes from it; publi
 
 }  // namespace
 
-DoneCallback::DoneCallback(FutureCore& future) noexcept
+DoneCallback::DoneCallback(FutureCore& future)
     : Callback("Exception in callback"),
       Waiter(&DoneCallback::settled),
       future_(future),

@@ -18,6 +18,22 @@ QueueCore::~QueueCore() {
     }
 }
 
+std::size_t QueueCore::qsize() const noexcept {
+    constexpr int kAttempts = 4;
+    std::size_t taken = take_.count.load(std::memory_order_acquire);  // [queue.count]
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+        const std::size_t put = put_.count.load(std::memory_order_acquire);           // [queue.count]
+        const std::size_t taken_since = take_.count.load(std::memory_order_acquire);  // [queue.count]
+        if (taken_since == taken) {
+            return put - taken;  // both figures were true when `put` was read
+        }
+        taken = taken_since;
+    }
+    const Hold hold(take_.mutex, put_.mutex);
+    return put_.count.load(std::memory_order_relaxed) -  // relaxed: under the mutex
+           take_.count.load(std::memory_order_relaxed);  // relaxed: under the mutex
+}
+
 void QueueCore::task_done() {
     SyncWaiter* released = nullptr;
     bool is_too_often = false;

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <memory>
 #include <typeinfo>
+#include <utility>
 
 #include <cxxabi.h>
 
@@ -11,6 +12,7 @@
 #include "knit/error.hpp"
 #include "knit/log.hpp"
 #include "knit/loop.hpp"
+#include "stack.hpp"
 
 namespace knit::detail {
 std::string type_name(const std::type_info& type) {
@@ -88,8 +90,18 @@ void report(Worker& worker, std::string message, std::exception_ptr error, TaskC
     if (task != nullptr) {
         task->add_ref();
         context.task = TaskRef(CoreRef(task));
+        if (worker.loop().get_debug()) {
+            context.source = place_text(task->created());
+        }
     }
+    if (task == nullptr) {
+        worker.loop().call_exception_handler(context);  // in the callback's context, which is the current one
+        return;
+    }
+    ContextState*& current = context_slot();
+    ContextState* const before = std::exchange(current, task->context());
     worker.loop().call_exception_handler(context);
+    task->context() = std::exchange(current, before);
 }
 
 void report_unretrieved(FutureCore& future) noexcept {

@@ -11,6 +11,7 @@ Runner::~Runner() = default;
 Runtime& Runner::open() {
     if (runtime_ == nullptr) {
         runtime_ = std::make_unique<Runtime>(options_);
+        context_ = copy_context();
     } else if (runtime_->is_closed()) {
         throw RuntimeError("Runner is closed");
     }

@@ -54,22 +54,6 @@ void throw_taken() {
 }
 void throw_awaits_itself(const TaskCore& task) { throw RuntimeError("Task cannot await on itself: " + task.name()); }
 
-void TaskCore::check_awaitable(const FutureCore& target, const Worker& here) const {
-    // As far as the chain lies on this loop, whose data it is; longer chains than this are no mistake of two tasks.
-    constexpr int kStepsMax = 64;
-    const FutureCore* link = &target;
-    for (int step = 0; link != nullptr && link->is_task() && step < kStepsMax; ++step) {
-        const auto& task = static_cast<const TaskCore&>(*link);
-        if (&task == this) {
-            throw_awaits_itself(*this);
-        }
-        if (task.home() != &here) {
-            break;
-        }
-        link = task.awaited_;
-    }
-}
-
 void classify_current_exception(TaskCore& task) noexcept {
     task.mark_failed();
     try {
@@ -137,7 +121,11 @@ void lose_task(TaskCore& task, Worker& target) noexcept {
 
 namespace {
 
-void name_new(TaskCore& task, Worker& target, const TaskOptions& options) {
+void apply_options(TaskCore& task, Worker& target, const TaskOptions& options) {
+    if (options.context) {
+        options.context.state()->add_ref();
+        task.set_context(options.context.state());
+    }
     if (options.name.empty()) {
         return;
     }
@@ -152,10 +140,14 @@ void name_new(TaskCore& task, Worker& target, const TaskOptions& options) {
 }  // namespace
 
 void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
-    name_new(task, worker, options);
+    apply_options(task, worker, options);
     if (worker.runtime().is_owned_here(worker)) {
         task.settle_down(worker);
-        worker.make_ready(task.work());
+        if (Worker::current() == &worker && options.eager_start.value_or(worker.starts_eagerly())) {
+            worker.start_eagerly(task);
+        } else {
+            worker.make_ready(task.work());
+        }
         return;
     }
     // From a thread that is no loop of the runtime: counted, but perhaps after the end of the run has counted for the
@@ -171,7 +163,7 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
 }
 
 void start_anywhere(TaskCore& task, Worker& here, TaskOptions& options) {
-    name_new(task, here, options);
+    apply_options(task, here, options);
     offer_new(task, here);
 }
 

@@ -19,11 +19,20 @@ void TaskCore::free_extras() noexcept {
     delete extras;
 }
 
+void TaskCore::set_context(ContextState* context) noexcept {
+    if (context_ != nullptr) {
+        context_->drop_ref();
+    }
+    context_ = context;
+    is_plain_ = false;
+}
+
 TaskCore::Extras& TaskCore::extras() {
     Extras* extras = extras_.load(std::memory_order_relaxed);  // relaxed: only its loop writes
     if (extras == nullptr) {
         extras = new Extras;
         extras_.store(extras, std::memory_order_release);  // [task.name]
+        is_plain_ = false;
     }
     return *extras;
 }
@@ -152,6 +161,12 @@ void TaskCore::end_block() noexcept {
         slot.kind->destroy(slot);
     } else {
         std::destroy_at(&slot);
+    }
+    if (extras_.load(std::memory_order_relaxed) != nullptr) {  // relaxed: it is read again there
+        free_extras();
+    }
+    if (context_ != nullptr) {
+        context_->drop_ref();
     }
     BlockHead& block = head();
     std::destroy_at(this);

@@ -15,8 +15,8 @@ namespace detail {
 
 /// The timer of a Timeout. Not in the awaiting frame: a scope ends without a turn of the loop, and the timer that has
 /// fallen due meanwhile stands in the run queue, which nothing can be taken out of; nor can the timers of the loop that
-/// the task has left be touched from where it is now. So it has a pooled block of its own, which ends when nobody has it
-/// any more.
+/// the task has left be touched from where it is now. So it has a pooled block of its own, which ends when nobody has
+/// it any more.
 ///
 /// It belongs to one loop, the owner, whose timers it may stand in. When it falls due it goes where its task lives, by
 /// message if that is elsewhere; only there is `timeout_` looked at, which the task alone changes.

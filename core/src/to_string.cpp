@@ -6,6 +6,7 @@
 #include "knit/loop.hpp"
 #include "report.hpp"
 #include "runtime_core.hpp"
+#include "stack.hpp"
 
 namespace knit::detail {
 namespace {
@@ -75,7 +76,7 @@ const TaskCore* readable_task(const FutureCore& core) {
 
 }  // namespace
 
-std::string coroutine_name(const TaskCore&) { return "coro"; }
+std::string coroutine_name(const TaskCore& task) { return std::string(short_name(task.function().function_name())); }
 
 std::string quoted_text(std::string_view text) {
     const std::string whole = quote(text.substr(0, kTextMax));

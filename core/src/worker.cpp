@@ -1,6 +1,7 @@
 #include "knit/detail/worker.hpp"
 
 #include <array>
+#include <utility>
 
 #include "driver.hpp"
 #include "platform.hpp"
@@ -31,6 +32,19 @@ KNIT_NOINLINE Worker*& current_worker() noexcept {
     return worker;
 }
 #endif
+
+void keep_thread_context() noexcept {
+    struct Keeper {
+        ~Keeper() {
+            if (t_context != nullptr) {
+                t_context->drop_ref();
+                t_context = nullptr;
+            }
+        }
+    };
+    static thread_local Keeper keeper;
+    static_cast<void>(keeper);
+}
 
 Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
     : budget_(runtime.settings().budget),
@@ -196,6 +210,14 @@ void Worker::run_offered(Work& work) noexcept {
         task.leaf().resume();
     }
     after_resume();
+}
+
+void Worker::start_eagerly(TaskCore& task) noexcept {
+    TaskCore* const creator = current_task_;
+    ContextState* const callback_context = std::exchange(t_context, nullptr);
+    TaskCore::run_ready(*this, task.work());
+    t_context = callback_context;
+    current_task_ = creator;
 }
 
 /// Somebody sleeps or searches, and there is new work.

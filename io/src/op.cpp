@@ -97,10 +97,10 @@ void Op::stop_for_close() noexcept {
     is_closed_ = true;
 }
 
-int Op::take_result_slow(const char* name) {
+int Op::take_result_slow(const char* operation) {
     if (task_ == nullptr) {  // never started: nothing to wait for, or nothing to work on
         if (result_ < 0) {
-            throw std::system_error(-result_, std::generic_category(), std::string(name) + ": it is closed");
+            throw std::system_error(-result_, std::generic_category(), std::string(operation) + ": it is closed");
         }
         return result_;
     }
@@ -113,7 +113,7 @@ int Op::take_result_slow(const char* name) {
         task_->request_cancel_again();
     }
     if (result_ < 0) {
-        std::string text = std::string(name) + " " + descriptor_->describe();
+        std::string text = std::string(operation) + " " + descriptor_->describe();
         if (is_closed_) {
             text += ": closed by another task";
         }

@@ -54,20 +54,16 @@ struct Tally {
     std::atomic<int> failed{0};
 };
 
-/// Moves with the arguments of a member: it goes with the member's frame.
+/// A local of a member: it goes when the member ends. (Arguments may stay a moment longer, as long as the task does.)
 class Presence {
 public:
-    explicit Presence(Tally& tally) noexcept : tally_(&tally) { ++tally_->alive; }
-    Presence(Presence&& other) noexcept : tally_(std::exchange(other.tally_, nullptr)) {}
-    Presence& operator=(Presence&&) = delete;
-    ~Presence() {
-        if (tally_ != nullptr) {
-            --tally_->alive;
-        }
-    }
+    explicit Presence(Tally& tally) noexcept : tally_(tally) { ++tally_.alive; }
+    Presence(const Presence&) = delete;
+    Presence& operator=(const Presence&) = delete;
+    ~Presence() { --tally_.alive; }
 
 private:
-    Tally* tally_;
+    Tally& tally_;
 };
 
 knit::Loop& some_loop(Random& random) {
@@ -82,12 +78,12 @@ struct Block {
 };
 
 knit::Coro<> run_block(std::uint64_t seed, unsigned depth);
-knit::Coro<> member(Block block, std::uint64_t seed, Presence presence);
+knit::Coro<> member(Block block, std::uint64_t seed);
 
 /// Adds one member, wherever it may be, or finds that the group takes no more.
 void add_member(Block block, Random& random) {
     try {
-        auto coro = member(block, random.next(), Presence(block.tally));
+        auto coro = member(block, random.next());
         switch (random.below(3)) {
             case 0: block.group.create_task(std::move(coro)); break;
             case 1: block.group.spawn(std::move(coro)); break;
@@ -138,8 +134,8 @@ knit::Coro<> steps(Block block, std::uint64_t seed) {
     }
 }
 
-knit::Coro<> member(Block block, std::uint64_t seed, Presence presence) {
-    static_cast<void>(presence);
+knit::Coro<> member(Block block, std::uint64_t seed) {
+    const Presence presence(block.tally);
     co_await steps(block, seed);
 }
 

@@ -143,6 +143,9 @@ CO_TEST(Condition, WaitForDoesNotWaitWhenThePredicateHolds) {
     const Guard guard = co_await condition.scoped();
     auto pointer = co_await condition.wait_for([] { return std::make_unique<int>(1); });
     EXPECT_EQ(*pointer, 1);
+    int number = 3;
+    int& reference = co_await condition.wait_for([&]() -> int& { return number; });
+    EXPECT_EQ(&reference, &number);
 }
 
 CO_TEST(Condition, WaitForPassesThePredicatesExceptionOnWithTheLockHeld) {

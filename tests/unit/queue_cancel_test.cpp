@@ -151,7 +151,7 @@ CO_TEST(QueueCancel, ACancellationThatIsDueDoesNotTakeAnItemAway) {
     Task<> self;
     const auto body = [&]() -> Coro<> {
         self.cancel();
-        log(co_await queue.get());   // no suspension, hence no CancelledError
+        log(co_await queue.get());  // no suspension, hence no CancelledError
         co_await queue.put(2);
         log(queue.qsize());
         log(co_await got(tick()));

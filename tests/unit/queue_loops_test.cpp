@@ -205,11 +205,13 @@ CO_TEST_ON_LOOPS(QueueLoops, JoinEndsOnItsOwnLoop) {
     queue.put_nowait(1);
     std::vector<Task<bool>> joiners;
     for (std::size_t i = 0; i < 4; ++i) {
-        joiners.push_back(create_task([](Queue<int>& joined) -> Coro<bool> {
-            Loop& home = get_running_loop();
-            co_await joined.join();
-            co_return &home == &get_running_loop();
-        }(queue), on(i)));
+        joiners.push_back(create_task(
+            [](Queue<int>& joined) -> Coro<bool> {
+                Loop& home = get_running_loop();
+                co_await joined.join();
+                co_return &home == &get_running_loop();
+            }(queue),
+            on(i)));
     }
     co_await sleep(1ms);
     queue.task_done();

@@ -286,5 +286,25 @@ CO_TEST_ON_LOOPS(QueueShutdown, ReleasesTheWaitersOfEveryLoop) {
     EXPECT_EQ(count, 1);
 }
 
+CO_TEST_ON_LOOPS(QueueShutdown, AGetterThatItReleasesTakesNoItemThatIsKeptForAnother) {
+    Runtime& runtime = get_runtime();
+    for (const bool is_cancelled : {false, true}) {
+        Queue<int> queue;
+        Task<std::string> first = create_task(got_message(queue.get()), {.loop = &runtime.loop(runtime.size() - 1)});
+        co_await sleep(1ms);
+        Task<std::string> released = create_task(got_message(queue.get()));
+        co_await sleep(1ms);
+        queue.put_nowait(1);
+        queue.shutdown();
+        if (is_cancelled) {
+            released.cancel();
+        }
+        co_await tick();  // the other loop may have run meanwhile, or not
+        EXPECT_EQ(co_await released, is_cancelled ? "!CancelledError()" : kShutDown);
+        EXPECT_EQ(call_message([&] { queue.get_nowait(); }), kShutDown);
+        EXPECT_EQ(co_await first, "1");
+    }
+}
+
 }  // namespace
 }  // namespace knit::test

@@ -229,13 +229,14 @@ CO_TEST(Queue, ItsOperationsMayBeTasksAndChildrenOfAGather) {
     co_await create_task(queue.join());
 }
 
-CO_TEST(Queue, AnAwaitableThatIsKeptMayBeAwaitedAgain) {
+CO_TEST(Queue, AnAwaitableDoesNothingUntilItIsAwaited) {
     Queue<int> queue;
     auto get = queue.get();
-    for (int item = 0; item < 3; ++item) {
-        get_running_loop().call_soon([&queue, item] { queue.put_nowait(item); });
-        EXPECT_EQ(co_await get, item);
-    }
+    auto put = queue.put(1);
+    EXPECT_TRUE(queue.empty());
+    co_await std::move(put);
+    EXPECT_EQ(queue.qsize(), 1U);
+    EXPECT_EQ(co_await std::move(get), 1);
 }
 
 TEST(Queue, TaskDoneTooOftenIsAnError) {

@@ -27,6 +27,25 @@ TEST(TaskGroupCancel, CollectsErrorsOutsideTheOrdinaryHierarchyInABaseExceptionG
     EXPECT_EQ(outcome, "BaseExceptionGroup[!unknown() !Err(body)]");
 }
 
+// In knit a BaseException of a task comes out of run() as well.
+TEST(TaskGroupCancel, CollectsABaseExceptionOfATaskToo) {
+    std::string outcome;
+    const auto body = [](TaskGroup& group) -> Coro<> {
+        group.create_task([]() -> Coro<> {
+            co_await sleep(2ms);
+            throw BaseErr();
+        });
+        try {
+            co_await forever();
+        } catch (const CancelledError&) {
+            throw Err("body");
+        }
+    };
+    const auto main = [&]() -> Coro<> { outcome = co_await got_group(TaskGroup::run(body)); };
+    EXPECT_EQ(call([&] { run_one(main); }), "!BaseErr");
+    EXPECT_EQ(outcome, "BaseExceptionGroup[!BaseErr(BaseErr) !Err(body)]");
+}
+
 CO_TEST(TaskGroupCancel, ABaseExceptionOfTheBodyComesOutInABaseExceptionGroup) {
     Trace log;
     const auto body = [&](TaskGroup& group) -> Coro<> {
@@ -154,6 +173,51 @@ CO_TEST(TaskGroupCancel, FromOutsideIsNotSwallowedWhileTheGroupCancelsItself) {
     parent.cancel("outside");
     log(co_await got_message(parent));
     EXPECT_TRUE(log.shows({"child ended", "!CancelledError(outside)"}));
+}
+
+CO_TEST(TaskGroupCancel, OfTheOuterGroupEndsTheInnerOneToo) {
+    Trace log;
+    co_await TaskGroup::run([&](TaskGroup& outer) -> Coro<> {
+        outer.create_task(leaf(log, "outer child"));
+        co_await TaskGroup::run([&](TaskGroup& inner) -> Coro<> {
+            inner.create_task(leaf(log, "inner child"));
+            co_await sleep(0s);
+            outer.cancel();
+        });
+        log("never");
+    });
+    log("after", current_task()->cancelling());
+    EXPECT_TRUE(log.shows({"outer child", "inner child", "after", "0"}));
+}
+
+CO_TEST(TaskGroupCancel, OfBothGroupsAtOnceEndsBoth) {
+    Trace log;
+    co_await TaskGroup::run([&](TaskGroup& outer) -> Coro<> {
+        co_await TaskGroup::run([&](TaskGroup& inner) -> Coro<> {
+            inner.create_task(leaf(log, "inner child"));
+            co_await sleep(0s);
+            inner.cancel();
+            outer.cancel();
+            co_await sleep(kForever);
+        });
+        log("never");
+    });
+    log("after", current_task()->cancelling());
+    co_await sleep(1ms);
+    EXPECT_TRUE(log.shows({"inner child", "after", "0"}));
+}
+
+CO_TEST(TaskGroupCancel, OfTheInnerGroupLetsTheOuterGoOn) {
+    Trace log;
+    co_await TaskGroup::run([&](TaskGroup& outer) -> Coro<> {
+        outer.create_task(sleep(1ms));
+        co_await TaskGroup::run([&](TaskGroup& inner) -> Coro<> {
+            inner.cancel();
+            co_await sleep(kForever);
+        });
+        log("outer goes on", call([&] { outer.create_task(sleep(1ms)); }));
+    });
+    EXPECT_TRUE(log.shows({"outer goes on", "void"}));
 }
 
 // TASKGROUP-35

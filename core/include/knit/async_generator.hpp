@@ -102,7 +102,10 @@ private:
 template <class T>
 class GeneratorPromise : public GeneratorPromiseBase {
 public:
-    AsyncGenerator<T> get_return_object() noexcept;
+    static void* operator new(std::size_t size) { return allocate_frame(size); }
+    static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
+
+    AsyncGenerator<T> get_return_object(std::source_location function = std::source_location::current()) noexcept;
 
     /// Straight into the place of the consumer.
     template <class U>
@@ -292,7 +295,8 @@ private:
 };
 
 template <class T>
-AsyncGenerator<T> detail::GeneratorPromise<T>::get_return_object() noexcept {
+AsyncGenerator<T> detail::GeneratorPromise<T>::get_return_object(std::source_location function) noexcept {
+    this->function_ = this->where_ = function;
     return AsyncGenerator<T>(std::coroutine_handle<GeneratorPromise<T>>::from_promise(*this));
 }
 

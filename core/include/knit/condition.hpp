@@ -76,6 +76,7 @@ public:
     /// Waits until `predicate()`, called under the lock, gives something truthy, and gives that.
     template <std::invocable F>
     Coro<std::invoke_result_t<F&>> wait_for(F predicate) {
+        static_assert(!detail::CoroFunction<F>, "wait_for() takes a plain predicate, not a coroutine function");
         for (;;) {
             auto&& result = predicate();
             if (result) {

@@ -6,6 +6,7 @@
 #include "knit/async_generator.hpp"
 #include "knit/barrier.hpp"
 #include "knit/condition.hpp"
+#include "knit/context_var.hpp"
 #include "knit/coro.hpp"
 #include "knit/error.hpp"
 #include "knit/event.hpp"

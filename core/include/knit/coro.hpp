@@ -11,6 +11,9 @@
 namespace knit {
 namespace detail {
 
+/// In debug mode: logs that the coroutine is dropped unstarted.
+void warn_never_awaited(const PromiseBase& promise) noexcept;
+
 template <class T>
 class CoroAwaiter {
 public:
@@ -47,18 +50,18 @@ public:
     Coro(Coro&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
     Coro& operator=(Coro&& other) noexcept {
         if (this != &other) {
-            close();
+            drop();
             handle_ = std::exchange(other.handle_, nullptr);
         }
         return *this;
     }
-    ~Coro() { close(); }
+    ~Coro() { drop(); }
 
     /// Whether there is a coroutine to start: not empty, not moved from, not awaited yet.
     bool valid() const noexcept { return handle_ && !handle_.promise().is_started(); }
     explicit operator bool() const noexcept { return valid(); }
 
-    /// Drops the coroutine. One that is suspended in an await of somebody else must not be closed.
+    /// Drops the coroutine, without the warning that a destructor gives in debug mode. One that is suspended in an await of somebody else must not be closed.
     void close() noexcept {
         if (handle_) {
             std::exchange(handle_, nullptr).destroy();
@@ -84,6 +87,14 @@ public:
     }
 
 private:
+    void drop() noexcept {
+        if (handle_) {
+            if (!handle_.promise().is_started()) [[unlikely]] {
+                detail::warn_never_awaited(handle_.promise());
+            }
+            close();
+        }
+    }
     detail::CoroAwaiter<T> start() {
         if (!valid()) [[unlikely]] {
             throw_reused();
@@ -101,10 +112,12 @@ private:
 };
 
 template <class T>
-Coro<T> detail::Promise<T>::get_return_object() noexcept {
+Coro<T> detail::Promise<T>::get_return_object(std::source_location function) noexcept {
+    this->function_ = this->where_ = function;
     return Coro<T>(std::coroutine_handle<Promise<T>>::from_promise(*this));
 }
-inline Coro<void> detail::Promise<void>::get_return_object() noexcept {
+inline Coro<void> detail::Promise<void>::get_return_object(std::source_location function) noexcept {
+    function_ = where_ = function;
     return Coro<void>(std::coroutine_handle<Promise<void>>::from_promise(*this));
 }
 

@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -12,10 +13,20 @@ namespace knit {
 namespace detail {
 
 /// What both kinds of group hold. Copies share it, so that copying cannot throw.
-struct GroupedErrors {
-    std::string message;
-    std::vector<std::exception_ptr> errors;
-    std::string text;  ///< what()
+class GroupedErrors {
+public:
+    /// ValueError without errors.
+    GroupedErrors(std::string text, std::vector<std::exception_ptr> each);
+
+    const std::string message;
+    const std::vector<std::exception_ptr> errors;
+    /// The message and a line for each error, made when it is first asked for: most groups are handled, not printed.
+    /// Any thread.
+    const char* what() const noexcept;
+
+private:
+    mutable std::once_flag once_;
+    mutable std::string text_;
 };
 
 }  // namespace detail
@@ -29,7 +40,7 @@ struct ExceptionGroup : std::exception {
     const std::string& message() const noexcept { return held_->message; }
     /// In the order in which they came.
     const std::vector<std::exception_ptr>& errors() const noexcept { return held_->errors; }
-    const char* what() const noexcept override { return held_->text.c_str(); }
+    const char* what() const noexcept override { return held_->what(); }
 
 private:
     std::shared_ptr<const detail::GroupedErrors> held_;
@@ -43,7 +54,7 @@ struct BaseExceptionGroup : BaseException {
     const std::string& message() const noexcept { return held_->message; }
     /// In the order in which they came.
     const std::vector<std::exception_ptr>& errors() const noexcept { return held_->errors; }
-    const char* what() const noexcept override { return held_->text.c_str(); }
+    const char* what() const noexcept override { return held_->what(); }
 
 private:
     std::shared_ptr<const detail::GroupedErrors> held_;

@@ -9,9 +9,11 @@
 #include <type_traits>
 #include <utility>
 
+#include "knit/context_var.hpp"
 #include "knit/detail/callback.hpp"
 #include "knit/detail/core_ref.hpp"
 #include "knit/detail/future_core.hpp"
+#include "knit/detail/future_wait.hpp"
 #include "knit/detail/promise.hpp"
 #include "knit/error.hpp"
 #include "knit/result.hpp"
@@ -39,12 +41,9 @@ Loop& loop_of(Worker& worker) noexcept;
 /// Throws InvalidStateError when pending, else what there is.
 SlotBase& settled_slot(FutureCore* core, const char* pending_message);
 std::exception_ptr exception_of(FutureCore* core);
-void check_same_runtime(FutureCore& core, Worker& here);
-[[noreturn]] void throw_empty_handle();
 [[noreturn]] void throw_already_set();
 [[noreturn]] void throw_task_set(const char* what);
 [[noreturn]] void throw_taken();
-[[noreturn]] void throw_awaits_itself(const TaskCore& task);
 
 template <class T>
 class FutureBox final : public FutureState {
@@ -83,69 +82,30 @@ T take_result(FutureCore& core, bool may_move) {
 
 /// Waits for a task or future, in the current task.
 template <class T>
-class FutureAwaiter : Wait, Waiter {
+class FutureAwaiter : public FutureWait {
 public:
     using knit_awaiter = void;
 
-    FutureAwaiter(CoreRef core, bool may_move) noexcept
-        : Wait(&FutureAwaiter::cancel_wait, "await"),
-          Waiter(&FutureAwaiter::settled),
-          core_(std::move(core)),
-          may_move_(may_move) {}
+    FutureAwaiter(CoreRef core, bool may_move) noexcept : FutureWait(std::move(core)), may_move_(may_move) {}
 
-    bool await_ready() const {
-        if (!core_) {
-            throw_empty_handle();
-        }
-        return core_->is_done();
-    }
-    template <KnitPromise P>
-    void await_suspend(std::coroutine_handle<P> handle) {
-        TaskCore& task = handle.promise().task();
-        Worker& here = *task.home();
-        check_same_runtime(*core_, here);
-        task.check_awaitable(*core_, here);
-        core_->subscribe(*this, here);
-        task.set_awaited(*core_);
-        task_ = &task;
-        task.suspend(handle, this);
-    }
     T await_resume() {
         resume();
-        return take_result<T>(*core_, may_move_ && core_->is_sole_reference());
+        return take_result<T>(core(), may_move_ && is_sole_reference());
     }
-
-protected:
-    void resume() {
-        if (task_ != nullptr) {
-            task_->resumed();
-        }
-    }
-    FutureCore& core() const noexcept { return *core_; }
 
 private:
-    static bool cancel_wait(Wait& wait) noexcept {
-        auto& self = static_cast<FutureAwaiter&>(wait);
-        return self.core_->cancel(self.task_->cancel_message(), self.task_);
-    }
-    static void settled(Waiter& waiter, FutureCore&) noexcept { static_cast<FutureAwaiter&>(waiter).task_->wake(); }
-
-    CoreRef core_;
-    TaskCore* task_ = nullptr;
     bool may_move_;
 };
 
 /// Awaits a task or future for its end: Unit, or what it threw.
-class RefAwaiter : FutureAwaiter<void> {
+class RefAwaiter : public FutureWait {
 public:
     using knit_awaiter = void;
-    using FutureAwaiter<void>::await_ready;
-    using FutureAwaiter<void>::await_suspend;
+    using FutureWait::FutureWait;
 
-    explicit RefAwaiter(CoreRef core) noexcept : FutureAwaiter<void>(std::move(core), false) {}
     Unit await_resume() {
-        FutureAwaiter<void>::resume();
-        SlotBase& slot = core().slot();
+        resume();
+        const SlotBase& slot = core().slot();
         if (slot.error != nullptr) {
             core().mark_retrieved();
             std::rethrow_exception(slot.error);
@@ -156,7 +116,7 @@ public:
 
 /// See Future::add_done_callback(); `function` takes a Handle, or nothing.
 template <class Handle, class F>
-std::uint64_t add_done_callback(FutureCore& target, F function) {
+std::uint64_t add_done_callback(FutureCore& target, F function, ContextState* context = nullptr) {
     auto call = [&target, function = std::move(function)]() mutable {
         if constexpr (std::is_invocable_v<F&, Handle>) {
             target.add_ref();
@@ -167,6 +127,9 @@ std::uint64_t add_done_callback(FutureCore& target, F function) {
         }
     };
     auto* const callback = new DoneCallbackOf<decltype(call)>(target, std::move(call));
+    if (context != nullptr) {
+        callback->set_context(*context);
+    }
     const std::uint64_t id = callback->id();
     callback->attach();
     return id;
@@ -249,6 +212,13 @@ public:
         static_assert(std::is_invocable_v<F&, Future<T>> || std::is_invocable_v<F&>,
                       "add_done_callback() takes a function of the future, or of nothing");
         return add_callback<Future<T>>(std::move(function));
+    }
+    /// The same in `context`; without it, in a copy of the current one.
+    template <class F>
+    std::uint64_t add_done_callback(F function, const Context& context) {
+        static_assert(std::is_invocable_v<F&, Future<T>> || std::is_invocable_v<F&>,
+                      "add_done_callback() takes a function of the future, or of nothing");
+        return detail::add_done_callback<Future<T>>(core(), std::move(function), &context.state());
     }
     /// How many were removed: 1, or 0 when it has been called or removed. The future's loop only.
     std::size_t remove_done_callback(std::uint64_t id) { return detail::DoneCallback::remove(core(), id); }

@@ -125,19 +125,22 @@ public:
 
     /// As knit::create_task() with this loop; from any thread.
     template <class T>
-    Task<T> create_task(Coro<T> coro, TaskOptions options = {}) {
+    Task<T> create_task(Coro<T> coro, TaskOptions options = {},
+                        std::source_location where = std::source_location::current()) {
         options.loop = this;
-        return knit::create_task(std::move(coro), std::move(options));
+        return knit::create_task(std::move(coro), std::move(options), where);
     }
     template <detail::CoroFunction F>
-    auto create_task(F function, TaskOptions options = {}) {
+    auto create_task(F function, TaskOptions options = {},
+                     std::source_location where = std::source_location::current()) {
         options.loop = this;
-        return knit::create_task(std::move(function), std::move(options));
+        return knit::create_task(std::move(function), std::move(options), where);
     }
     template <class A>
         requires detail::TaskArgument<std::remove_cvref_t<A>>
-    auto create_task(A&& awaitable, TaskOptions options = {}) {
-        return create_task(as_coro(std::forward<A>(awaitable)), options);
+    auto create_task(A&& awaitable, TaskOptions options = {},
+                     std::source_location where = std::source_location::current()) {
+        return create_task(as_coro(std::forward<A>(awaitable)), options, where);
     }
     template <class T = void>
     Future<T> create_future() {
@@ -184,6 +187,9 @@ public:
 
     void set_debug(bool on) noexcept { debug_.store(on, std::memory_order_relaxed); }   // relaxed: a flag alone
     bool get_debug() const noexcept { return debug_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
+    /// Whether create_task() on this loop runs a task's first step at once. The loop's thread only.
+    void set_eager_start(bool on);
+    bool get_eager_start() const noexcept { return worker_.starts_eagerly(); }
     /// In debug mode a step that takes longer is logged.
     Duration slow_callback_duration = std::chrono::milliseconds(100);
 

@@ -23,7 +23,8 @@ namespace knit {
 ///
 /// Items are moved while a mutex of the queue is held; a moved-from item is also destroyed there, so that its
 /// destructor must not use this queue. A T whose move may throw, or that can only be copied, is kept on the heap, and
-/// none of its code runs under the mutex. Whatever is dropped, by shutdown() or by the destructor, is dropped outside.
+/// none of its code runs under the mutex; one whose move throws on its way out is lost. What shutdown() or the
+/// destructor drops is dropped outside.
 ///
 ///     knit::Queue<std::string> lines(100);
 ///     ...                                     // in one task
@@ -76,7 +77,8 @@ public:
     detail::QueueCore::Join join() { return Join(*this); }
 
     /// From now on nothing can be put, and get() fails once the queue is empty: with QueueShutDown, as does whoever
-    /// waits. With `immediate` the items are dropped, as if each had been taken and task_done() been said of it.
+    /// waits. Joiners wake first, then getters, then putters. With `immediate` the items are dropped, as if each had
+    /// been taken and task_done() been said of it.
     void shutdown(bool immediate = false) {
         Released released{};
         {
@@ -94,11 +96,13 @@ public:
         wake(released);  // last: one of them may destroy the queue
     }
 
-    /// How many items there are, those kept for woken waiters included. A moment's view where other loops use it too.
+    /// How many items there are, those kept for woken getters included; at one moment, where others use it too.
     using QueueCore::empty;
-    using QueueCore::full;
-    using QueueCore::maxsize;
     using QueueCore::qsize;
+    /// Whether it holds maxsize items. put_nowait() may throw QueueFull before: a slot may be kept for a woken putter.
+    using QueueCore::full;
+    /// 0: no limit.
+    using QueueCore::maxsize;
 
 protected:
     using Order = QueueCore::Order;
@@ -113,12 +117,10 @@ private:
     virtual void insert(Item& item) { items_.push_back(item); }
     virtual Item remove() { return items_.pop_front(); }
 
-    Hold hold_to_put() noexcept {
-        return is_ordered() ? Hold(take_mutex(), put_mutex()) : Hold(put_mutex());
-    }
-    Hold hold_to_get() noexcept {
-        return is_ordered() ? Hold(take_mutex(), put_mutex()) : Hold(take_mutex());
-    }
+    // Who holds what: an order of its own needs both sides for every item.
+
+    Hold hold_to_put() noexcept { return is_ordered() ? Hold(take_mutex(), put_mutex()) : Hold(put_mutex()); }
+    Hold hold_to_get() noexcept { return is_ordered() ? Hold(take_mutex(), put_mutex()) : Hold(take_mutex()); }
 
     Outcome try_put(Item& item) {
         Hold hold = hold_to_put();

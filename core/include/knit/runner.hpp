@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
+#include "knit/context_var.hpp"
 #include "knit/runtime.hpp"
 
 namespace knit {
@@ -24,10 +26,14 @@ public:
     template <class T>
     T run(Coro<T> main) {
         main.expect_valid();
-        detail::check_not_running("Runner.run()");
+        try {
+            detail::check_not_running("Runner.run()");
+        } catch (...) {
+            main.close();  // refused, not forgotten: no warning that it was never awaited
+            throw;
+        }
         Runtime& runtime = open();
-        // A Context that outlives the runs belongs here: `main` is to be made a task in it.
-        Task<T> task = runtime.loop(0).create_task(std::move(main));
+        Task<T> task = runtime.loop(0).create_task(std::move(main), {.name = {}, .loop = nullptr, .context = *context_});
         detail::SignalScope signals(options_, task);
         try {
             return runtime.run_until_complete(std::move(task));
@@ -60,6 +66,7 @@ private:
 
     RunOptions options_;
     std::unique_ptr<Runtime> runtime_;
+    std::optional<Context> context_;  ///< one for all runs; made with the runtime
 };
 
 }  // namespace knit

@@ -67,11 +67,11 @@ public:
     /// A task for whichever loop is free, from any thread; with one loop it waits for the next run_*(). RuntimeError
     /// "Event loop is closed" after close().
     template <class T>
-    Task<T> submit(Coro<T> coro) {
+    Task<T> submit(Coro<T> coro, std::source_location where = std::source_location::current()) {
         coro.expect_valid();
         detail::Worker& keeper = submit_keeper();
         const auto handle = coro.release();
-        detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper));
+        detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper), where);
         Task<T> result{detail::CoreRef(&task)};
         submit_task(task);
         return result;
@@ -144,7 +144,12 @@ inline constexpr bool kNoCoroutine = false;
 template <class T>
 T run(Coro<T> main, RunOptions options = {}) {
     main.expect_valid();
-    detail::check_not_running("run()");
+    try {
+        detail::check_not_running("run()");
+    } catch (...) {
+        main.close();  // refused, not forgotten: no warning that it was never awaited
+        throw;
+    }
     Runtime runtime(options);
     Task<T> task = runtime.loop(0).create_task(std::move(main));
     detail::SignalScope signals(options, task);

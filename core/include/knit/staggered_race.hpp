@@ -51,11 +51,9 @@ public:
             }
             all_ended_.reset();
         }
-        if (fatal_ != nullptr) {
-            std::rethrow_exception(fatal_);
-        }
-        if (cancelled != nullptr) {
-            std::rethrow_exception(cancelled);
+        // A KeyboardInterrupt has reached run(), which cancels: it is thrown once.
+        if (const std::exception_ptr& error = cancelled != nullptr ? cancelled : fatal_; error != nullptr) {
+            std::rethrow_exception(error);
         }
         co_return std::move(result_);
     }

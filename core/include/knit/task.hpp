@@ -5,12 +5,14 @@
 #include <concepts>
 #include <functional>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "knit/context_var.hpp"
 #include "knit/future.hpp"
 #include "knit/time.hpp"
 
@@ -40,12 +42,34 @@ private:
     char short_[kShort];
 };
 
+/// The context in TaskOptions: made from any Context, which it borrows, so that the Context has to live until the call.
+/// Trivially copyable for the reason that TaskName is.
+class TaskContext {
+public:
+    TaskContext() noexcept = default;
+    TaskContext(std::nullopt_t) noexcept {}
+    TaskContext(const Context& context) noexcept : state_(&context.state()) {}
+    TaskContext(const std::optional<Context>& context) noexcept : state_(context ? &context->state() : nullptr) {}
+
+    explicit operator bool() const noexcept { return state_ != nullptr; }
+    /// knit's own use.
+    detail::ContextState* state() const noexcept { return state_; }
+
+private:
+    detail::ContextState* state_ = nullptr;
+};
+
 struct TaskOptions {
     /// Default: "Task-<n>".
     TaskName name = {};
     /// The loop that the task lives on; any loop of any runtime, from any thread. Default: create_task() the current
     /// one, spawn() whichever takes it.
     Loop* loop = nullptr;
+    /// The context that the task runs in, itself and not a copy. Default: a copy of the current one.
+    TaskContext context = {};
+    /// Whether the task runs its first step inside create_task(), up to its first suspension. Default: as
+    /// Loop::set_eager_start() says. Without effect on another loop, on one that does not run, and for spawn().
+    std::optional<bool> eager_start = {};
 };
 
 static_assert(std::is_trivially_copyable_v<TaskOptions> && std::is_trivially_destructible_v<TaskOptions>);
@@ -71,6 +95,9 @@ public:
     void set_name(std::string name) { task().set_name(std::move(name)); }
     /// Unique in the process.
     std::uint64_t id() const { return task().id(); }
+    /// The coroutines that the task is in, the innermost first, each at the last await that it has come to. On another
+    /// thread than its loop's: the outermost alone. Empty when it has ended.
+    std::vector<Frame> get_stack() const { return task().stack(); }
 
     /// Calls `function(task)` or `function()`; see Future::add_done_callback().
     template <class F>
@@ -107,6 +134,7 @@ public:
     std::exception_ptr exception() const { return detail::exception_of(core_.get()); }
     Loop& get_loop() const { return detail::loop_of(task().loop_worker()); }
     std::uint64_t id() const { return task().id(); }
+    std::vector<Frame> get_stack() const { return task().stack(); }
     explicit operator bool() const noexcept { return static_cast<bool>(core_); }
     /// Calls `function(task_ref)` or `function()`; see Future::add_done_callback().
     template <class F>
@@ -179,9 +207,9 @@ KNIT_INLINE void offer_new(TaskCore& task, Worker& here) {
 }
 
 template <class T>
-Task<T> make_task_on(Worker& worker, Coro<T>& coro, TaskOptions& options) {
+Task<T> make_task_on(Worker& worker, Coro<T>& coro, TaskOptions& options, std::source_location where) {
     const auto handle = coro.release();
-    TaskCore& task = handle.promise().make_task(worker, handle, new_task_id(worker));
+    TaskCore& task = handle.promise().make_task(worker, handle, new_task_id(worker), where);
     Task<T> result{CoreRef(&task)};
     start_on(task, worker, options);
     return result;
@@ -198,66 +226,72 @@ concept TaskArgument = Awaitable<A> && !CoroFunction<A> && !requires {
 /// time as its creator. With `options.loop`: on that loop. RuntimeError "no running event loop" where none is named or
 /// runs, ValueError for an empty Coro.
 template <class T>
-Task<T> create_task(Coro<T> coro, TaskOptions options) {
+Task<T> create_task(Coro<T> coro, TaskOptions options, std::source_location where = std::source_location::current()) {
     coro.expect_valid();
-    return detail::make_task_on<T>(detail::target_worker(options), coro, options);
+    return detail::make_task_on<T>(detail::target_worker(options), coro, options, where);
 }
 template <class T>
-Task<T> create_task(Coro<T> coro) {
+Task<T> create_task(Coro<T> coro, std::source_location where = std::source_location::current()) {
     coro.expect_valid();
     detail::Worker& here = detail::running_worker();
     const auto handle = coro.take();
-    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id());
+    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id(), where);
+    Task<T> result{detail::CoreRef(&task)};
     task.settle_down(here);
-    here.make_ready(task.work());
-    return Task<T>(detail::CoreRef(&task));
+    if (here.starts_eagerly()) [[unlikely]] {
+        here.start_eagerly(task);
+    } else {
+        here.make_ready(task.work());
+    }
+    return result;
 }
 /// The same for a callable that gives a coroutine; it is kept until the task has ended, and with it a lambda's
 /// captures.
 template <detail::CoroFunction F>
-auto create_task(F function, TaskOptions options = {}) {
-    return create_task(detail::keep_callable<F>(std::move(function)), std::move(options));
+auto create_task(F function, TaskOptions options = {}, std::source_location where = std::source_location::current()) {
+    return create_task(detail::keep_callable<F>(std::move(function)), std::move(options), where);
 }
 /// The same for anything else that can be awaited.
 template <class A>
 requires detail::TaskArgument<std::remove_cvref_t<A>>
-auto create_task(A&& awaitable, TaskOptions options = {}) {
-    return create_task(as_coro(std::forward<A>(awaitable)), std::move(options));
+auto create_task(A&& awaitable, TaskOptions options = {},
+                 std::source_location where = std::source_location::current()) {
+    return create_task(as_coro(std::forward<A>(awaitable)), std::move(options), where);
 }
 
 /// A task for whichever loop is free. The loop that starts it is its home for good, and that of all that it creates by
 /// create_task(). With `options.loop` that loop is the only taker. Errors as create_task().
 template <class T>
-KNIT_INLINE Task<T> spawn(Coro<T> coro) {
+KNIT_INLINE Task<T> spawn(Coro<T> coro, std::source_location where = std::source_location::current()) {
     coro.expect_valid();
     detail::Worker& here = detail::running_worker();
     const auto handle = coro.take();
-    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id());
+    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id(), where);
     Task<T> result{detail::CoreRef(&task)};
     detail::offer_new(task, here);
     return result;
 }
 template <class T>
-Task<T> spawn(Coro<T> coro, TaskOptions options) {
+Task<T> spawn(Coro<T> coro, TaskOptions options, std::source_location where = std::source_location::current()) {
     if (options.loop != nullptr) {
-        return create_task(std::move(coro), std::move(options));
+        return create_task(std::move(coro), std::move(options), where);
     }
     coro.expect_valid();
     detail::Worker& here = detail::running_worker();
     const auto handle = coro.take();
-    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id());
+    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id(), where);
     Task<T> result{detail::CoreRef(&task)};
     detail::start_anywhere(task, here, options);
     return result;
 }
 template <detail::CoroFunction F>
-auto spawn(F function, TaskOptions options = {}) {
-    return spawn(detail::keep_callable<F>(std::move(function)), std::move(options));
+auto spawn(F function, TaskOptions options = {}, std::source_location where = std::source_location::current()) {
+    return spawn(detail::keep_callable<F>(std::move(function)), std::move(options), where);
 }
 template <class A>
 requires detail::TaskArgument<std::remove_cvref_t<A>>
-auto spawn(A&& awaitable, TaskOptions options = {}) {
-    return spawn(as_coro(std::forward<A>(awaitable)), std::move(options));
+auto spawn(A&& awaitable, TaskOptions options = {}, std::source_location where = std::source_location::current()) {
+    return spawn(as_coro(std::forward<A>(awaitable)), std::move(options), where);
 }
 
 /// asyncio's name for a task on `loop` from another thread.

@@ -158,12 +158,21 @@ auto keep_awaitable(A&& awaitable) {
     }
 }
 
+/// A timeout's body that is an awaitable.
+template <class A>
+class AwaitKept {
+public:
+    explicit AwaitKept(A&& awaitable) : awaitable_(std::move(awaitable)) {}
+    A&& operator()(Timeout&) noexcept { return std::move(awaitable_); }
+
+private:
+    A awaitable_;
+};
+
 template <class Limit, class A>
 Coro<child_t<A>> await_in_timeout(Limit limit, A&& awaitable) {
-    auto body = [kept = keep_awaitable(std::forward<A>(awaitable))](Timeout&) mutable -> decltype(kept)&& {
-        return std::move(kept);
-    };
-    return run_in_timeout<child_t<A>>(limit, std::move(body));
+    using Kept = decltype(keep_awaitable(std::forward<A>(awaitable)));
+    return run_in_timeout<child_t<A>>(limit, AwaitKept<Kept>(keep_awaitable(std::forward<A>(awaitable))));
 }
 
 /// wait_for() without any time: what is done gives its result, all else is cancelled.

@@ -119,6 +119,24 @@ private:
     TaskCore* task_ = nullptr;
 };
 
+/// An awaiter that stays where it is: GCC 12 would copy one that is awaited as an lvalue.
+template <class A>
+class AwaiterRef {
+public:
+    using knit_awaiter = void;
+
+    explicit AwaiterRef(A& awaiter) noexcept : awaiter_(&awaiter) {}
+    bool await_ready() { return awaiter_->await_ready(); }
+    template <KnitPromise P>
+    decltype(auto) await_suspend(std::coroutine_handle<P> handle) {
+        return awaiter_->await_suspend(handle);
+    }
+    decltype(auto) await_resume() { return awaiter_->await_resume(); }
+
+private:
+    A* awaiter_;
+};
+
 /// What PromiseBase::await_transform gives.
 template <class A>
 decltype(auto) native(A&& awaitable) {
@@ -126,7 +144,9 @@ decltype(auto) native(A&& awaitable) {
                   "knit cannot await this: co_await takes a Coro, Task, Future, gather(...), or anything with "
                   "operator co_await or await_ready/await_suspend/await_resume");
     if constexpr (Awaitable<A>) {
-        if constexpr (NativeAwaiter<awaiter_t<A>>) {
+        if constexpr (std::is_lvalue_reference_v<A> && NativeAwaiter<std::remove_reference_t<A>>) {
+            return AwaiterRef<std::remove_reference_t<A>>(awaitable);
+        } else if constexpr (NativeAwaiter<awaiter_t<A>>) {
             return static_cast<A&&>(awaitable);
         } else {
             return ForeignAwaiter<A>(static_cast<A&&>(awaitable));

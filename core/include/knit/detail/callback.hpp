@@ -16,7 +16,7 @@ namespace knit::detail {
 /// A function on its way to being called, once, on its loop. Shared by the loop and the handles.
 class Callback : Work {
 public:
-    virtual ~Callback() = default;
+    virtual ~Callback();
     Callback(const Callback&) = delete;
     Callback& operator=(const Callback&) = delete;
 
@@ -38,6 +38,8 @@ public:
         return is_cancelled_.load(std::memory_order_relaxed);
     }  // relaxed: a flag alone
     TimePoint when() const noexcept { return when_; }
+    /// Another context instead, before it is scheduled.
+    void set_context(ContextState& context) noexcept;
 
     void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
     void drop_ref() noexcept {
@@ -47,7 +49,10 @@ public:
     }
 
 protected:
-    explicit Callback(const char* what) noexcept : what_(what) { run = &Callback::run_now; }
+    /// To be called in a copy of the current context.
+    explicit Callback(const char* what) : context_(copy_of_current_context()), what_(what) {
+        run = &Callback::run_now;
+    }
     virtual void invoke() = 0;
 
 private:
@@ -61,6 +66,7 @@ private:
     OwnedTimer timer_;
     Worker* timer_owner_ = nullptr;
     TimePoint when_{};
+    ContextState* context_;  ///< owned; null: no variable is set
     const char* what_;
     Atomic<std::uint32_t> refs_{1};     ///< the loop and the handles; any thread [callback.refs]
     Atomic<bool> is_cancelled_{false};  ///< any thread sets it, the loop reads it
@@ -128,7 +134,7 @@ public:
     static std::size_t count(FutureCore& future) noexcept;
 
 protected:
-    explicit DoneCallback(FutureCore& future) noexcept;
+    explicit DoneCallback(FutureCore& future);
     ~DoneCallback() override;
 
 private:

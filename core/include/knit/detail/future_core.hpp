@@ -60,8 +60,7 @@ public:
     enum Kind : std::uint8_t {
         kFuture = 0,
         kTask = 1,
-        kSpawned = 2,      ///< a task that spawn() made
-        kPlainResult = 4,  ///< a task whose value has no destructor
+        kSpawned = 2,  ///< a task that spawn() made
     };
 
     FutureCore(const FutureCore&) = delete;
@@ -79,6 +78,14 @@ public:
     /// Somebody has seen the exception, it need not be reported. Any thread.
     void mark_retrieved() noexcept { retrieved_.store(true, std::memory_order_relaxed); }
     bool is_retrieved() const noexcept { return retrieved_.load(std::memory_order_relaxed); }  // relaxed: a hint
+
+    /// Some task has awaited this, a task, directly: before it looks at its own mark. Any thread.
+    void mark_awaited() noexcept {
+        if (!is_awaited()) {
+            is_awaited_.store(true, std::memory_order_relaxed);  // [await.mark] a fence follows where it is needed
+        }
+    }
+    bool is_awaited() const noexcept { return is_awaited_.load(std::memory_order_relaxed); }  // [await.mark]
 
     void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
     /// Gives up one reference; the last one destroys. Any thread.
@@ -178,7 +185,9 @@ protected:
     Atomic<std::uint32_t> refs_;           ///< handles, waiters, and the runtime while the task is not done; any thread
     Atomic<State> state_{State::pending};  ///< see the table above
     Atomic<bool> retrieved_{false};        ///< any thread sets it, the last owner reads it; a hint for the report
-    Kind kind_;
+    Kind kind_;            ///< set before anybody else sees it
+    bool is_plain_ = false;  ///< a task that leaves nothing to destroy when it ends with a value; its loop's
+    Atomic<bool> is_awaited_{false};  ///< any thread sets it, for good; its home looks. See await_cycle.cpp [await.mark]
 };
 
 /// The shared state of a bare future.

@@ -10,6 +10,7 @@
 #include <coroutine>
 #include <exception>
 #include <memory>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -37,7 +38,8 @@ public:
     std::suspend_always initial_suspend() const noexcept { return {}; }
 
     template <class A>
-    decltype(auto) await_transform(A&& awaitable) {
+    decltype(auto) await_transform(A&& awaitable, std::source_location where = std::source_location::current()) {
+        where_ = where;
         return native(std::forward<A>(awaitable));
     }
 
@@ -69,7 +71,19 @@ public:
     };
     FinalAwaiter final_suspend() noexcept { return {*this}; }
 
+    /// The coroutine's function.
+    const std::source_location& function() const noexcept { return function_; }
+    /// The last await that it has come to.
+    const std::source_location& where() const noexcept { return where_; }
+    /// Who awaits it inline; null for a task's outermost one.
+    std::coroutine_handle<> continuation() const noexcept { return continuation_; }
+    /// The promise of any of knit's coroutines: it has this at its beginning, and no stricter alignment.
+    static PromiseBase& of(std::coroutine_handle<> handle) noexcept {
+        return std::coroutine_handle<PromiseBase>::from_address(handle.address()).promise();
+    }
+
     static std::coroutine_handle<> transfer(TaskCore& task, std::coroutine_handle<> handle) noexcept {
+        task.continue_at(handle);
         if constexpr (KNIT_TAIL_CALLS) {
             return handle;
         } else {
@@ -80,6 +94,8 @@ public:
 protected:
     TaskCore* task_ = nullptr;
     std::coroutine_handle<> continuation_;
+    std::source_location function_;
+    std::source_location where_;
 };
 
 template <class T>
@@ -88,7 +104,10 @@ class Promise;
 template <class T>
 class PromiseOf : public PromiseBase {
 public:
-    PromiseOf() noexcept { std::construct_at(&slot()); }
+    PromiseOf() noexcept {
+        static_assert(alignof(Promise<T>) == alignof(PromiseBase));
+        std::construct_at(&slot());
+    }
     ~PromiseOf() {
         if (!head().is_task) {
             std::destroy_at(&slot());
@@ -118,11 +137,14 @@ public:
     ResultSlot<T>& slot() noexcept { return *reinterpret_cast<ResultSlot<T>*>(block() + kSlotOffset); }
 
     /// Makes this the outermost coroutine of a new task.
-    TaskCore& make_task(Worker& keeper, std::coroutine_handle<> handle, std::uint64_t id) noexcept {
-        constexpr auto kKind = static_cast<FutureCore::Kind>(
-            FutureCore::kTask | (ResultSlot<T>::kIsTrivial ? FutureCore::kPlainResult : 0));
+    TaskCore& make_task(Worker& keeper, std::coroutine_handle<> handle, std::uint64_t id,
+                        std::source_location created) noexcept {
         head().is_task = true;
-        task_ = ::new (block() + sizeof(BlockHead)) TaskCore(kKind, keeper, slot(), handle, id);
+        task_ = ::new (block() + sizeof(BlockHead)) TaskCore(keeper, slot(), ResultSlot<T>::kIsTrivial, handle, id);
+        task_->set_places(function_, created);
+        if (context_slot() != nullptr) [[unlikely]] {
+            task_->set_context(copy_of_current_context());
+        }
         return *task_;
     }
 
@@ -146,7 +168,7 @@ private:
 template <class T>
 class Promise : public PromiseOf<T> {
 public:
-    Coro<T> get_return_object() noexcept;
+    Coro<T> get_return_object(std::source_location function = std::source_location::current()) noexcept;
     template <class U = T>
     requires std::is_convertible_v<U&&, T>
     void return_value(U&& value) { this->slot().emplace(std::forward<U>(value)); }
@@ -155,7 +177,7 @@ public:
 template <>
 class Promise<void> : public PromiseOf<void> {
 public:
-    Coro<void> get_return_object() noexcept;
+    Coro<void> get_return_object(std::source_location function = std::source_location::current()) noexcept;
     void return_void() noexcept { slot().emplace(); }
 };
 

@@ -11,6 +11,8 @@
 /// To begin to wait takes both mutexes; so these hold for whoever has one.
 ///
 ///   threads   any
+///   [queue.count] what is read without the mutex that it is written under: release  ->  acquire. Who sees an item put
+///                 sees the one taken that made room for it
 #pragma once
 
 #include <coroutine>
@@ -29,11 +31,7 @@ public:
     QueueCore& operator=(const QueueCore&) = delete;
 
     std::size_t maxsize() const noexcept { return maxsize_; }
-    std::size_t qsize() const noexcept {
-        // The older figure first, so that the difference is never negative.
-        const std::size_t taken = take_.count.load(std::memory_order_acquire);  // [queue.count]
-        return put_.count.load(std::memory_order_relaxed) - taken;  // relaxed: at least what the takers have seen
-    }
+    std::size_t qsize() const noexcept;
     bool empty() const noexcept { return qsize() == 0; }
     bool full() const noexcept { return maxsize_ != 0 && qsize() >= maxsize_; }
     void task_done();
@@ -88,7 +86,7 @@ protected:
     /// An item has been added. Gives whom to wake.
     SyncWaiter* note_put() noexcept {
         put_.count.store(put_.count.load(std::memory_order_relaxed) + 1,  // relaxed: under the mutex
-                         std::memory_order_relaxed);                      // relaxed: published by the mutex
+                         std::memory_order_release);                      // [queue.count]
         if (is_ordered()) {
             ++take_.arrived;
         }
@@ -152,7 +150,7 @@ private:
         if (used - put_.freed_seen < maxsize_) [[likely]] {
             return true;
         }
-        put_.freed_seen = take_.freed.load(std::memory_order_relaxed);  // relaxed: a count, it publishes nothing
+        put_.freed_seen = take_.freed.load(std::memory_order_acquire);  // [queue.count]
         return used - put_.freed_seen < maxsize_;
     }
     /// To the putter that has waited longest, or to everybody. With the mutex of the take side.
@@ -161,7 +159,7 @@ private:
             return take_.putters.grant_first();
         }
         take_.freed.store(take_.freed.load(std::memory_order_relaxed) + 1,  // relaxed: under the mutex
-                          std::memory_order_relaxed);                       // relaxed: it publishes nothing
+                          std::memory_order_release);                       // [queue.count]
         return nullptr;
     }
     /// A reserved item that its getter does not take: to the next getter, or to everybody. With both mutexes.
@@ -172,7 +170,7 @@ private:
 
     struct alignas(kCacheLine) PutSide {
         mutable Mutex mutex;
-        Atomic<std::size_t> count{0};  ///< items ever put; written under the mutex, read by any thread
+        Atomic<std::size_t> count{0};  ///< items ever put; written under the mutex, read by any thread [queue.count]
         std::size_t by_grant = 0;      ///< of these, those that filled a slot kept for them
         std::size_t freed_seen = 0;    ///< TakeSide::freed, some time ago
         std::size_t reserved = 0;      ///< items on this side that woken getters will take
@@ -181,13 +179,14 @@ private:
     struct alignas(kCacheLine) TakeSide {
         mutable Mutex mutex;
         Atomic<std::size_t> count{0};  ///< items ever taken; written under the mutex, read by any thread [queue.count]
-        Atomic<std::size_t> freed{0};  ///< slots that came free for everybody; likewise, read by the put side
+        Atomic<std::size_t> freed{0};  ///< slots that came free for all; likewise, the put side reads [queue.count]
         std::size_t arrived = 0;       ///< items that ever came to this side
         std::size_t reserved = 0;      ///< items on this side that woken getters will take
-        std::size_t done = 0;          ///< task_done() calls, and items that shutdown dropped
-        std::size_t put_seen = 0;      ///< PutSide::count, some time ago
         SyncWaitList putters;
+        // Seldom used, in a line of their own.
         SyncWaitList joiners;
+        std::size_t done = 0;      ///< task_done() calls, and items that shutdown dropped
+        std::size_t put_seen = 0;  ///< PutSide::count, some time ago; never less than done
     };
 
     const std::size_t maxsize_;

@@ -20,10 +20,8 @@ struct MoveProbe {
 /// Whether an item lies in the ring itself. One whose move may throw, or is a copy in truth and leaves behind a T that
 /// is alive, lies on the heap, so that the ring moves a mere pointer and no code of the user's runs under the mutex.
 template <class T>
-inline constexpr bool kItemInPlace =
-    std::is_trivially_copyable_v<T> ? std::is_trivially_destructible_v<T>
-                                    : std::is_nothrow_move_constructible_v<T> &&
-                                          !std::is_constructible_v<T, MoveProbe<T>>;
+inline constexpr bool kItemInPlace = std::is_trivially_copyable_v<T> || (std::is_nothrow_move_constructible_v<T> &&
+                                                                         !std::is_constructible_v<T, MoveProbe<T>>);
 
 template <class T>
 class QueueItem {

@@ -10,9 +10,24 @@
 #pragma once
 
 #include <coroutine>
+#include <source_location>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "knit/detail/context_state.hpp"
 #include "knit/detail/future_core.hpp"
+
+namespace knit {
+
+/// One coroutine of a task: its function, and the last await that it has come to.
+struct Frame {
+    std::string_view function;
+    std::string_view file;
+    unsigned line;
+};
+
+}  // namespace knit
 
 namespace knit::detail {
 
@@ -38,14 +53,11 @@ struct BlockHead {
 class TaskCore : public FutureCore, private Work {
 public:
     /// `handle` is the task's outermost coroutine, not started. Two references: the runtime's and the first handle's.
-    TaskCore(Kind kind, Worker& keeper, SlotBase& slot, std::coroutine_handle<> handle, std::uint64_t id) noexcept
-        : FutureCore(kind, keeper, slot, 2), frame_(handle), leaf_(handle), id_(id) {
+    /// `is_plain`: the result has no destructor.
+    TaskCore(Worker& keeper, SlotBase& slot, bool is_plain, std::coroutine_handle<> handle, std::uint64_t id) noexcept
+        : FutureCore(kTask, keeper, slot, 2), frame_(handle), leaf_(handle), id_(id) {
+        is_plain_ = is_plain;
         run = &TaskCore::run_ready;
-    }
-    ~TaskCore() {
-        if (extras_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {  // relaxed: it is read again there
-            free_extras();
-        }
     }
 
     // The awaiters' side; home loop.
@@ -104,6 +116,23 @@ public:
 
     /// Home before it is made visible: a task that only `worker` may run.
     void settle_down(Worker& worker) noexcept;
+    /// The function of its outermost coroutine, and where the task was made.
+    void set_places(std::source_location function, std::source_location created) noexcept {
+        function_ = function;
+        created_ = created;
+    }
+    const std::source_location& function() const noexcept { return function_; }
+    const std::source_location& created() const noexcept { return created_; }
+    /// Its coroutines, the innermost first; for one of another loop the outermost alone; empty when it has ended.
+    std::vector<Frame> stack() const;
+    /// How the present wait is undone, and its name; null while it runs or is ready. Home loop.
+    const Wait* wait() const noexcept { return wait_; }
+    /// The task or future that it awaits directly. Home loop.
+    FutureCore* awaited() const noexcept { return awaited_; }
+    /// Takes over one reference. Before the task is made visible.
+    void set_context(ContextState* context) noexcept;
+    /// What context variables it sees; null: none is set. Home loop.
+    ContextState*& context() noexcept { return context_; }
     void mark_spawned() noexcept { kind_ = static_cast<Kind>(kind_ | kSpawned); }
     /// The task, suspended, goes to the deques: it has no home until somebody begins it. Home loop.
     void leave_home() noexcept;
@@ -198,10 +227,13 @@ private:
     std::coroutine_handle<> frame_;
     std::coroutine_handle<> leaf_;
     Wait* wait_ = nullptr;
+    ContextState* context_ = nullptr;
     FutureCore* awaited_ = nullptr;  ///< what it awaits directly, to find tasks that await each other
     Atomic<Worker*> home_{
         nullptr};  ///< written by the loop that begins or gives away the task; read by cancellers [task.home]
     std::uint64_t id_;
+    std::source_location function_;
+    std::source_location created_;
     Atomic<Extras*> extras_{nullptr};  ///< written by its loop, read by any thread; publishes the Extras [task.name]
     Atomic<int> cancel_requests_{
         0};  ///< written by the home loop, read by any thread; a counter that publishes nothing

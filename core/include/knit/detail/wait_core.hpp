@@ -38,8 +38,6 @@ struct WaitPlace : Waiter {
     };
 
     WaitPlace() noexcept;
-    WaitPlace(const WaitPlace&) = delete;
-    WaitPlace& operator=(const WaitPlace&) = delete;
 
     WaitCore* wait = nullptr;
     FutureCore* future = nullptr;  ///< the owner of the places holds the reference
@@ -48,8 +46,8 @@ struct WaitPlace : Waiter {
 
 class WaitCore : Wait {
 public:
-    WaitCore(const char* name, ReturnWhen return_when, std::optional<Duration> timeout) noexcept
-        : Wait(&WaitCore::cancel_wait, name), return_when_(return_when), timeout_(timeout) {}
+    WaitCore(const char* what, ReturnWhen return_when, std::optional<Duration> timeout) noexcept
+        : Wait(&WaitCore::cancel_wait, what), return_when_(return_when), timeout_(timeout) {}
 
     static void settled(Waiter& waiter, FutureCore& future) noexcept;
 
@@ -83,7 +81,8 @@ private:
 
 inline WaitPlace::WaitPlace() noexcept : Waiter(&WaitCore::settled) {}
 
-/// Waits until one future is settled, whatever it gives; a cancellation leaves it alone.
+/// Waits until one future is settled, whatever it gives; a cancellation leaves it alone. Copied before it is awaited,
+/// by GCC 12.
 class SettledAwaiter : WaitCore {
 public:
     using knit_awaiter = void;

@@ -39,6 +39,11 @@ inline constinit thread_local Worker* t_worker = nullptr;
 inline Worker*& current_worker() noexcept { return t_worker; }
 #endif
 
+/// What context variables the code of this thread sees that is no task: a callback, or a plain thread.
+inline constinit thread_local ContextState* t_context = nullptr;
+/// The thread's own context ends with the thread.
+void keep_thread_context() noexcept;
+
 /// The tasks that a thread is destroying: a frame that holds the last handle of another task, and so on, would recurse.
 struct Dying {
     Work* first = nullptr;
@@ -144,6 +149,11 @@ public:
     /// The task has ended: it is settled once its coroutine has left the stack.
     void retire(TaskCore& task) noexcept { retired_ = &task; }
 
+    /// Runs the first step of a new task inside the task or callback that made it.
+    void start_eagerly(TaskCore& task) noexcept;
+    bool starts_eagerly() const noexcept { return starts_eagerly_; }
+    void set_starts_eagerly(bool on) noexcept { starts_eagerly_ = on; }
+
     TaskCore* current_task() const noexcept { return current_task_; }
     void set_current_task(TaskCore* task) noexcept { current_task_ = task; }
 
@@ -216,6 +226,7 @@ private:
     bool is_watched_;
     bool is_draining_ = false;
     bool is_discarding_ = false;
+    bool starts_eagerly_ = false;
     const Atomic<std::uint64_t>* idle_word_;
     Driver* driver_ = nullptr;
     FramePool pool_;
@@ -249,6 +260,12 @@ private:
 };
 
 // The hot paths, where Worker and TaskCore meet.
+
+inline ContextState*& context_slot() noexcept {
+    Worker* const worker = Worker::current();
+    TaskCore* const task = worker != nullptr ? worker->current_task() : nullptr;
+    return task != nullptr ? task->context() : t_context;
+}
 
 inline void TaskCore::wake() noexcept { home()->make_ready(work()); }
 
@@ -363,10 +380,9 @@ inline void free_block(BlockHead& block) noexcept {
 
 inline void FutureCore::destroy() noexcept {
     // Usually a task with a plain value, whose frame has gone.
-    if ((kind_ & kPlainResult) != 0 && state() == State::value) [[likely]] {
+    if (is_plain_ && state() == State::value) [[likely]] {
         auto& task = static_cast<TaskCore&>(*this);
         BlockHead& block = task.head();
-        task.~TaskCore();
         free_block(block);
     } else {
         destroy_slow();

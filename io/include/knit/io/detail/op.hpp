@@ -59,16 +59,16 @@ protected:
     Descriptor& descriptor() const noexcept { return *descriptor_; }
     bool is_stopping() const noexcept { return is_cancelled_ || is_closed_; }
 
-    /// For await_resume: the result, not negative. Throws CancelledError, or std::system_error with `name` and the
+    /// For await_resume: the result, not negative. Throws CancelledError, or std::system_error with `operation` and the
     /// peer. An operation that completed although it was cancelled gives its result; the cancellation stays for the
     /// next await.
-    int take_result(const char* name) {
+    int take_result(const char* operation) {
         if (task_ != nullptr && result_ >= 0 && !is_cancelled_) [[likely]] {
             task_->resumed_keep_cancel();
             leave();
             return result_;
         }
-        return take_result_slow(name);
+        return take_result_slow(operation);
     }
 
     std::int32_t result_ = -EBADF;
@@ -87,7 +87,7 @@ private:
     void stop_for_close() noexcept;
     static bool cancel_wait(Wait& wait) noexcept;
     static void run_again(Worker& worker, Work& work) noexcept;
-    int take_result_slow(const char* name);
+    int take_result_slow(const char* operation);
     void leave() noexcept;
     UringDriver& driver() const noexcept;
 
