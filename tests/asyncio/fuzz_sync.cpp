@@ -369,6 +369,9 @@ Coro<> main_of(World& world) {
     co_await sleep(milliseconds(4 + world.random(6)));
     log("main ends", now());
     world.is_closing = true;
+    if (world.random(2) != 0) {
+        co_return;  // what is left, run() ends
+    }
     co_await tick(2);
     for (int round = 0; round < 3; ++round) {
         std::vector<std::string> asked;

@@ -279,6 +279,8 @@ async def main(world):
     await sleep(4 + world.random(6))
     log("main ends", now())
     world.is_closing = True
+    if world.random(2):
+        return  # what is left, run() ends
     await tick(2)
     for _ in range(3):
         log([task.cancel() for task in world.tasks])
