@@ -2,6 +2,7 @@
 
 #include "stack.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "knit/coro.hpp"
@@ -44,10 +45,10 @@ Frame frame_of(const std::source_location& function, const std::source_location&
 }  // namespace
 
 std::string_view short_name(std::string_view function) noexcept {
-    if (const std::size_t with = function.find(" [with "); with != std::string_view::npos) {
-        function = function.substr(0, with);
+    if (function.ends_with(']')) {  // " [with T = int]", " [T = int]"
+        function = function.substr(0, std::max<std::size_t>(function.rfind(" ["), 1));
     }
-    if (const std::size_t close = function.rfind(')'); close != std::string_view::npos && function.back() != '>') {
+    if (const std::size_t close = function.rfind(')'); close != std::string_view::npos && !function.ends_with('>')) {
         if (const std::size_t open = opening_bracket(function, close); open != std::string_view::npos && open > 0) {
             function = function.substr(0, open);
         }

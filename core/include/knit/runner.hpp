@@ -34,7 +34,9 @@ public:
             throw;
         }
         Runtime& runtime = open();
-        Task<T> task = runtime.loop(0).create_task(std::move(main), {.name = {}, .loop = nullptr, .context = *context_});
+        TaskOptions options;
+        options.context = *context_;
+        Task<T> task = runtime.loop(0).create_task(std::move(main), options);
         detail::SignalScope signals(options_, task);
         try {
             return runtime.run_until_complete(std::move(task));
