@@ -61,8 +61,8 @@ public:
     bool valid() const noexcept { return handle_ && !handle_.promise().is_started(); }
     explicit operator bool() const noexcept { return valid(); }
 
-    /// Drops the coroutine, without the warning that the destructor of an unstarted one gives in debug mode. One that is
-    /// suspended in an await of somebody else must not be closed.
+    /// Drops the coroutine, without the warning that the destructor of an unstarted one gives in debug mode. Not while
+    /// somebody awaits it.
     void close() noexcept {
         if (handle_) {
             std::exchange(handle_, nullptr).destroy();

@@ -94,9 +94,6 @@ public:
         wait_ = nullptr;
         flags_ &= ~kCancelTaken;
     }
-    /// Throws RuntimeError when `target`, which the task is about to await, awaits this task: directly, or through
-    /// others of this loop.
-    void check_awaitable(const FutureCore& target, const Worker& here) const;
     /// The task awaits `target`, until it is resumed.
     void set_awaited(FutureCore& target) noexcept { awaited_ = &target; }
     /// The wait took a cancellation, but ended with a result: it is due again at the next await.
