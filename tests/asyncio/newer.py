@@ -35,6 +35,7 @@ class EagerTask(Task or asyncio.Task):
             super().__init__(coro, loop=loop, eager_start=True, **options)
             return
         first_step = []
+        gathers = vars(loop).pop("call_soon", None)  # gather()'s, below
         loop.call_soon = lambda step, *arguments, context: first_step.extend((context.run, step, *arguments))
         try:
             super().__init__(coro, loop=loop, **options)
@@ -49,6 +50,8 @@ class EagerTask(Task or asyncio.Task):
         finally:
             if creator is not None:
                 asyncio.tasks._enter_task(loop, creator)
+            if gathers is not None:
+                loop.call_soon = gathers
 
 
 # Below 3.12: gather() counts children that are done already at once, not in a callback of the next turn.
