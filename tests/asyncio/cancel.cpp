@@ -30,11 +30,13 @@ Coro<> before_the_first_step() {  // CANCEL-01
 Coro<> is_a_request() {  // CANCEL-02
     Task<> t = create_task(leaf());
     co_await tick();
-    log(t.cancel(), t.cancelled(), t.done(), t.cancelling());
+    const bool is_asked = t.cancel();
+    log(is_asked, t.cancelled(), t.done(), t.cancelling());
     log("requester continues");
     const std::string text = co_await got(t);
     log(text);
-    log(t.cancelled(), t.done(), t.cancel(), t.cancelling());
+    const bool is_asked_again = t.cancel();
+    log(t.cancelled(), t.done(), is_asked_again, t.cancelling());
 }
 
 Coro<> innermost_first() {  // CANCEL-03
