@@ -1,17 +1,19 @@
 /// Tasks of several loops that await each other, all for ever: found by a message that follows the chain of awaits.
 ///
-/// A task's await is known to its home loop alone. So whoever starts to await a task of another loop sends a probe there,
-/// which goes from task to task and from loop to loop. It ends where a task awaits none; it comes back where there is a
-/// cycle, which the last of the awaits to come about has closed, so that this one's probe finds it whole.
+/// A task's await is known to its home loop alone. So whoever starts to await a task of another loop sends a probe
+/// there, which goes from task to task and from loop to loop. It ends where a task awaits none; it comes back where
+/// there is a cycle, which the last of the awaits to come about has closed, so that this one's probe finds it whole.
 ///
-/// No cycle is reported that is none. The first lap gives every await on its way a ticket; then a limit is drawn, and the
-/// second lap wants each await to bear a ticket below it: so all of them were there when the limit was drawn, at once.
+/// No cycle is reported that is none. The first lap gives every await on its way a ticket; then a limit is drawn, and
+/// the second lap wants each await to bear a ticket below it: so all of them were there when the limit was drawn, at
+/// once.
 ///
 /// A task that nobody has awaited yet cannot be part of a cycle, and sends no probe: an await first marks its target,
-/// then looks whether its own task is marked. Of all the awaits of a cycle, take the one that looks last. The await of its
-/// task has marked it before: on the same loop, or, across loops, before a fence which came before that await's own look.
-/// Across loops means that the target does not live here. One that has not started and is kept here counts as living
-/// here; should it start elsewhere, then it does not live on its keeper, and such a task sends its probes unasked.
+/// then looks whether its own task is marked. Of all the awaits of a cycle, take the one that looks last. The await of
+/// its task has marked it before: on the same loop, or, across loops, before a fence which came before that await's own
+/// look. Across loops means that the target does not live here. One that has not started and is kept here counts as
+/// living here; should it start elsewhere, then it does not live on its keeper, and such a task sends its probes
+/// unasked.
 ///
 ///   [await.mark]    await across loops: mark the target; fence  ->  look at the own mark      see above
 ///   [await.ticket]  ticket: fetch_add  ->  limit: load     a ticket below the limit was given before it was drawn
@@ -121,7 +123,8 @@ private:
         if (mark == nullptr || mark->ticket == watched_ || (limit_ != 0 && mark->ticket > limit_)) {
             return false;  // on the same await again: in a cycle that does not lead through the origin
         }
-        if ((++passed_ & (passed_ - 1)) == 0) {
+        ++passed_;
+        if ((passed_ & (passed_ - 1)) == 0) {
             watched_ = mark->ticket;  // the 1st, 2nd, 4th, 8th ...: within each cycle, some time
         }
         return true;
@@ -171,8 +174,9 @@ bool FutureWait::cancel_wait(Wait& wait) noexcept {
     if (self.is_refused_) {
         return false;
     }
-    self.is_cancel_taken_ = self.core_->cancel(self.task_->cancel_message(), self.task_) || self.is_cancel_taken_;
-    return self.is_cancel_taken_;
+    const bool is_taken = self.core_->cancel(self.task_->cancel_message(), self.task_);
+    self.is_cancel_taken_ = self.is_cancel_taken_ || is_taken;
+    return is_taken;
 }
 
 void FutureWait::refuse() noexcept {

@@ -34,8 +34,8 @@ public:
     /// Runs `job`, which must not throw, on a thread of the pool; in the order of submission where threads are short.
     /// RuntimeError with the refusal after refuse() or shutdown(). Any thread.
     void submit(Job job);
-    /// Takes no more jobs. Those that it has are done, then its threads end; the last of them calls `on_end`, which must
-    /// not throw. False, and it is not called, when no thread is left. Any thread.
+    /// Takes no more jobs. Those that it has are done, then its threads end; the last of them calls `on_end`, which
+    /// must not throw. False, and it is not called, when no thread is left. Any thread.
     [[nodiscard]] bool refuse(std::function<void()> on_end);
     /// Takes no more jobs, and waits for every one that it has. Idempotent; not from a job.
     void shutdown();

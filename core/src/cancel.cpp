@@ -167,7 +167,9 @@ bool TaskCore::cancel_at_home(const std::string& message) {
     // Down a chain of tasks that await each other, without recursion: each hands the request to the one that it awaits,
     // as long as that lives here; the last one's wait is undone.
     TaskCore* last = this;
+    std::string message_taken;
     for (;;) {
+        message_taken = last->has(kCancelTaken) ? last->cancel_message() : std::string();
         last->note_cancel(message);
         last->flags_ |= kCancelling;
         TaskCore* const following = last->awaited_here();
@@ -182,6 +184,9 @@ bool TaskCore::cancel_at_home(const std::string& message) {
     }
     last->flags_ &= ~kCancelling;
     last->cancel_wait();
+    if (last->has(kCancelTaken) && last->has(kMustCancel) && !message_taken.empty()) {
+        last->extras().cancel_message = message_taken;  // its wait is over: the first request is what it will see
+    }
     return true;
 }
 
@@ -210,6 +215,7 @@ void TaskCore::cancel_wait() noexcept {
     flags_ |= kCancelling;
     const bool is_taken = wait_->cancel(*wait_);
     flags_ &= ~(kCancelling | (is_taken ? kMustCancel : 0U));
+    flags_ |= is_taken ? kCancelTaken : 0U;
 }
 
 /// A cancellation that a wait had taken comes back: now it is due at whatever the task does next.

@@ -52,6 +52,7 @@ void ShieldBase::follow_inner(Worker& worker, Work& work) noexcept {
     if (!worker.is_discarding() && !self.is_done()) {
         self.copy_outcome();
     }
+    self.inner_ = CoreRef();
     self.drop_ref();
 }
 
@@ -76,7 +77,7 @@ void ShieldBase::copy_outcome() noexcept {
     settle(slot_->error == nullptr ? State::value : State::error);
 }
 
-/// This future is settled: when it was by a cancellation, it looks after the inner one from the next turn on.
+/// This future is settled before the inner one, by a cancellation: it looks after that from the next turn on.
 void ShieldBase::own_settled(Waiter& waiter, FutureCore&) noexcept {
     ShieldBase& self = *static_cast<Own&>(waiter).shield;
     self.add_ref();
@@ -85,7 +86,7 @@ void ShieldBase::own_settled(Waiter& waiter, FutureCore&) noexcept {
 
 void ShieldBase::watch_inner(Worker&, Work& work) noexcept {
     ShieldBase& self = *static_cast<Hop&>(work).shield;
-    if (!self.inner_->is_done()) {
+    if (self.inner_ && !self.inner_->is_done()) {
         self.inner_hop_.run = &ShieldBase::report_later;
         if (!self.inner_->is_task() && self.inner_->is_sole_reference()) {
             self.inner_->unsubscribe(self);  // nobody can settle it any more
@@ -113,6 +114,7 @@ void ShieldBase::report_inner(Worker& worker, Work& work) noexcept {
         report(worker, short_type_name(error) + " exception in shielded future", error,
                self.inner_->is_task() ? static_cast<TaskCore*>(self.inner_.get()) : nullptr);
     }
+    self.inner_ = CoreRef();
     self.drop_ref();
 }
 

@@ -1,8 +1,8 @@
 /// Task::wait(): a thread that is no loop waits for a task.
 ///
-/// The wait subscribes by a message to the task's keeper, as a loop does. It also stands in one list of the process, for
-/// the end of a runtime that abandons tasks: that closes its loops, then ends the waits of the list that are its own. A
-/// wait that comes into the list later finds the keeper closed.
+/// The wait subscribes by a message to the task's keeper, as a loop does. It also stands in one list of the process,
+/// for the end of a runtime that abandons tasks: that closes its loops, then ends the waits of the list that are its
+/// own. A wait that comes into the list later finds the keeper closed.
 
 #include <algorithm>
 #include <condition_variable>

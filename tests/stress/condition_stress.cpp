@@ -86,7 +86,7 @@ TEST_P(ConditionStress, ConditionsLoseNoWakeUpOfABoundedBufferThroughAStormOfCan
             }
             co_await knit::gather(knit::return_exceptions, consumers);
             EXPECT_EQ(buffer.sum_put, buffer.sum_taken);
-            EXPECT_GT(buffer.sum_put, 0U);
+            EXPECT_TRUE(buffer.sum_put > 0 || !is_calm);  // a storm may hit tasks before they start
             EXPECT_FALSE(buffer.lock.locked());
         });
     }

@@ -221,9 +221,13 @@ protected:
     }
 };
 
-TEST_P(TimeoutStress, ADeadlineTakesHoldOrNotWhereverTheBodyIs) { knit::run(all_race_deadlines(test_seed()), options()); }
+TEST_P(TimeoutStress, ADeadlineTakesHoldOrNotWhereverTheBodyIs) {
+    knit::run(all_race_deadlines(test_seed()), options());
+}
 
-TEST_P(TimeoutStress, WaitsAndShieldsEndWhateverTheLoopsOfTheirTasks) { knit::run(all_race(test_seed()), options()); }
+TEST_P(TimeoutStress, WaitsAndShieldsEndWhateverTheLoopsOfTheirTasks) {
+    knit::run(all_race(test_seed()), options());
+}
 
 knit::Coro<> leave_scopes_behind(std::uint64_t seed) {
     Random random(seed);

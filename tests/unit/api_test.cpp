@@ -21,9 +21,9 @@ using Handler = std::function<void(const ExceptionContext&)>;
 using std::declval;
 using std::is_same_v;
 
-Coro<> no_value();
-Coro<int> a_value();
-int add(int, int);
+[[maybe_unused]] Coro<> no_value() { co_return; }
+[[maybe_unused]] Coro<int> a_value() { co_return 1; }
+[[maybe_unused]] int add(int a, int b) { return a + b; }
 struct Number {};
 
 // Handle

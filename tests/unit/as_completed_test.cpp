@@ -262,9 +262,10 @@ CO_TEST_ON_LOOPS(AsCompleted, LeftOnAnotherLoopEndsOnItsOwn) {
     Future<int> future;
     {
         auto results = as_completed(listed(Future<int>(spawn(after(5ms, 1))), future), {.timeout = 1h});
-        co_await spawn([results = std::move(results)]() mutable -> Coro<> {
+        Task<> taker = spawn([results = std::move(results)]() mutable -> Coro<> {
             EXPECT_EQ(co_await *results.next(), 1);
         });
+        co_await taker;
     }
     co_await sleep(10ms);
     EXPECT_EQ(future.done_callback_count(), 0U);

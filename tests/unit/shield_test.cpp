@@ -207,10 +207,11 @@ CO_TEST(Shield, GatheredIsCancelledAloneWithTheGather) {
 // SHIELD-10
 CO_TEST(Shield, StartsACoroutineAtOnce) {
     Trace log;
-    Future<> shielded = shield([&]() -> Coro<> {
+    const auto body = [&]() -> Coro<> {
         log("started");
         co_return;
-    }());
+    };
+    Future<> shielded = shield(body());
     co_await tick();
     log("not awaited yet");
     co_await shielded;
@@ -297,10 +298,11 @@ CO_TEST_ON_LOOPS(Shield, OfATaskOfAnotherLoopWorksAlike) {
     // Cancelled from elsewhere.
     Task<int> other = spawn(after(5ms, 2));
     Future<int> handle = shield(other);
-    co_await spawn([handle]() mutable -> Coro<> {
+    Task<> canceller = spawn([handle]() mutable -> Coro<> {
         handle.cancel();
         co_return;
     });
+    co_await canceller;
     EXPECT_EQ(co_await got(handle), "!CancelledError");
     EXPECT_EQ(co_await other, 2);
 }

@@ -138,6 +138,9 @@ CO_TEST_ON_LOOPS(TimeoutMove, NestedScopesEachKeepTheirDeadline) {
 }
 
 TEST(TimeoutMove, OfATaskThatIsAbandonedIsDropped) {
+    if (KNIT_ASAN) {
+        GTEST_SKIP() << "what a task leaves that is abandoned is leaked on purpose";
+    }
     LogCapture log;
     RunOptions options = on_loops(2);
     options.grace = 5ms;

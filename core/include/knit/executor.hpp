@@ -22,8 +22,8 @@ public:
     ~ThreadPoolExecutor();
 
     /// Takes no more jobs (run_in_executor() then throws RuntimeError "cannot schedule new futures after shutdown") and
-    /// blocks the calling thread until those that it has are done. Idempotent. Any thread but the pool's own; on a loop,
-    /// only where no job waits for that loop.
+    /// blocks the calling thread until those that it has are done. Idempotent. Any thread but the pool's own; on a
+    /// loop, only where no job waits for that loop.
     void shutdown();
 
     /// knit's own use: runs `job`, which must not throw; `has_queued`: no thread was free for it.

@@ -73,10 +73,10 @@ public:
     /// The loop's clock. Any thread.
     TimePoint time() const noexcept;
 
-    /// Calls `function(args...)` at the next turn, in the order of the calls; arguments are moved or copied in, and given
-    /// as rvalues where the function takes them so. The loop's thread only: RuntimeError "Non-thread-safe operation ..."
-    /// elsewhere. What it throws goes to the exception handler. RuntimeError "Event loop is closed" after the end; so
-    /// for all that follow.
+    /// Calls `function(args...)` at the next turn, in the order of the calls; arguments are moved or copied in, and
+    /// given as rvalues where the function takes them so. The loop's thread only: RuntimeError "Non-thread-safe
+    /// operation ..." elsewhere. What it throws goes to the exception handler. RuntimeError "Event loop is closed"
+    /// after the end; so for all that follow.
     template <class F, class... A>
         requires detail::CallableOnce<F, A...>
     Handle call_soon(F&& function, A&&... args) {
@@ -150,8 +150,8 @@ public:
 
     /// Calls `function(args...)` on a thread of `executor`, or for nullptr of the pool that to_thread() uses; submitted
     /// before this returns. Any thread. The future is this loop's. Cancelled, it is so at once; a function that runs
-    /// already, or has a thread, goes on to its end and its result is dropped; one that queues never runs. RuntimeError "Executor
-    /// shutdown has been called", or the executor's own text, after its end.
+    /// already, or has a thread, goes on to its end and its result is dropped; one that queues never runs. RuntimeError
+    /// "Executor shutdown has been called", or the executor's own text, after its end.
     template <class F, class... A>
         requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
     auto run_in_executor(ThreadPoolExecutor* executor, F&& function, A&&... args) {
@@ -165,8 +165,8 @@ public:
                                          detail::bind_once(std::forward<F>(function), std::forward<A>(args)...));
     }
     /// The pool of to_thread() takes no more jobs, on no loop of the runtime; waits until those that it has are done.
-    /// Lazy. With a timeout it gives up then, with a warning; the end of run() still waits for them. Cancelled: only the
-    /// waiting ends.
+    /// Lazy. With a timeout it gives up then, with a warning; the end of run() still waits for them. Cancelled: only
+    /// the waiting ends.
     Coro<> shutdown_default_executor(std::optional<Duration> timeout = {});
 
     /// The runtime that the loop belongs to. RuntimeError "Event loop is closed" after its end.

@@ -11,8 +11,8 @@
 
 namespace knit {
 
-/// run() that keeps its loops: they are made by the first run() or get_loop(), on that thread, whose they are, and closed
-/// by close(). Tasks that one run() leaves are frozen until the next one, and are cancelled by close().
+/// run() that keeps its loops: they are made by the first run() or get_loop(), on that thread, whose they are, and
+/// closed by close(). Tasks that one run() leaves are frozen until the next one, and are cancelled by close().
 class Runner {
 public:
     explicit Runner(RunOptions options = {});
@@ -22,7 +22,8 @@ public:
     ~Runner();
 
     /// Runs `main` on loop 0, on this thread, until it ends; gives its value or throws what it threw. SIGINT is treated
-    /// as by knit::run(). RuntimeError "Runner.run() cannot be called from a running event loop", or "Runner is closed".
+    /// as by knit::run(). RuntimeError "Runner.run() cannot be called from a running event loop", or "Runner is
+    /// closed".
     template <class T>
     T run(Coro<T> main) {
         main.expect_valid();

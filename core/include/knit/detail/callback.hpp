@@ -82,8 +82,8 @@ private:
     F function_;
 };
 
-/// A function that may be called once with what is kept of `A`: as rvalues, else, where it wants to change them, as they
-/// lie.
+/// A function that may be called once with what is kept of `A`: as rvalues, else, where it wants to change them, as
+/// they lie.
 template <class F, class... A>
 concept CallableOnce = std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...> ||
                        std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>;

@@ -185,9 +185,9 @@ protected:
     Atomic<std::uint32_t> refs_;           ///< handles, waiters, and the runtime while the task is not done; any thread
     Atomic<State> state_{State::pending};  ///< see the table above
     Atomic<bool> retrieved_{false};        ///< any thread sets it, the last owner reads it; a hint for the report
-    Kind kind_;            ///< set before anybody else sees it
-    bool is_plain_ = false;  ///< a task that leaves nothing to destroy when it ends with a value; its loop's
-    Atomic<bool> is_awaited_{false};  ///< any thread sets it, for good; its home looks. See await_cycle.cpp [await.mark]
+    Kind kind_;                       ///< set before anybody else sees it
+    bool is_plain_ = false;           ///< a task that leaves nothing to destroy when it ends with a value; its loop's
+    Atomic<bool> is_awaited_{false};  ///< any thread sets it, for good; see await_cycle.cpp [await.mark]
 };
 
 /// The shared state of a bare future.

@@ -89,8 +89,8 @@ private:
     std::size_t claims_ = 0;
 };
 
-/// What `lock.acquire()` and its like give. Lazy and cheap to copy: the awaiter is made where it is awaited and need not
-/// be copied (GCC 12 copies an awaiter that does not come from an operator co_await).
+/// What `lock.acquire()` and its like give. Lazy and cheap to copy: the awaiter is made where it is awaited, and is not
+/// copied (as GCC 12 does with one that does not come from an operator co_await).
 template <class Awaiter, class Primitive>
 class [[nodiscard]] SyncOperation {
 public:

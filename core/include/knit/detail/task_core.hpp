@@ -80,14 +80,20 @@ public:
     void resumed() {
         wait_ = nullptr;
         awaited_ = nullptr;
-        if (has(kMustCancel)) [[unlikely]] {
-            flags_ &= ~kMustCancel;
-            throw_cancelled();
+        if ((flags_ & (kMustCancel | kCancelTaken)) != 0) [[unlikely]] {
+            const bool is_due = has(kMustCancel);
+            flags_ &= ~(kMustCancel | kCancelTaken);
+            if (is_due) {
+                throw_cancelled();
+            }
         }
     }
     /// The same for an operation that has a result to give although a cancellation is due: that stays for the next
     /// await.
-    void resumed_keep_cancel() noexcept { wait_ = nullptr; }
+    void resumed_keep_cancel() noexcept {
+        wait_ = nullptr;
+        flags_ &= ~kCancelTaken;
+    }
     /// Throws RuntimeError when `target`, which the task is about to await, awaits this task: directly, or through
     /// others of this loop.
     void check_awaitable(const FutureCore& target, const Worker& here) const;
@@ -194,6 +200,7 @@ private:
         kShuttingDown = 32,   ///< the end of the run has asked it to end
         kCancelling = 64,     ///< its wait is being cancelled: tasks that await each other come back here
         kFailed = 128,        ///< it ended by an exception
+        kCancelTaken = 256,   ///< its wait has taken a cancellation, and it has not been resumed yet
     };
     /// What few tasks have. Made and changed by the home loop; names are read by any thread.
     struct Name {

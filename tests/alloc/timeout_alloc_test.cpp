@@ -1,0 +1,72 @@
+// What timeouts ask the heap for in the steady state: nothing. A binary of its own, because it replaces operator new.
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <new>
+
+#include "knit/knit.hpp"
+
+namespace {
+
+// Any thread counts up, the test reads; it publishes nothing.
+knit::detail::Atomic<std::size_t> news{0};
+
+}  // namespace
+
+// The sanitizers bring their own, and the test is skipped there.
+#if !KNIT_ASAN && !KNIT_TSAN
+// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
+KNIT_NOINLINE void* operator new(std::size_t size) {
+    news.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
+    if (void* const memory = std::malloc(size != 0 ? size : 1)) {
+        return memory;
+    }
+    throw std::bad_alloc();
+}
+KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
+KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
+#endif
+
+namespace knit {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::size_t news_now() { return news.load(std::memory_order_relaxed); }  // relaxed: a count
+
+Coro<int> one() {
+    co_await yield();
+    co_return 1;
+}
+
+Coro<int> with_timeouts(int count) {
+    int sum = 0;
+    for (int i = 0; i < count; ++i) {
+        sum += co_await wait_for(one(), 1h);
+        sum += co_await timeout_scope(1h, [](Timeout& timeout) -> Coro<int> {
+            timeout.reschedule(*timeout.when() + 1h);
+            co_return co_await shield(one());
+        });
+    }
+    co_return sum;
+}
+
+TEST(TimeoutAlloc, TimeoutsThatDoNotFireAllocateNothing) {
+    if (KNIT_ASAN || KNIT_TSAN) {
+        GTEST_SKIP() << "the sanitizers bring their own operator new, and frames come from it";
+    }
+    RunOptions options;
+    options.loops = 1;
+    run([]() -> Coro<> {
+        co_await with_timeouts(100);
+        const std::size_t before = news_now();
+        const int sum = co_await with_timeouts(10'000);
+        EXPECT_EQ(news_now() - before, 0U);
+        EXPECT_EQ(sum, 20'000);
+    }, options);
+}
+
+}  // namespace
+}  // namespace knit
