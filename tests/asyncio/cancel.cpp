@@ -86,6 +86,22 @@ Coro<> a_later_message_replaces_an_earlier_one() {
     log(second, t.cancelling());
 }
 
+Coro<> a_later_message_comes_too_late() {
+    Task<> t = create_task(leaf());
+    co_await tick();
+    t.cancel("first");
+    t.cancel("second");
+    const std::string text = co_await got_message(t);
+    log(text, t.cancelling());
+    const auto parent = []() -> Coro<> { co_await create_task(leaf("child")); };
+    t = create_task(parent());
+    co_await tick(2);
+    t.cancel("first");
+    t.cancel("second");
+    const std::string second = co_await got_message(t);
+    log(second, t.cancelling());
+}
+
 Coro<> once_per_request() {  // CANCEL-05
     const auto f = []() -> Coro<int> {
         try {
@@ -217,7 +233,8 @@ const Family family("cancel", {
     {"before_the_first_step", before_the_first_step}, {"is_a_request", is_a_request},
     {"innermost_first", innermost_first}, {"the_message_travels", the_message_travels},
     {"a_later_message_replaces_an_earlier_one", a_later_message_replaces_an_earlier_one},
-    {"once_per_request", once_per_request}, {"cleanup_that_awaits", cleanup_that_awaits},
+    {"a_later_message_comes_too_late", a_later_message_comes_too_late}, {"once_per_request", once_per_request},
+    {"cleanup_that_awaits", cleanup_that_awaits},
     {"a_second_request_interrupts_the_cleanup", a_second_request_interrupts_the_cleanup}, {"counts", counts},
     {"two_requests_in_one_turn_hit_once", two_requests_in_one_turn_hit_once},
     {"withdrawn_before_delivery", withdrawn_before_delivery},
