@@ -30,11 +30,13 @@ Coro<> before_the_first_step() {  // CANCEL-01
 Coro<> is_a_request() {  // CANCEL-02
     Task<> t = create_task(leaf());
     co_await tick();
-    log(t.cancel(), t.cancelled(), t.done(), t.cancelling());
+    const bool is_asked = t.cancel();
+    log(is_asked, t.cancelled(), t.done(), t.cancelling());
     log("requester continues");
     const std::string text = co_await got(t);
     log(text);
-    log(t.cancelled(), t.done(), t.cancel(), t.cancelling());
+    const bool is_asked_again = t.cancel();
+    log(t.cancelled(), t.done(), is_asked_again, t.cancelling());
 }
 
 Coro<> innermost_first() {  // CANCEL-03
@@ -78,6 +80,22 @@ Coro<> a_later_message_replaces_an_earlier_one() {
     const std::string text = co_await got_message(create_task(f()));
     log(text);
     Task<> t = create_task(leaf());
+    t.cancel("first");
+    t.cancel("second");
+    const std::string second = co_await got_message(t);
+    log(second, t.cancelling());
+}
+
+Coro<> a_later_message_comes_too_late() {
+    Task<> t = create_task(leaf());
+    co_await tick();
+    t.cancel("first");
+    t.cancel("second");
+    const std::string text = co_await got_message(t);
+    log(text, t.cancelling());
+    const auto parent = []() -> Coro<> { co_await create_task(leaf("child")); };
+    t = create_task(parent());
+    co_await tick(2);
     t.cancel("first");
     t.cancel("second");
     const std::string second = co_await got_message(t);
@@ -215,7 +233,8 @@ const Family family("cancel", {
     {"before_the_first_step", before_the_first_step}, {"is_a_request", is_a_request},
     {"innermost_first", innermost_first}, {"the_message_travels", the_message_travels},
     {"a_later_message_replaces_an_earlier_one", a_later_message_replaces_an_earlier_one},
-    {"once_per_request", once_per_request}, {"cleanup_that_awaits", cleanup_that_awaits},
+    {"a_later_message_comes_too_late", a_later_message_comes_too_late}, {"once_per_request", once_per_request},
+    {"cleanup_that_awaits", cleanup_that_awaits},
     {"a_second_request_interrupts_the_cleanup", a_second_request_interrupts_the_cleanup}, {"counts", counts},
     {"two_requests_in_one_turn_hit_once", two_requests_in_one_turn_hit_once},
     {"withdrawn_before_delivery", withdrawn_before_delivery},

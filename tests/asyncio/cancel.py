@@ -74,6 +74,24 @@ async def a_later_message_replaces_an_earlier_one():
 
 
 @program
+async def a_later_message_comes_too_late():
+    t = create_task(leaf())
+    await tick()
+    t.cancel("first")
+    t.cancel("second")
+    log(await got_message(t), t.cancelling())
+
+    async def parent():
+        await create_task(leaf("child"))
+
+    t = create_task(parent())
+    await tick(2)
+    t.cancel("first")
+    t.cancel("second")
+    log(await got_message(t), t.cancelling())
+
+
+@program
 async def once_per_request():  # CANCEL-05
     async def f():
         try:

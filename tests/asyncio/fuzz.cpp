@@ -77,7 +77,9 @@ Coro<> act(World& world, int who, int depth);
 
 Task<int> add_task(World& world, int depth) {
     const int who = world.task_count();
-    world.tasks.push_back(create_task(worker(world, who, depth)));
+    world.tasks.push_back({});  // until an eager start is over
+    Task<int> made = create_task(worker(world, who, depth));
+    world.task(who) = std::move(made);
     log("  made", who);
     return world.task(who);
 }
@@ -89,7 +91,7 @@ Coro<> recover(World& world, int who, std::exception_ptr failure) {
         co_return;
     }
     if (choice == 1) {
-        log(who, "uncancels", world.task(who).uncancel());
+        log(who, "uncancels", me().uncancel());
         co_return;
     }
     if (choice == 2) {
@@ -177,7 +179,9 @@ void poke(World& world, std::string who, int depth) {
     const int task = world.random_task();
     const int future = world.random_future();
     log(" ", who, "pokes", choice);
-    if (choice <= 1) {
+    if (!world.task(task)) {
+        log("  starting", task);
+    } else if (choice <= 1) {
         log("  cancel", task, world.task(task).cancel());
     } else if (choice <= 3) {
         settle(world, future);
@@ -331,9 +335,12 @@ Coro<> act(World& world, int who, int depth) {
     }
 }
 
-Coro<> main_of(World& world) {
+Coro<> main_of(World& world, bool is_eager) {
+    loop().set_eager_start(is_eager);
     for (int count = 0; count < 3; ++count) {
         world.futures.push_back(fut());
+    }
+    for (int count = 0; count < 3; ++count) {
         add_task(world, 0);
     }
     if (world.random(2) == 0) {
@@ -360,12 +367,12 @@ Coro<> main_of(World& world) {
     }
 }
 
-void core() {
+void run_seeds(bool is_eager) {
     const auto [first, last] = seeds();
     for (std::uint64_t seed = first; seed <= last; ++seed) {
         log("seed", seed);
         World world(seed);
-        run_one(main_of(world));
+        run_one(main_of(world, is_eager));
         std::vector<std::string> states;
         for (const Task<int>& task : world.tasks) {
             states.push_back(state(task));
@@ -379,8 +386,11 @@ void core() {
     }
 }
 
+void core() { run_seeds(false); }
+void eager() { run_seeds(true); }
+
 const Family family("fuzz", {
-    {"core", core},
+    {"core", core}, {"eager", eager},
 });
 
 }  // namespace

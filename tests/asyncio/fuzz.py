@@ -51,7 +51,8 @@ def state(future):
 
 def add_task(world, depth):
     who = len(world.tasks)
-    world.tasks.append(create_task(worker(world, who, depth)))
+    world.tasks.append(None)  # until an eager start is over
+    world.tasks[who] = create_task(worker(world, who, depth))
     log("  made", who)
     return world.tasks[who]
 
@@ -79,7 +80,7 @@ async def recover(world, who, failure):
         log(who, "swallows")
         return
     if choice == 1:
-        log(who, "uncancels", world.tasks[who].uncancel())
+        log(who, "uncancels", me().uncancel())
         return
     if choice == 2:
         await sleep(world.random(3))
@@ -97,7 +98,9 @@ def poke(world, who, depth):
     task = world.random(len(world.tasks))
     future = world.random(len(world.futures))
     log(" ", who, "pokes", choice)
-    if choice in (0, 1):
+    if world.tasks[task] is None:
+        log("  starting", task)
+    elif choice in (0, 1):
         log("  cancel", task, world.tasks[task].cancel())
     elif choice in (2, 3):
         settle(world, future)
@@ -241,9 +244,11 @@ async def nested(world, who, depth):
     return who
 
 
-async def main(world):
+async def main(world, is_eager=False):
+    set_eager_start(is_eager)
     for _ in range(3):
         world.futures.append(fut())
+    for _ in range(3):
         add_task(world, 0)
     if world.random(2) == 0:
         await tick(5 + world.random(20))
@@ -262,11 +267,20 @@ async def main(world):
         log(len(all_tasks()))
 
 
-@program
-def core():
+def run_seeds(is_eager):
     for seed in seeds():
         log("seed", seed)
         world = World(seed)
-        run(main(world))
+        run(main(world, is_eager))
         log([state(task) for task in world.tasks])
         log([state(gather) for _, gather in world.gathers])
+
+
+@program
+def core():
+    run_seeds(False)
+
+
+@program
+def eager():
+    run_seeds(True)

@@ -24,8 +24,6 @@ class World:
 
 
 def failure_text(error):
-    if isinstance(error, BaseExceptionGroup):
-        return f"!{type(error).__name__}[{', '.join(failure_text(one) for one in error.exceptions)}]"
     return "!CancelledError" if isinstance(error, CancelledError) else error_text(error, True)
 
 

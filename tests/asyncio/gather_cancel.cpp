@@ -281,6 +281,29 @@ Coro<> cancelled_twice_while_children_clean_up() {
     log(text, now());
 }
 
+Coro<> cancelled_again_before_the_outcome_shows() {
+    const auto broken = []() -> Coro<> {
+        try {
+            co_await sleep(kForever);
+        } catch (const CancelledError&) {
+            throw Err("broken");
+        }
+    };
+    Task<> child = create_task(broken());
+    const auto g = gather(child).future();
+    const auto waits = [&]() -> Coro<> {
+        const std::string text = co_await got(g);
+        log(text, me().cancelling());
+    };
+    Task<> t = create_task(waits());
+    co_await tick(3);
+    t.cancel();
+    co_await tick();
+    log(child.done(), g.done(), t.cancel());
+    co_await t;
+    log(g.exception());
+}
+
 Coro<> many_children() {
     const auto child = [](int n) -> Coro<int> {
         co_await sleep(milliseconds(n % 3));
@@ -312,6 +335,7 @@ const Family family("gather_cancel", {
     {"cancel_and_failure_meet", cancel_and_failure_meet},
     {"failure_then_cancel_of_the_awaiter", failure_then_cancel_of_the_awaiter},
     {"cancelled_twice_while_children_clean_up", cancelled_twice_while_children_clean_up},
+    {"cancelled_again_before_the_outcome_shows", cancelled_again_before_the_outcome_shows},
     {"many_children", many_children},
 });
 

@@ -284,6 +284,28 @@ async def cancelled_twice_while_children_clean_up():
 
 
 @program
+async def cancelled_again_before_the_outcome_shows():
+    async def broken():
+        try:
+            await sleep(FOREVER)
+        except CancelledError:
+            raise Err("broken")
+
+    async def waits(g):
+        log(await got(g), me().cancelling())
+
+    child = create_task(broken())
+    g = gather(child)
+    t = create_task(waits(g))
+    await tick(3)
+    t.cancel()
+    await tick()
+    log(child.done(), g.done(), t.cancel())
+    await t
+    log(show(g.exception()))
+
+
+@program
 async def many_children():
     async def child(n):
         await sleep(n % 3)

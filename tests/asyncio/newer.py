@@ -6,6 +6,7 @@ import asyncio.taskgroups
 import asyncio.tasks
 import collections
 import sys
+import weakref
 
 # Below 3.13: uncancel() to zero takes back the request that has not been delivered yet.
 if sys.version_info < (3, 13):
@@ -25,6 +26,32 @@ if sys.version_info < (3, 13):
 
 else:
     Task = None
+
+
+# Below 3.12: a task that starts in create_task(), not at the next turn.
+class EagerTask(Task or asyncio.Task):
+    def __init__(self, coro, *, loop, **options):
+        if sys.version_info >= (3, 12):
+            super().__init__(coro, loop=loop, eager_start=True, **options)
+            return
+        first_step = []
+        gathers = vars(loop).pop("call_soon", None)  # gather()'s, below
+        loop.call_soon = lambda step, *arguments, context: first_step.extend((context.run, step, *arguments))
+        try:
+            super().__init__(coro, loop=loop, **options)
+        finally:
+            del loop.call_soon
+        loop.made.append(weakref.ref(self))  # for all_tasks(); it is listed while it starts
+        creator = asyncio.current_task(loop)
+        if creator is not None:
+            asyncio.tasks._leave_task(loop, creator)
+        try:
+            first_step[0](*first_step[1:])
+        finally:
+            if creator is not None:
+                asyncio.tasks._enter_task(loop, creator)
+            if gathers is not None:
+                loop.call_soon = gathers
 
 
 # Below 3.12: gather() counts children that are done already at once, not in a callback of the next turn.

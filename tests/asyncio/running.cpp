@@ -241,7 +241,8 @@ void main_that_is_cancelled() {  // RUN-23
 void debug_flag() {  // RUN-20
     const auto main = []() -> Coro<bool> { co_return loop().get_debug(); };
     std::vector<std::string> flags;
-    for (const std::optional<bool> debug : {std::optional<bool>(true), std::optional<bool>(false), std::optional<bool>()}) {
+    const std::optional<bool> unset;
+    for (const std::optional<bool> debug : {std::optional<bool>(true), std::optional<bool>(false), unset}) {
         RunOptions options = one_loop();
         options.debug = debug;
         flags.push_back(show(run_one(main(), options)));

@@ -1,9 +1,11 @@
 """What the Python side of each pair uses: `from support import *`. The names are those of program.hpp."""
 import asyncio
+import concurrent.futures
 import contextvars
 import functools
 import gc
 
+import virtual_loop
 from virtual_loop import all_tasks, run  # before anything of asyncio's: some of that is replaced
 from asyncio import (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED, Barrier, BoundedSemaphore, BrokenBarrierError,
                      CancelledError, Condition, Event, InvalidStateError, Lock, LifoQueue, PriorityQueue, Queue,
@@ -106,6 +108,18 @@ def fut():
 
 def me():
     return current_task()
+
+
+def new_runner():
+    return asyncio.Runner(loop_factory=virtual_loop.VirtualLoop)
+
+
+def thread_pool(threads):
+    return concurrent.futures.ThreadPoolExecutor(threads)
+
+
+def set_eager_start(on):
+    loop().starts_eagerly = on
 
 
 def now():

@@ -70,6 +70,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self):
         self.made = []  # weak references to the tasks
         self.selector = VirtualSelector()
+        self.starts_eagerly = False
         super().__init__(self.selector)
         self._clock_resolution = 0.5
 
@@ -86,7 +87,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return timer
 
     def create_task(self, coro, **options):
-        if newer.Task is None:
+        if self.starts_eagerly:
+            self._check_closed()
+            task = newer.EagerTask(coro, loop=self, **options)
+        elif newer.Task is None:
             task = super().create_task(coro, **options)
         else:
             self._check_closed()
@@ -99,7 +103,7 @@ def all_tasks(loop=None):
     """asyncio.all_tasks(), in the order of creation."""
     loop = loop if loop is not None else asyncio.get_running_loop()
     loop.made = [made for made in loop.made if made() is not None and not made().done()]
-    return OrderedSet.fromkeys(made() for made in loop.made)
+    return OrderedSet.fromkeys(made() for made in loop.made)  # each once
 
 
 def install():
