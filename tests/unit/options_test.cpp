@@ -20,7 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Begins and ends without any KNIT_ variable, whatever the caller's environment has.
-class Options : public testing::Test {
+class Options : public ::testing::Test {
 protected:
     Options() {
         for (char** entry = environ; *entry != nullptr; ++entry) {

@@ -217,9 +217,9 @@ private:
         }
     }
 
-    // A cache line each.
-    alignas(detail::kCacheLine) Items arrivals_;  ///< the put side's; empty in a queue with an order of its own
-    alignas(detail::kCacheLine) Items items_;     ///< the take side's
+    Items arrivals_;  ///< the put side's; empty in a queue with an order of its own
+    detail::Apart apart_;
+    Items items_;  ///< the take side's
 };
 
 /// `co_await queue.put(value)`.

@@ -25,6 +25,11 @@
 
 namespace knit::detail {
 
+/// What stands on its two sides shares no cache line.
+struct Apart {
+    char padding[kCacheLine] = {};
+};
+
 class QueueCore {
 public:
     QueueCore(const QueueCore&) = delete;
@@ -168,15 +173,17 @@ private:
         return put_.count.load(std::memory_order_relaxed) - take_.done;  // relaxed: the caller's own puts came before
     }
 
-    struct alignas(kCacheLine) PutSide {
+    // Kept apart by padding, not by alignment: a queue may be a local of a coroutine, whose frame is not so aligned.
+    struct PutSide {
         mutable Mutex mutex;
         Atomic<std::size_t> count{0};  ///< items ever put; written under the mutex, read by any thread [queue.count]
         std::size_t by_grant = 0;      ///< of these, those that filled a slot kept for them
         std::size_t freed_seen = 0;    ///< TakeSide::freed, some time ago
         std::size_t reserved = 0;      ///< items on this side that woken getters will take
         SyncWaitList getters;
+        Apart apart;
     };
-    struct alignas(kCacheLine) TakeSide {
+    struct TakeSide {
         mutable Mutex mutex;
         Atomic<std::size_t> count{0};  ///< items ever taken; written under the mutex, read by any thread [queue.count]
         Atomic<std::size_t> freed{0};  ///< slots that came free for all; likewise, the put side reads [queue.count]
@@ -187,6 +194,7 @@ private:
         SyncWaitList joiners;
         std::size_t done = 0;      ///< task_done() calls, and items that shutdown dropped
         std::size_t put_seen = 0;  ///< PutSide::count, some time ago; never less than done
+        Apart apart;
     };
 
     const std::size_t maxsize_;
