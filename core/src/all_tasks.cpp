@@ -26,7 +26,7 @@ std::vector<TaskRef> tasks_of(Worker& worker) {
         add(*task);
     }
     TaskCore* const current = worker.current_task();
-    if (current != nullptr && !current->is_registered()) {
+    if (current != nullptr && !current->is_registered() && !current->is_done()) {
         add(*current);
     }
     std::ranges::sort(tasks, {}, &TaskRef::id);

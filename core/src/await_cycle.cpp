@@ -174,6 +174,15 @@ bool FutureWait::cancel_wait(Wait& wait) noexcept {
     if (self.is_refused_) {
         return false;
     }
+    if (self.core_->is_task() && !self.is_over_) {
+        const auto& awaited = static_cast<const TaskCore&>(*self.core_);
+        if (awaited.home() == self.task_->home() && awaited.is_cancelling_wait()) {
+            // What is being cancelled waits, through a gather, for this task, and this one for that: here it ends.
+            self.is_cancel_taken_ = true;
+            self.refuse();
+            return true;
+        }
+    }
     const bool is_taken = self.core_->cancel(self.task_->cancel_message(), self.task_);
     self.is_cancel_taken_ = self.is_cancel_taken_ || is_taken;
     return is_taken;

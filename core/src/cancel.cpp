@@ -164,6 +164,10 @@ bool TaskCore::cancel_at_home(const std::string& message) {
     if (is_done()) {
         return false;
     }
+    if (has(kCancelling)) {
+        note_cancel(message);  // it came back here, round a cycle that leads through a gather
+        return false;
+    }
     // Down a chain of tasks that await each other, without recursion: each hands the request to the one that it awaits,
     // as long as that lives here; the last one's wait is undone.
     TaskCore* last = this;

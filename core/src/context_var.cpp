@@ -74,12 +74,18 @@ void ContextState::leave() noexcept {
 }
 
 ContextState& current_context() {
-    ContextState*& slot = context_slot();
-    if (slot == nullptr) {
-        slot = new ContextState;
+    if (ContextState* const current = context_slot()) {
+        return *current;
+    }
+    auto* const made = new ContextState;
+    Worker* const worker = Worker::current();
+    if (TaskCore* const task = worker != nullptr ? worker->current_task() : nullptr) {
+        task->set_context(made);
+    } else {
+        t_context = made;
         keep_thread_context();
     }
-    return *slot;
+    return *made;
 }
 
 ContextState* copy_of_current_context() {

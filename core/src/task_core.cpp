@@ -2,6 +2,8 @@
 
 #include "knit/detail/task_core.hpp"
 
+#include <utility>
+
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
 #include "report.hpp"
@@ -130,6 +132,7 @@ void TaskCore::end_unstarted(Worker& worker) noexcept {
     slot_->error = make_cancelled_error();
     flags_ &= ~kMustCancel;
     flags_ |= kEndsCancelled;
+    worker.set_current_task(this);  // while its parameters go
     frame_.destroy();
     finish(worker);
 }
@@ -138,18 +141,19 @@ void TaskCore::end_unstarted(Worker& worker) noexcept {
 void TaskCore::destroy_block() noexcept {
     // A result or a frame may hold the last handle of another task, and so on: one after the other, without recursion.
     Dying& dying = t_dying;
-    if (dying.is_destroying) {
+    Worker* const here = Worker::current();
+    if (dying.is_destroying && dying.where == here) {
         next = dying.first;
         dying.first = this;
         return;
     }
-    dying.is_destroying = true;
+    const Dying outer = std::exchange(dying, {nullptr, here, true});  // a destructor may run loops of its own
     for (TaskCore* task = this; task != nullptr;) {
         task->end_block();
         task = dying.first != nullptr ? &of(*dying.first) : nullptr;
         dying.first = task != nullptr ? task->next : nullptr;
     }
-    dying.is_destroying = false;
+    dying = outer;
 }
 
 void TaskCore::end_block() noexcept {
@@ -188,11 +192,14 @@ void TaskCore::settle(Worker& worker) noexcept {
         }
     }
     flags_ &= ~kMustCancel;
-    if (has(kShuttingDown) && state == State::error && !has(kFatal)) {
+    const bool is_reported = was_asked && state == State::error && !has(kFatal);
+    if (is_reported) {
         mark_retrieved();
-        report(worker, "unhandled exception during run() shutdown", slot_->error, this);
     }
     state_.store(state, std::memory_order_release);  // [fut.state]
+    if (is_reported) {
+        report(worker, "unhandled exception during run() shutdown", slot_->error, this);
+    }
     if (keeper_ == &worker) {
         notify_waiters();
         drop_ref();

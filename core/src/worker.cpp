@@ -36,9 +36,9 @@ KNIT_NOINLINE Worker*& current_worker() noexcept {
 void keep_thread_context() noexcept {
     struct Keeper {
         ~Keeper() {
-            if (t_context != nullptr) {
-                t_context->drop_ref();
-                t_context = nullptr;
+            // Not the current one any more while its values go.
+            if (ContextState* const context = std::exchange(t_context, nullptr)) {
+                context->drop_ref();
             }
         }
     };
@@ -213,11 +213,18 @@ void Worker::run_offered(Work& work) noexcept {
 }
 
 void Worker::start_eagerly(TaskCore& task) noexcept {
+    // The creator may be on the way out of its frame: what its end has left behind waits until that has gone.
+    TaskCore* const continued = std::exchange(continued_, nullptr);
+    TaskCore* const retired = std::exchange(retired_, nullptr);
     TaskCore* const creator = current_task_;
     ContextState* const callback_context = std::exchange(t_context, nullptr);
     TaskCore::run_ready(*this, task.work());
-    t_context = callback_context;
+    if (ContextState* const left = std::exchange(t_context, callback_context)) {
+        left->drop_ref();  // made by a destructor that ran outside every task
+    }
     current_task_ = creator;
+    retired_ = retired;
+    continued_ = continued;
 }
 
 /// Somebody sleeps or searches, and there is new work.

@@ -1,5 +1,5 @@
 // A cancellation at every point: each program runs again and again, and its victim is cancelled one turn later each
-// time, until it ends before that. Whatever the point, nothing may be lost: no lock, permit, item, notification or task.
+// time, until it ends before that. Whatever the point, nothing may be lost: no lock, permit, item, notification, task.
 
 #include "co_test.hpp"
 

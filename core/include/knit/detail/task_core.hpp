@@ -130,6 +130,8 @@ public:
     std::vector<Frame> stack() const;
     /// How the present wait is undone, and its name; null while it runs or is ready. Home loop.
     const Wait* wait() const noexcept { return wait_; }
+    /// Its wait is being cancelled at this moment. Home loop.
+    bool is_cancelling_wait() const noexcept { return has(kCancelling); }
     /// The task or future that it awaits directly. Home loop.
     FutureCore* awaited() const noexcept { return awaited_; }
     /// Takes over one reference. Before the task is made visible.

@@ -47,6 +47,7 @@ void keep_thread_context() noexcept;
 /// The tasks that a thread is destroying: a frame that holds the last handle of another task, and so on, would recurse.
 struct Dying {
     Work* first = nullptr;
+    Worker* where = nullptr;  ///< the loop that they are destroyed on
     bool is_destroying = false;
 };
 inline constinit thread_local Dying t_dying;
@@ -347,7 +348,7 @@ inline void TaskCore::finish(Worker& worker) noexcept {
     // The usual end of fork-join: nobody stole the task, a gather on this loop alone waits for it, it has a value.
     // The other reference is the gather's, which does not run now: so there is no other waiter, nobody can change the
     // count, and nobody can free the block while the frame in it goes.
-    if (flags_ == kStarted && joiner_ != nullptr && keeper_ == &worker && joiner_->parent != nullptr &&
+    if (flags_ == kStarted && keeper_ == &worker && joiner_ != nullptr && joiner_->parent != nullptr &&
         refs_.load(std::memory_order_acquire) == 2) {  // [fut.refs]
         Join& join = *joiner_;
         refs_.store(1, std::memory_order_relaxed);              // [fut.refs]
