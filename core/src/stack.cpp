@@ -65,7 +65,12 @@ std::vector<Frame> TaskCore::stack() const {
         frames.push_back(frame_of(function_, function_));
         return frames;
     }
-    for (std::coroutine_handle<> handle = leaf_; handle;) {
+    return frames_from(leaf_);
+}
+
+std::vector<Frame> frames_from(std::coroutine_handle<> leaf) {
+    std::vector<Frame> frames;
+    for (std::coroutine_handle<> handle = leaf; handle;) {
         const PromiseBase& promise = PromiseBase::of(handle);
         frames.push_back(frame_of(promise.function(), promise.where()));
         handle = promise.continuation();
