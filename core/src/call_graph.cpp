@@ -125,7 +125,7 @@ void add_awaiters(AwaitGraph& graph, CallGraph& node, const std::vector<const Se
 
 /// Whether the calling thread may look at who waits for it.
 bool is_kept_here(const FutureCore& core) {
-    const Worker* const here = Worker::current();
+    Worker* const here = Worker::current();
     return here != nullptr && here->runtime_id() == core.keeper().runtime_id() &&
            (here == &core.keeper() || here->runtime().is_simulated_here());
 }

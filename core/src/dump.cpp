@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "await_cycles.hpp"
+#include "knit/future.hpp"
 #include "knit/sleep.hpp"
 #include "runtime_core.hpp"
 #include "stack.hpp"

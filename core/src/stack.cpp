@@ -47,6 +47,9 @@ std::string_view short_name(std::string_view function) noexcept {
     if (const std::size_t with = function.find(" [with "); with != std::string_view::npos) {
         function = function.substr(0, with);
     }
+    if (const std::size_t with = function.find(" ["); with != std::string_view::npos && function.back() == ']') {
+        function = function.substr(0, with);  // Clang's way to write it
+    }
     if (const std::size_t close = function.rfind(')'); close != std::string_view::npos && function.back() != '>') {
         if (const std::size_t open = opening_bracket(function, close); open != std::string_view::npos && open > 0) {
             function = function.substr(0, open);
