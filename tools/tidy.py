@@ -23,7 +23,7 @@ LAYERS = (
     ("core/0", "base stack.hpp mutex list error result time options platform log result_slot"),
     ("core/1", "work deque inbox timers frame_pool context_state"),
     ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref "
-     "waiter sync_waiter future_wait"),
+     "waiter sync_waiter future_wait hot_paths"),
     ("core/3", "stack.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
      "cancel wait_core report.cpp thread_wait await_chain await_cycle"),
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "

@@ -132,7 +132,8 @@ bool is_kept_here(const FutureCore& core) {
 
 void append_graph(std::string& text, const CallGraph& graph, std::size_t level) {
     const std::string margin(level * 4, ' ');
-    text += margin + (graph.name == "Future" && graph.stack.empty() ? "* Future\n" : "* Task(name='" + graph.name + "')\n");
+    const bool is_future = graph.name == "Future" && graph.stack.empty();
+    text += margin + (is_future ? "* Future\n" : "* Task(name='" + graph.name + "')\n");
     if (!graph.stack.empty()) {
         text += margin + "  + Call stack:\n";
     }

@@ -25,7 +25,8 @@ std::string callable_name(const std::type_info& type) {
     std::size_t end = begin + kMaker.size();
     for (; end < name.size() && (depth > 0 || (name[end] != ',' && name[end] != '>')); ++end) {
         const char letter = name[end];
-        depth += letter == '<' || letter == '(' || letter == '{' ? 1 : letter == '>' || letter == ')' || letter == '}' ? -1 : 0;
+        depth += letter == '<' || letter == '(' || letter == '{' ? 1 : 0;
+        depth -= letter == '>' || letter == ')' || letter == '}' ? 1 : 0;
     }
     return name.substr(begin + kMaker.size(), end - begin - kMaker.size());
 }
@@ -63,8 +64,8 @@ void Worker::run_watched(Work& work) noexcept {
         if (task) {
             warn_slow(core_text(task.get(), true, "..."), took);
         } else {
-            warn_slow("<Handle " + (callable != nullptr ? callable_name(*callable) : std::string("of knit's own")) + ">",
-                      took);
+            const std::string name = callable != nullptr ? callable_name(*callable) : "of knit's own";
+            warn_slow("<Handle " + name + ">", took);
         }
     } catch (const std::bad_alloc&) {
         log(LogLevel::warning, "a step was slow; no memory to say which");

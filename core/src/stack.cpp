@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "await_chain.hpp"
 #include "knit/coro.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/log.hpp"

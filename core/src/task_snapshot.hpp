@@ -1,4 +1,4 @@
-/// What the tasks of a runtime are doing at some moment, and who awaits whom: what a dump and a call graph are made from.
+/// What the tasks of a runtime are doing at some moment, and who awaits whom: what dumps and call graphs are made from.
 /// Each loop describes its own tasks; other threads ask by message and wait for a bounded time.
 #pragma once
 

@@ -18,7 +18,8 @@ namespace {
 std::optional<std::string> short_function(std::string_view function) {
     const std::string name(detail::short_name(function));
     const std::string last = name.substr(name.rfind(':') + 1);
-    if (name.starts_with("knit::detail::") || last.find("operator") != std::string::npos || last.find('}') != std::string::npos) {
+    if (name.starts_with("knit::detail::") || last.find("operator") != std::string::npos ||
+        last.find('}') != std::string::npos) {
         return std::nullopt;
     }
     return last;

@@ -138,8 +138,8 @@ CO_TEST_ON_LOOPS(Dump, HasTheTasksOfEveryLoop) {
     }
     for (const std::string& dump : {dump_tasks(), co_await dump_tasks_async()}) {
         for (std::size_t index = 0; index < runtime.size(); ++index) {
-            EXPECT_TRUE(has(line_of(dump, "on " + std::to_string(index) + ":"), ", loop " + std::to_string(index) + ","))
-                << dump;
+            const std::string number = std::to_string(index);
+            EXPECT_TRUE(has(line_of(dump, "on " + number + ":"), ", loop " + number + ",")) << dump;
         }
     }
     go.set_result();

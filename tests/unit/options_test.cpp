@@ -89,8 +89,8 @@ TEST_F(Options, TheSignalOfADumpIsGivenByName) {
     EXPECT_EQ(resolve({.dump_signal = SIGUSR2}).dump_signal, SIGUSR2);
     EXPECT_EQ(error_of({.dump_signal = SIGKILL}),
               "RunOptions::dump_signal = 9: expected off, USR1, USR2, HUP or QUIT; on is USR1");
-    for (const auto& [text, signal] : {std::pair("on", SIGUSR1), std::pair("USR1", SIGUSR1), std::pair("SIGHUP", SIGHUP),
-                                       std::pair("QUIT", SIGQUIT), std::pair("off", 0)}) {
+    for (const auto& [text, signal] : {std::pair("on", SIGUSR1), std::pair("USR1", SIGUSR1),
+                                       std::pair("SIGHUP", SIGHUP), std::pair("QUIT", SIGQUIT), std::pair("off", 0)}) {
         set("KNIT_DUMP_SIGNAL", text);
         EXPECT_EQ(resolve({}).dump_signal, signal) << text;
     }

@@ -23,9 +23,9 @@ CallGraph capture_graph(const FutureCore& core);
 
 }  // namespace detail
 
-/// The graph above `task`: gather(), shield(), wait(), as_completed() and TaskGroup do not cut it. Any thread; without a
-/// running loop, or where a loop does not answer in time (20 ms from a loop, else a second), what lives there is
-/// missing. Chains longer than 1000 tasks are cut there.
+/// The graph above `task`: gather(), shield(), wait(), as_completed() and TaskGroup do not cut it. Any thread; where a
+/// loop does not answer in time (20 ms from a loop, else a second), what lives there is missing. Chains longer than
+/// 1000 tasks are cut there.
 /// RuntimeError "await-graph contains cycles: Task-2 -> Task-3 -> Task-2" where tasks await each other.
 CallGraph capture_call_graph(const TaskRef& task);
 template <class T>
