@@ -57,7 +57,7 @@ void Worker::run_watched(Work& work) noexcept {
         work.run(*this, work);
     }
     const Duration took = now() - start;
-    if (took < loop_.slow_callback_duration || !is_watched()) {
+    if (took < loop_.slow_callback_duration) {
         return;
     }
     try {
