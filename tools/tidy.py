@@ -23,13 +23,13 @@ LAYERS = (
     ("core/0", "base stack.hpp mutex list error result time options platform log result_slot"),
     ("core/1", "work deque inbox timers frame_pool context_state"),
     ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref "
-     "waiter sync_waiter future_wait"),
+     "waiter sync_waiter future_wait hot_paths"),
     ("core/3", "stack.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
      "cancel wait_core report.cpp thread_wait await_chain await_cycle"),
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
-     "task_group_end"),
+     "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
@@ -51,8 +51,8 @@ ONLY = (
      "the one thread-local is in worker.hpp"),
     ("syscall", r"\bsyscall\s*\(|\bfutex\b|SYS_futex", r"(core/src/platform|io/src/ring)\.cpp$",
      "only platform.cpp and ring.cpp make raw system calls"),
-    ("thread", r"\bstd::j?thread\b(?!::)", r"core/src/(lifecycle|runtime_core|blocking_pool)\.(hpp|cpp)$",
-     "only lifecycle and blocking_pool make threads"),
+    ("thread", r"\bstd::j?thread\b(?!::)", r"core/src/(lifecycle|runtime_core|blocking_pool|watchdog)\.(hpp|cpp)$",
+     "only lifecycle, blocking_pool and watchdog make threads"),
     ("atomic", r"\bstd::atomic(_ref)?\s*<", r"core/include/knit/detail/base\.hpp$", "say Atomic<T> (base.hpp)"),
     ("macro", r"^\s*#\s*define\b", r"(core/include/knit/detail/base|tests/support/co_test)\.hpp$", "macros are defined in base.hpp and co_test.hpp alone"),
 )

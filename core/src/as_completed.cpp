@@ -203,6 +203,26 @@ CoreRef AsCompletedTake::take_child() {
     return std::move(taker_.child);
 }
 
+void AsCompletedCore::show_children(const Worker& home, AwaitVisitor& visitor) {
+    if (&home != &keeper_) {
+        return;  // they are the keeper's
+    }
+    for (Place& place : places()) {
+        if (place.child && !place.child->is_done()) {
+            visitor.visit(*place.child, static_cast<Waiter*>(&place));
+        }
+    }
+}
+
+bool AsCompletedTake::show_awaited(const Wait& wait, AwaitVisitor& visitor) {
+    if (wait.cancel != &AsCompletedTake::cancel_wait) {
+        return false;
+    }
+    const auto& self = static_cast<const AsCompletedTake&>(wait);
+    self.core_->show_children(*self.task_->home(), visitor);
+    return true;
+}
+
 bool AsCompletedTake::cancel_wait(Wait& wait) noexcept {
     auto& self = static_cast<AsCompletedTake&>(wait);
     if (!self.core_->cancel(self.taker_)) {

@@ -1,6 +1,13 @@
 /// Which task waits for what. The home loop of the task alone may ask.
 #pragma once
 
+#include <coroutine>
+#include <vector>
+
+namespace knit {
+struct Frame;
+}
+
 namespace knit::detail {
 
 class FutureCore;
@@ -11,5 +18,7 @@ struct Wait;
 FutureCore* awaited_by(const TaskCore& task) noexcept;
 /// How the task's wait is undone, and what it is called; null while it runs, or where that cannot be undone.
 Wait* wait_of(const TaskCore& task) noexcept;
+/// A task's coroutines from `leaf` outwards, each at its last await.
+std::vector<Frame> frames_from(std::coroutine_handle<> leaf);
 
 }  // namespace knit::detail

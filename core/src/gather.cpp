@@ -76,6 +76,11 @@ void GatherBase::complete() noexcept {
     }
 }
 
+bool GatherWait::cancel_wait(Wait& wait) noexcept {
+    auto& self = static_cast<GatherWait&>(wait);
+    return self.cancel_children(self.task_->cancel_message());
+}
+
 bool GatherBase::cancel_children(const std::string& message) noexcept {
     if (state_.is_done) {
         return false;

@@ -33,6 +33,7 @@ void Worker::wait_for_work() noexcept {
 }
 
 bool Worker::step() noexcept {
+    set_coarse_time(driver_->now());
     if (turn()) {
         return true;
     }

@@ -32,6 +32,7 @@
 #include "knit/loop.hpp"
 #include "platform.hpp"
 #include "report.hpp"
+#include "watchdog.hpp"
 
 namespace knit::detail {
 
@@ -91,16 +92,23 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
         boxes_.push_back(new LoopBox(index, *this));
         workers_.push_back(&boxes_.back()->worker);
         Loop& face = boxes_.back()->loop;
-        face.set_debug(settings_.debug);
-        face.slow_callback_duration = settings_.slow_task;
+        face.slow_callback_duration =
+            settings_.slow_task > Duration::zero() ? settings_.slow_task : Duration::max();
         face.exception_handler_ = options_.exception_handler;
     }
     try {
         drivers_.resize(size());
         drivers_[0] = make_driver(worker(0), settings_);
         worker(0).set_driver(drivers_[0].get());
+        watchdog_ = std::make_unique<Watchdog>(*this);
         start_threads();
+        if (!drivers_[0]->is_simulation()) {
+            watchdog_->start();
+        }
     } catch (...) {
+        if (watchdog_ != nullptr) {
+            watchdog_->stop();
+        }
         stop_threads();
         close_loop_0();
         throw;
@@ -153,6 +161,11 @@ void RuntimeCore::run_thread(std::size_t index) {
     self.run_until_stopped();
     self.detach();
     close_loop(self);
+}
+
+bool RuntimeCore::is_simulated_here() const noexcept {
+    const Worker* const here = Worker::current();
+    return here != nullptr && here->runtime_id() == id_ && drivers_[0]->is_simulation();
 }
 
 bool RuntimeCore::is_owned_here(const Worker& worker) const noexcept {
@@ -245,6 +258,7 @@ void RuntimeCore::close() {
     if (!has_abandoned_) {
         join_blocking_pool();
     }
+    watchdog_->stop();
     stop_threads();
     close_loop_0();
     end_thread_waits(id_);

@@ -135,17 +135,6 @@ Loop& get_running_loop() { return detail::running_worker().loop(); }
 
 namespace detail {
 
-void Worker::run_watched(Work& work) noexcept {
-    const TimePoint start = now();
-    work.run(*this, work);
-    const Duration took = now() - start;
-    if (loop_.get_debug() && took >= loop_.slow_callback_duration) {
-        const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
-        log(LogLevel::warning,
-            "Executing a step on loop " + std::to_string(id_) + " took " + std::to_string(milliseconds) + " ms");
-    }
-}
-
 Callback::~Callback() {
     if (context_ != nullptr) {
         context_->drop_ref();
@@ -179,6 +168,14 @@ void Callback::call(Worker& worker) noexcept {
 
 void Callback::run_timer(Worker& worker, Work& work) noexcept {
     static_cast<OwnedTimer&>(static_cast<Timer&>(work)).callback->call(worker);
+}
+
+const Callback* Callback::of(const Work& work) noexcept {
+    if (work.run == &Callback::run_now) {
+        return static_cast<const Callback*>(&work);
+    }
+    return work.run == &Callback::run_timer ? static_cast<const OwnedTimer&>(static_cast<const Timer&>(work)).callback
+                                            : nullptr;
 }
 
 void Callback::cancel() noexcept {

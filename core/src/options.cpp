@@ -166,6 +166,26 @@ bool are_cpus_allowed(const Settings& settings) {
                        [&](unsigned cpu) { return is_allowed(cpu, allowed); });
 }
 bool is_anything(const Settings&) { return true; }
+
+struct SignalName {
+    std::string_view name;
+    int number;
+};
+constexpr std::array kDumpSignals = {SignalName{"off", 0}, SignalName{"USR1", SIGUSR1}, SignalName{"USR2", SIGUSR2},
+                                     SignalName{"HUP", SIGHUP}, SignalName{"QUIT", SIGQUIT}};
+bool parse_signal(std::string_view text, Settings& settings) {
+    text = text == "on" ? "USR1" : text.starts_with("SIG") ? text.substr(3) : text;
+    const auto* const found = std::ranges::find(kDumpSignals, text, &SignalName::name);
+    settings.dump_signal = found != kDumpSignals.end() ? found->number : 0;
+    return found != kDumpSignals.end();
+}
+bool is_dump_signal(const Settings& settings) {
+    return std::ranges::find(kDumpSignals, settings.dump_signal, &SignalName::number) != kDumpSignals.end();
+}
+std::string show_signal(const Settings& settings) {
+    const auto* const found = std::ranges::find(kDumpSignals, settings.dump_signal, &SignalName::number);
+    return found != kDumpSignals.end() ? std::string(found->name) : std::to_string(settings.dump_signal);
+}
 template <auto kMember>
 std::string show_number(const Settings& settings) {
     return std::to_string(settings.*kMember);
@@ -220,11 +240,14 @@ constexpr std::array kSettings = {
             "asyncio's debug mode: a callback or task step that holds its loop for long is reported.",
             parse_on_off<&S::debug>, take_option<&O::debug, &S::debug>, is_anything, show_on_off<&S::debug>},
     Setting{"KNIT_SLOW_TASK_MS", "slow_task", "a whole number of milliseconds from 0 to 1000000000, where 0 is off",
-            "100", "In debug mode a callback or a task's step that holds its loop longer is reported.",
+            "100", "A callback or a task's step that holds its loop longer is reported, while it does.",
             parse_time<&S::slow_task, std::milli>, take_option<&O::slow_task, &S::slow_task>,
             is_time_within<&S::slow_task, kSlowTaskMaxNs>, show_time<&S::slow_task, std::milli>},
     Setting{"KNIT_REPORT", "report", kOnOff, "off", "Prints the settings in force to stderr when a runtime starts.",
             parse_on_off<&S::report>, take_option<&O::report, &S::report>, is_anything, show_on_off<&S::report>},
+    Setting{"KNIT_DUMP_SIGNAL", "dump_signal", "off, USR1, USR2, HUP or QUIT; on is USR1", "off",
+            "On this signal all tasks are written to stderr; the program goes on.", parse_signal,
+            take_option<&O::dump_signal, &S::dump_signal>, is_dump_signal, show_signal},
 };
 
 /// Read by knit's own tests, not by the library.

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -203,6 +204,22 @@ void name_thread(const char* name) noexcept {
     char cut[16] = {};
     std::snprintf(cut, sizeof(cut), "%s", name);
     ::pthread_setname_np(::pthread_self(), cut);  // a name that is refused is no reason to fail
+}
+
+int this_thread_id() noexcept { return static_cast<int>(::gettid()); }
+
+int this_thread_cpu_clock() noexcept {
+    clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
+    ::pthread_getcpuclockid(::pthread_self(), &clock);  // where there is none, whoever reads it gets zero
+    return clock;
+}
+
+Duration cpu_time(int clock) noexcept {
+    timespec time{};
+    if (::clock_gettime(clock, &time) != 0) {
+        return {};
+    }
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 void assert_failed(const char* condition, const char* file, int line) noexcept {

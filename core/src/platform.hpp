@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "knit/detail/base.hpp"
+#include "knit/time.hpp"
 
 namespace knit::detail {
 
@@ -28,6 +29,13 @@ unsigned default_loops();
 
 /// Keeps the calling thread on `cpus`; false for none, and where the kernel refuses.
 [[nodiscard]] bool pin_thread(const std::vector<unsigned>& cpus) noexcept;
+
+/// The kernel's id of the calling thread.
+int this_thread_id() noexcept;
+/// The clock of the processor time that the calling thread uses, for cpu_time().
+int this_thread_cpu_clock() noexcept;
+/// What that clock shows; zero when its thread has gone.
+Duration cpu_time(int clock) noexcept;
 
 /// Names the calling thread for top and debuggers; what is longer than 15 bytes is cut.
 void name_thread(const char* name) noexcept;

@@ -24,6 +24,7 @@ class TaskRef;
 namespace knit::detail {
 
 class Driver;
+class Watchdog;
 
 /// The tasks of one loop that are not done, in the order of creation. That loop's thread.
 std::vector<TaskRef> tasks_of(Worker& worker);
@@ -84,6 +85,11 @@ public:
     std::uint64_t live_tasks() noexcept;
     /// The tasks of all loops; waits until each loop has answered.
     std::vector<TaskRef> all_tasks();
+    Watchdog& watchdog() noexcept { return *watchdog_; }
+    /// Whether the calling thread turns all loops of this runtime by itself.
+    bool is_simulated_here() const noexcept;
+    /// A loop that had nothing to do goes on: the watchdog looks again.
+    void end_doze() noexcept;
     void set_face(Runtime& face) noexcept { face_ = &face; }
     Runtime& face() const noexcept { return *face_; }
     /// Whether the calling thread may touch `worker`: it runs it, or it owns loop 0 and that does not run.
@@ -123,6 +129,7 @@ private:
     std::vector<std::unique_ptr<Driver>>
         drivers_;  ///< one for each loop; kept until all threads are joined, who may be
                    ///< ringing one that has just closed
+    std::unique_ptr<Watchdog> watchdog_;
     std::thread::id owner_;
     Atomic<bool> is_running_{false};  ///< the owner sets it, any thread may ask; publishes nothing
     Atomic<bool> is_closed_{false};             ///< the owner sets it at the end, any thread asks [run.closed]

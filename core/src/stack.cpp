@@ -2,9 +2,9 @@
 
 #include "stack.hpp"
 
-#include <algorithm>
 #include <string>
 
+#include "await_chain.hpp"
 #include "knit/coro.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/log.hpp"
@@ -46,7 +46,7 @@ Frame frame_of(const std::source_location& function, const std::source_location&
 
 std::string_view short_name(std::string_view function) noexcept {
     if (function.ends_with(']')) {  // " [with T = int]", " [T = int]"
-        function = function.substr(0, std::max<std::size_t>(function.rfind(" ["), 1));
+        function = function.substr(0, function.find(" ["));
     }
     if (const std::size_t close = function.rfind(')'); close != std::string_view::npos && !function.ends_with('>')) {
         if (const std::size_t open = opening_bracket(function, close); open != std::string_view::npos && open > 0) {
@@ -66,7 +66,12 @@ std::vector<Frame> TaskCore::stack() const {
         frames.push_back(frame_of(function_, function_));
         return frames;
     }
-    for (std::coroutine_handle<> handle = leaf_; handle;) {
+    return frames_from(leaf_);
+}
+
+std::vector<Frame> frames_from(std::coroutine_handle<> leaf) {
+    std::vector<Frame> frames;
+    for (std::coroutine_handle<> handle = leaf; handle;) {
         const PromiseBase& promise = PromiseBase::of(handle);
         frames.push_back(frame_of(promise.function(), promise.where()));
         handle = promise.continuation();

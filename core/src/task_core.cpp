@@ -78,11 +78,13 @@ void TaskCore::leave_registry() noexcept {
 
 void TaskCore::leave_home() noexcept {
     leave_registry();
+    home()->set_current_task(nullptr);  // it may run, and end, elsewhere before this loop is back in its own code
     home_.store(nullptr, std::memory_order_release);  // [task.move] cancellers at the old home are sent on
 }
 
 void TaskCore::move_home(Worker& target) noexcept {
     leave_registry();
+    home()->set_current_task(nullptr);  // as above
     run = &TaskCore::run_arrived;
     // Never null in between: a cancellation must find somebody to go to.
     home_.store(&target, std::memory_order_release);  // [task.move]
@@ -92,6 +94,7 @@ void TaskCore::come_back(Worker& here) noexcept {
     home_.store(&here, std::memory_order_relaxed);  // [task.home] likewise
     run = &TaskCore::run_ready;
     enter_registry();
+    here.set_current_task(this);
 }
 
 void TaskCore::travel_to(Worker& target) noexcept {
@@ -226,9 +229,14 @@ void TaskCore::run_settled(Worker&, Work& work) noexcept {
 }
 
 std::string TaskCore::name() const {
+    const std::string_view given = given_name();
+    return given.empty() ? "Task-" + std::to_string(id_) : std::string(given);
+}
+
+std::string_view TaskCore::given_name() const noexcept {
     const Extras* const extras = extras_.load(std::memory_order_acquire);  // [task.name]
     const Name* const name = extras != nullptr ? extras->name.load(std::memory_order_acquire) : nullptr;  // [task.name]
-    return name != nullptr ? name->text : "Task-" + std::to_string(id_);
+    return name != nullptr ? std::string_view(name->text) : std::string_view();
 }
 
 void TaskCore::set_name(std::string text) {

@@ -54,6 +54,9 @@ struct GroupChild : Waiter {
             keeper.make_ready(hop);  // not now: its failure must not cancel its maker inside create_task()
         }
     }
+    static TaskCore* parent_of(const Waiter& waiter) noexcept {
+        return waiter.notify == &GroupChild::settled ? static_cast<const GroupChild&>(waiter).group.parent_ : nullptr;
+    }
     static void run_hop(Worker&, Work& work) noexcept {
         GroupChild& self = *static_cast<Hop&>(work).child;
         self.group.child_ended(self);
@@ -169,6 +172,19 @@ std::size_t GroupCore::size() const noexcept {
     const std::lock_guard lock(mutex_);
     return count_;
 }
+
+std::vector<CoreRef> GroupCore::tasks() const {
+    std::vector<CoreRef> tasks;
+    const std::lock_guard lock(mutex_);
+    for (const GroupChild* child = first_; child != nullptr; child = child->newer) {
+        if (child->task) {
+            tasks.push_back(child->task);
+        }
+    }
+    return tasks;
+}
+
+TaskCore* group_parent(const Waiter& waiter) noexcept { return GroupChild::parent_of(waiter); }
 
 /// With the mutex held: no task is admitted any more; gives those that there are.
 GroupCore::Victims GroupCore::begin_abort() {

@@ -27,6 +27,15 @@ public:
         task_->suspend(handle, this);
         return true;
     }
+    static bool show_awaited(const Wait& wait, AwaitVisitor& visitor) {
+        if (wait.cancel != &GroupWait::cancel_wait) {
+            return false;
+        }
+        for (const CoreRef& task : static_cast<const GroupWait&>(wait).group_.tasks()) {
+            visitor.visit(*task, &wait);
+        }
+        return true;
+    }
     void await_resume() {
         if (task_ != nullptr) {
             const bool is_cancelled = group_.end_wait();
@@ -50,6 +59,8 @@ private:
     GroupCore& group_;
     TaskCore* task_ = nullptr;
 };
+
+bool show_group(const Wait& wait, AwaitVisitor& visitor) { return GroupWait::show_awaited(wait, visitor); }
 
 /// False when there is nothing to wait for.
 bool GroupCore::begin_wait() noexcept {

@@ -14,6 +14,12 @@ namespace knit::detail {
 enum class ErrorKind { none, ordinary, cancelled, keyboard_interrupt };
 ErrorKind kind_of(const std::exception_ptr& error);
 
+/// The parent of the group that waits for a task by `waiter`, one of the task's; null when it is no group's. The task's
+/// keeper.
+TaskCore* group_parent(const Waiter& waiter) noexcept;
+/// Shows the tasks of the group at whose end a task waits; false when that is not what the wait is. Home loop.
+bool show_group(const Wait& wait, AwaitVisitor& visitor);
+
 /// A group's cancellation of its parent on the way to the parent's loop. Not TaskCore's own message, because the end of
 /// the block must know whether it has come: one that comes later would hit what follows the block.
 class ParentCancel : Work {

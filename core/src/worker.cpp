@@ -47,9 +47,9 @@ void keep_thread_context() noexcept {
 }
 
 Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
-    : budget_(runtime.settings().budget),
+    : is_watched_(runtime.settings().debug),
+      budget_(runtime.settings().budget),
       asymmetric_(asymmetric_fences()),
-      is_watched_(runtime.settings().debug),
       idle_word_(&runtime.idle().word()),
       random_(id * 7919 + 1),
       runtime_(runtime),
@@ -70,6 +70,8 @@ std::uint64_t take_task_id() noexcept {
 
 void Worker::attach() noexcept {
     previous_ = current_worker();
+    thread_id_.store(this_thread_id(), std::memory_order_relaxed);         // relaxed: a number alone
+    cpu_clock_.store(this_thread_cpu_clock(), std::memory_order_relaxed);  // relaxed: a number alone
     make_current();
 }
 
@@ -78,19 +80,35 @@ void Worker::make_current() noexcept {
     stack_limit_ = stack_pointer() - kTransferStack;
 }
 
-void Worker::detach() noexcept { current_worker() = nullptr; }
+void Worker::detach() noexcept {
+    thread_id_.store(0, std::memory_order_relaxed);  // relaxed: a number alone
+    current_worker() = nullptr;
+}
 
 TimePoint Worker::now() noexcept { return driver_ != nullptr ? driver_->now() : std::chrono::steady_clock::now(); }
 
 void Worker::run_until_stopped() noexcept {
     stack_limit_ = stack_pointer() - kTransferStack;
     is_stopping_ = false;
+    end_rest();
     while (!is_stopping_) {
         if (turn()) {
             stop_searching();
         } else if (!is_stopping_) {
+            is_resting_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
             wait_for_work();
+            end_rest();
         }
+    }
+    is_resting_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
+}
+
+/// Something begins, after the loop had nothing to do.
+void Worker::end_rest() noexcept {
+    if (is_resting()) {
+        set_coarse_time(now());
+        is_resting_.store(false, std::memory_order_relaxed);  // relaxed: a flag alone
+        runtime_.end_doze();
     }
 }
 
@@ -125,6 +143,7 @@ bool Worker::collect() noexcept {
     }
     if (timers_.next() != kNever) {
         const TimePoint time = driver_->now();
+        set_coarse_time(time);
         while (Timer* timer = timers_.pop_due(time)) {
             ready_.push(*timer);
             found = true;
@@ -148,7 +167,9 @@ void Worker::answer_messages(Work::Run which) noexcept {
 void Worker::run_batch(Work* first) noexcept {
     for (Work* work = first; work != nullptr;) {
         Work* const next = work->next;
-        if (is_watched_) [[unlikely]] {
+        batch_rest_ = next;
+        count_step();
+        if (is_watched()) [[unlikely]] {
             run_watched(*work);
         } else {
             work->run(*this, *work);
@@ -173,6 +194,7 @@ void Worker::look() noexcept {
     // Not oftener: each time the loop starts another subtree at its top, whose frames then wait beside the present
     // one's.
     const TimePoint time = driver_->now();
+    set_coarse_time(time);
     if (time - oldest_taken_ >= kOldestEvery) {
         oldest_taken_ = time;
         if (Work* work = deque_.take_oldest()) {
@@ -188,8 +210,12 @@ bool Worker::run_deque() noexcept {
         return false;
     }
     has_reported_drained_ = false;
+    if (is_watched()) [[unlikely]] {
+        return run_deque_watched(work);
+    }
     unsigned left = budget_ - budget_left_;
     do {
+        count_step();
         if (TaskCore::of(*work).begin(*this)) [[likely]] {
             TaskCore::of(*work).leaf().resume();
         }
@@ -205,6 +231,16 @@ bool Worker::run_deque() noexcept {
 
 void Worker::run_offered(Work& work) noexcept {
     has_reported_drained_ = false;
+    end_rest();
+    count_step();
+    if (is_watched()) [[unlikely]] {
+        run_watched(work);
+    } else {
+        run_offered_now(work);
+    }
+}
+
+void Worker::run_offered_now(Work& work) noexcept {
     TaskCore& task = TaskCore::of(work);
     if (task.begin(*this)) {
         task.leaf().resume();

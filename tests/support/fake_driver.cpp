@@ -101,6 +101,7 @@ private:
 void set_seed(std::uint64_t seed) noexcept { world().seed = seed; }
 std::uint64_t seed() noexcept { return world().seed; }
 Duration elapsed() noexcept { return world().elapsed; }
+void pass_time(Duration time) noexcept { world().elapsed += time; }
 std::uint64_t poll_count() noexcept { return world().polls; }
 std::uint64_t jump_count() noexcept { return world().jumps; }
 

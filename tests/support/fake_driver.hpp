@@ -13,6 +13,8 @@ void set_seed(std::uint64_t seed) noexcept;
 std::uint64_t seed() noexcept;
 /// Virtual time that has passed in the process since its start.
 Duration elapsed() noexcept;
+/// Time passes within a step: what a step that blocks its loop does.
+void pass_time(Duration time) noexcept;
 /// How often the fake driver of loop 0 was polled.
 std::uint64_t poll_count() noexcept;
 /// How often the loops had nothing to do and the clock jumped.

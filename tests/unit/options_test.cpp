@@ -84,6 +84,20 @@ std::string description(const RunOptions& options, const std::string& variable) 
     return line;
 }
 
+TEST_F(Options, TheSignalOfADumpIsGivenByName) {
+    EXPECT_EQ(resolve({}).dump_signal, 0);
+    EXPECT_EQ(resolve({.dump_signal = SIGUSR2}).dump_signal, SIGUSR2);
+    EXPECT_EQ(error_of({.dump_signal = SIGKILL}),
+              "RunOptions::dump_signal = 9: expected off, USR1, USR2, HUP or QUIT; on is USR1");
+    for (const auto& [text, signal] : {std::pair("on", SIGUSR1), std::pair("USR1", SIGUSR1),
+                                       std::pair("SIGHUP", SIGHUP), std::pair("QUIT", SIGQUIT), std::pair("off", 0)}) {
+        set("KNIT_DUMP_SIGNAL", text);
+        EXPECT_EQ(resolve({}).dump_signal, signal) << text;
+    }
+    set("KNIT_DUMP_SIGNAL", "KILL");
+    EXPECT_EQ(error_of({}), "KNIT_DUMP_SIGNAL=KILL: expected off, USR1, USR2, HUP or QUIT; on is USR1");
+}
+
 TEST_F(Options, WithoutAnythingSetAreTheDefaults) {
     const Settings settings = resolve({});
     EXPECT_EQ(settings.loops, default_loops());
@@ -166,7 +180,7 @@ TEST_F(Options, RefusesAnUnknownVariableAndListsTheKnown) {
     EXPECT_EQ(
         error_of({}),
         "unknown environment variable KNIT_LOPS; knit reads: KNIT_LOOPS, KNIT_CPUS, KNIT_RING_ENTRIES, KNIT_SPIN_US, "
-        "KNIT_STEAL, KNIT_BUDGET, KNIT_BLOCKING_THREADS, KNIT_DEBUG, KNIT_SLOW_TASK_MS, KNIT_REPORT");
+        "KNIT_STEAL, KNIT_BUDGET, KNIT_BLOCKING_THREADS, KNIT_DEBUG, KNIT_SLOW_TASK_MS, KNIT_REPORT, KNIT_DUMP_SIGNAL");
 }
 
 TEST_F(Options, LeavesTheVariablesOfTheTestsAlone) {

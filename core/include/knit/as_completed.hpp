@@ -62,6 +62,8 @@ public:
     bool cancel(Taker& taker) noexcept;
     /// `taker` does not want what it got: the next one gets it.
     void give_back(Taker& taker) noexcept;
+    /// Those that are not done; none but to the keeper's own tasks.
+    void show_children(const Worker& home, AwaitVisitor& visitor);
 
 private:
     struct Limit : Timer {
@@ -133,6 +135,9 @@ class AsCompletedTake : Wait {
 public:
     explicit AsCompletedTake(AsCompletedRef core) noexcept
         : Wait(&AsCompletedTake::cancel_wait, "as_completed"), core_(std::move(core)) {}
+
+    /// Shows what a wait is for; false when it is none of these. The task's home loop.
+    static bool show_awaited(const Wait& wait, AwaitVisitor& visitor);
 
     bool await_ready() const noexcept { return false; }
     template <KnitPromise P>

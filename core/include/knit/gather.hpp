@@ -143,16 +143,13 @@ struct VectorShape {
 
 /// `co_await gather(...)`: lives in the awaiting frame. Where the gather has become a future, that is what it awaits.
 template <class Shape>
-class GatherAwaiter : GatherBase, Wait {
+class GatherAwaiter : GatherWait {
 public:
     using knit_awaiter = void;
     using Value = typename Shape::Value;
 
     GatherAwaiter(Shape& shape, const CoreRef& future) noexcept
-        : GatherBase(nullptr, Shape::kReturnExceptions && !future),
-          Wait(&GatherAwaiter::cancel_wait, "gather"),
-          shape_(shape),
-          future_(future) {}
+        : GatherWait(Shape::kReturnExceptions && !future), shape_(shape), future_(future) {}
     ~GatherAwaiter() { leave(); }
 
     bool await_ready() {
@@ -187,15 +184,9 @@ public:
     }
 
 private:
-    static bool cancel_wait(Wait& wait) noexcept {
-        auto& self = static_cast<GatherAwaiter&>(wait);
-        return self.cancel_children(self.task_->cancel_message());
-    }
-
     Shape& shape_;
     const CoreRef& future_;
     typename Shape::Places places_;
-    TaskCore* task_ = nullptr;
 };
 
 /// A gather that is used as a handle: a future that its children settle. Lives until that has happened.
@@ -211,6 +202,11 @@ public:
         cancel_hook = &GatherFuture::cancel_gather;
     }
     ~GatherFuture() { leave(); }
+    void show_awaited(AwaitVisitor& visitor) const override {
+        if (!is_complete()) {
+            show_children(visitor);
+        }
+    }
     void begin(Worker& here) {
         Shape::reserve(places_, shape_.children.size());
         start(shape_.children, places_.data(), here);

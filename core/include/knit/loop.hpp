@@ -185,8 +185,8 @@ public:
     void default_exception_handler(const ExceptionContext& context);
     void call_exception_handler(const ExceptionContext& context) noexcept;
 
-    void set_debug(bool on) noexcept { debug_.store(on, std::memory_order_relaxed); }   // relaxed: a flag alone
-    bool get_debug() const noexcept { return debug_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
+    void set_debug(bool on) noexcept { worker_.set_watched(on); }
+    bool get_debug() const noexcept { return worker_.is_watched(); }
     /// Whether create_task() on this loop runs a task's first step at once. The loop's thread only.
     void set_eager_start(bool on);
     bool get_eager_start() const noexcept { return worker_.starts_eagerly(); }
@@ -210,7 +210,6 @@ private:
 
     detail::Worker& worker_;
     std::function<void(const ExceptionContext&)> exception_handler_;
-    detail::Atomic<bool> debug_{false};      ///< the loop's user sets it, any thread reads it
     detail::Atomic<bool> is_closed_{false};  ///< close() sets it, any thread reads it [loop.closed]
 };
 

@@ -31,10 +31,13 @@ struct RunOptions {
     std::optional<unsigned> budget = {};
     /// KNIT_BLOCKING_THREADS: most threads that to_thread() may use at once.
     std::optional<unsigned> blocking_threads = {};
-    /// KNIT_SLOW_TASK_MS: a callback or task step that holds its loop longer is reported in debug mode.
+    /// KNIT_SLOW_TASK_MS: a callback or task step that holds its loop longer is reported, while it does; zero: none is.
+    /// In debug mode also at its end, as asyncio does.
     std::optional<Duration> slow_task = {};
     /// KNIT_REPORT: whether the settings in force are printed to stderr when the runtime starts.
     std::optional<bool> report = {};
+    /// KNIT_DUMP_SIGNAL: the signal on which all tasks are written to stderr; 0: none.
+    std::optional<int> dump_signal = {};
     /// Called for every failure that nobody took, on the loop where it happened. Default: one block on stderr.
     std::function<void(const ExceptionContext&)> exception_handler = {};
     /// Whether run() turns the first SIGINT into a cancellation of main. Default: yes, in the process's main thread.
@@ -60,6 +63,7 @@ struct Settings {
     unsigned blocking_threads = 8;
     Duration slow_task = std::chrono::milliseconds(100);
     bool report = false;
+    int dump_signal = 0;
 };
 
 /// Throws ValueError that names the variable or field, its value and what is accepted, or the unknown KNIT_ name and

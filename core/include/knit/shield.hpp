@@ -20,6 +20,11 @@ class ShieldBase : public FutureState, Waiter {
 public:
     /// Subscribes to the inner future. Thread of the keeper. Throws std::bad_alloc with nothing done.
     void begin();
+    void show_awaited(AwaitVisitor& visitor) const override {
+        if (!inner_->is_done()) {
+            visitor.visit(*inner_, static_cast<const Waiter*>(this));
+        }
+    }
 
 protected:
     /// Puts the inner future's value into the slot.

@@ -49,6 +49,7 @@ public:
     void withdraw(GroupChild& child) noexcept;
     void cancel() noexcept;
     std::size_t size() const noexcept;
+    std::vector<CoreRef> tasks() const;
     /// The end of the block: waits for every task; throws what is to come out of it.
     Coro<> leave(std::exception_ptr body_error);
 

@@ -38,6 +38,8 @@ public:
         return is_cancelled_.load(std::memory_order_relaxed);
     }  // relaxed: a flag alone
     TimePoint when() const noexcept { return when_; }
+    /// The callback that `work` calls, as it stands in a run queue; null when it is none.
+    static const Callback* of(const Work& work) noexcept;
     /// Another context instead, before it is scheduled.
     void set_context(ContextState& context) noexcept;
 

@@ -37,6 +37,15 @@ struct Join {
     Settled settled = nullptr;
 };
 
+/// Is shown what somebody waits for, task or future. `via`: the waiter that stands in its list, or what owns that.
+class AwaitVisitor {
+public:
+    virtual void visit(FutureCore& awaited, const void* via) = 0;
+
+protected:
+    ~AwaitVisitor() = default;
+};
+
 enum class State : std::uint8_t { pending, claimed, value, error, cancelled };
 
 /// Somebody who wants to know when a future is settled. Lives in an awaiter, in a gather or in a callback; holds a
@@ -198,6 +207,8 @@ public:
 
     FutureState(Worker& keeper, SlotBase& slot) noexcept : FutureCore(kFuture, keeper, slot, 1) {}
     virtual ~FutureState() = default;
+    /// What settles this one by being settled itself: a gather's children, a shield's inner one. Keeper's thread.
+    virtual void show_awaited(AwaitVisitor&) const {}
 
     /// Whether the caller is the one that settles it; then it writes the slot and calls settle(). Any thread.
     bool claim() noexcept {

@@ -36,6 +36,16 @@ public:
         }
     }
 
+    /// Shows what a wait is for; false when it is none of these. The task's home loop.
+    static bool show_awaited(const Wait& wait, AwaitVisitor& visitor) {
+        if (wait.cancel != &FutureWait::cancel_wait) {
+            return false;
+        }
+        const auto& self = static_cast<const FutureWait&>(wait);
+        visitor.visit(*self.core_, static_cast<const Waiter*>(&self));
+        return true;
+    }
+
     bool await_ready() const {
         if (!core_) {
             throw_empty_handle();

@@ -42,6 +42,12 @@ public:
     GatherBase& operator=(const GatherBase&) = delete;
 
     bool is_complete() const noexcept { return state_.is_done; }
+    /// Its children. The gather's loop, until it is done.
+    void show_children(AwaitVisitor& visitor) const {
+        for (const CoreRef& child : children_) {
+            visitor.visit(*child, this);
+        }
+    }
     /// Asks every child; whether any took it. The gather's loop.
     bool cancel_children(const std::string& message) noexcept;
     /// The first child's error, or CancelledError when the gather was cancelled; null for values.
@@ -117,6 +123,28 @@ private:
     union {
         Hop hop_;
     };
+};
+
+/// A task that waits in a gather, whatever the children's types.
+class GatherWait : public GatherBase, protected Wait {
+public:
+    /// Shows what a wait is for; false when it is no gather. The task's home loop.
+    static bool show_awaited(const Wait& wait, AwaitVisitor& visitor) {
+        if (wait.cancel != &GatherWait::cancel_wait) {
+            return false;
+        }
+        static_cast<const GatherWait&>(wait).show_children(visitor);
+        return true;
+    }
+
+protected:
+    explicit GatherWait(bool return_exceptions) noexcept
+        : GatherBase(nullptr, return_exceptions), Wait(&GatherWait::cancel_wait, "gather") {}
+    ~GatherWait() = default;
+
+    static bool cancel_wait(Wait& wait) noexcept;
+
+    TaskCore* task_ = nullptr;
 };
 
 inline JoinWaiter::JoinWaiter() noexcept : Waiter(&GatherBase::child_settled) {}

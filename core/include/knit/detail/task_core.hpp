@@ -64,16 +64,7 @@ public:
 
     /// The last thing that await_suspend does: says what to resume, and how to undo the wait (null: it ends in any case
     /// at the next turn). May call wait->cancel at once, when a cancellation is due.
-    void suspend(std::coroutine_handle<> leaf, Wait* wait) noexcept {
-        leaf_ = leaf;
-        wait_ = wait;
-        if (!has(kRegistered)) [[unlikely]] {
-            enter_registry();
-        }
-        if (has(kMustCancel)) [[unlikely]] {
-            cancel_wait();
-        }
-    }
+    void suspend(std::coroutine_handle<> leaf, Wait* wait) noexcept;
     /// Puts the suspended task at the end of its loop's run queue.
     void wake() noexcept;
     /// The first thing that await_resume does. Throws CancelledError when a cancellation is due.
@@ -112,7 +103,13 @@ public:
     /// runtime's reference.
     void settle(Worker& worker) noexcept;
     std::coroutine_handle<> leaf() const noexcept { return leaf_; }
-    void continue_at(std::coroutine_handle<> handle) noexcept { leaf_ = handle; }
+    /// The watchdog's signal handler may follow the chain from the leaf at any instruction: what has been written of
+    /// it comes before, what becomes of the old leaf after.
+    void continue_at(std::coroutine_handle<> handle) noexcept {
+        light_fence();
+        leaf_ = handle;
+        light_fence();
+    }
     /// The one node that the task stands in queues with.
     Work& work() noexcept { return *this; }
     static TaskCore& of(Work& work) noexcept { return static_cast<TaskCore&>(work); }
@@ -164,6 +161,8 @@ public:
     int uncancel();
     std::uint64_t id() const noexcept { return id_; }
     std::string name() const;
+    /// The name that it was given, empty for none. Allocates nothing; valid as long as the task.
+    std::string_view given_name() const noexcept;
     void set_name(std::string name);
     /// The loop that the task lives on; for one that has none yet, the one that made it.
     Worker& loop_worker() const noexcept {
@@ -174,6 +173,9 @@ public:
     void mark_failed() noexcept { flags_ |= kFailed; }
     void mark_fatal() noexcept { flags_ |= kFatal; }
     void mark_cancelled() noexcept { flags_ |= kEndsCancelled; }
+    bool is_started() const noexcept { return has(kStarted); }
+    /// Worker::coarse_ms() of when it was last suspended. Home loop.
+    std::uint32_t suspended_ms() const noexcept { return since_ms_; }
     bool is_registered() const noexcept { return has(kRegistered); }
 
     BlockHead& head() noexcept { return *(reinterpret_cast<BlockHead*>(this) - 1); }
@@ -244,7 +246,8 @@ private:
     Atomic<int> cancel_requests_{
         0};  ///< written by the home loop, read by any thread; a counter that publishes nothing
     Atomic<Work*> early_cancel_{nullptr};  ///< cancellers push, whoever begins the task takes all [task.home]
-    unsigned flags_ = 0;  ///< of the enumerators below; the home loop's alone
+    unsigned flags_ = 0;  ///< of the enumerators above; the home loop's alone
+    std::uint32_t since_ms_ = 0;
 };
 
 /// What knit's own coroutines offer to awaiters.

@@ -50,6 +50,17 @@ public:
         : Wait(&WaitCore::cancel_wait, what), return_when_(return_when), timeout_(timeout) {}
 
     static void settled(Waiter& waiter, FutureCore& future) noexcept;
+    /// Shows what a wait is for; false when it is none of these. The task's home loop.
+    static bool show_awaited(const Wait& wait, AwaitVisitor& visitor) {
+        if (wait.cancel != &WaitCore::cancel_wait) {
+            return false;
+        }
+        const auto& self = static_cast<const WaitCore&>(wait);
+        for (const WaitPlace& place : self.places_) {
+            visitor.visit(*place.future, &self);
+        }
+        return true;
+    }
 
 protected:
     /// Each place knows its future; they stay where they are until finish(). Ends await_suspend. Throws with nothing

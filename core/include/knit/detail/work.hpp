@@ -42,6 +42,8 @@ public:
         return first;
     }
     bool empty() const noexcept { return head_ == nullptr; }
+    /// The oldest, which stays; null for none.
+    const Work* first() const noexcept { return head_; }
 
     WorkList() = default;
     WorkList(const WorkList&) = delete;

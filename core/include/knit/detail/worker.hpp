@@ -7,6 +7,7 @@
 ///                   a message is seen by the loop before it sleeps, or its sender sees the loop asleep
 ///   [worker.wakes]  post, claim_sleeper: the wake, then wakes_done_ release  ->  close: acquire
 ///                   nobody touches the driver or the runtime on behalf of this loop after its close
+///   [worker.steps]  count_step: release by the owner  ->  steps: acquire     a later count is of a later step
 ///   [worker.count]  made_, ended_: release by the owner  ->  acquire by whoever sums them up at the end of a run
 #pragma once
 
@@ -156,6 +157,33 @@ public:
     void set_starts_eagerly(bool on) noexcept { starts_eagerly_ = on; }
 
     TaskCore* current_task() const noexcept { return current_task_; }
+    /// Of the turn's batch, what has not run yet.
+    const Work* batch_rest() const noexcept { return batch_rest_; }
+    const WorkList& ready() const noexcept { return ready_; }
+    std::size_t offered_count() const noexcept { return deque_.size_hint(); }
+
+    // What a watcher sees of the loop; any thread.
+
+    /// Changes whenever the loop begins something: a callback, a task's step, a message.
+    std::uint64_t steps() const noexcept { return steps_.load(std::memory_order_acquire); }  // [worker.steps]
+    /// It waits for work, or nobody runs it.
+    bool is_resting() const noexcept { return is_resting_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
+    /// The kernel's id of the thread that runs it, 0 for none, and the clock of the processor time which that uses.
+    int thread_id() const noexcept { return thread_id_.load(std::memory_order_relaxed); }  // relaxed: a number alone
+    int cpu_clock() const noexcept { return cpu_clock_.load(std::memory_order_relaxed); }  // relaxed: a number alone
+    /// asyncio's debug mode: every step is timed.
+    bool is_watched() const noexcept { return is_watched_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
+    void set_watched(bool on) noexcept { is_watched_.store(on, std::memory_order_relaxed); }  // relaxed: a flag alone
+    /// About when it is, on the loop's clock, in milliseconds that wrap around: as of the last time that somebody
+    /// looked, which the watchdog does all the time, and the loop itself after a sleep.
+    std::uint32_t coarse_ms() const noexcept { return coarse_ms_.load(std::memory_order_relaxed); }  // relaxed: a hint
+    void set_coarse_time(TimePoint time) noexcept {
+        coarse_ms_.store(milliseconds_of(time), std::memory_order_relaxed);  // relaxed: a hint
+    }
+    static std::uint32_t milliseconds_of(TimePoint time) noexcept {
+        return static_cast<std::uint32_t>(
+            std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count());
+    }
     void set_current_task(TaskCore* task) noexcept { current_task_ = task; }
 
     // Owner thread: accounts.
@@ -210,9 +238,21 @@ private:
     void share(std::size_t count) noexcept;
     KNIT_NOINLINE void offer_to_idle(std::uint64_t word) noexcept;
     void run_watched(Work& work) noexcept;
+    bool run_deque_watched(Work* work) noexcept;
+    void run_offered_now(Work& work) noexcept;
+    void end_rest() noexcept;
+    void count_step() noexcept {
+        steps_.store(steps_.load(std::memory_order_relaxed) + 1,  // relaxed: only this thread writes it
+                     std::memory_order_release);                  // [worker.steps]
+    }
 
     // The loop's own, hot.
     WorkList ready_;
+    const Work* batch_rest_ = nullptr;
+    Atomic<std::uint64_t> steps_{0};  ///< the owner counts, a watcher looks [worker.steps]
+    Atomic<std::uint32_t> coarse_ms_{0};  ///< the owner and the watchdog write, the owner reads; a hint
+    Atomic<bool> is_watched_;             ///< any thread sets it, the owner asks; publishes nothing
+    Atomic<bool> is_resting_{true};       ///< the owner sets it, a watcher asks; publishes nothing
     TaskCore* current_task_ = nullptr;
     TaskCore* continued_ = nullptr;
     TaskCore* retired_ = nullptr;
@@ -224,7 +264,6 @@ private:
     bool has_reported_drained_ = false;
     bool is_idle_ = true;  ///< the last turn found nothing
     bool asymmetric_;
-    bool is_watched_;
     bool is_draining_ = false;
     bool is_discarding_ = false;
     bool starts_eagerly_ = false;
@@ -244,6 +283,8 @@ private:
     TimePoint oldest_taken_{};  ///< when the oldest offered task was last run before its turn
     unsigned random_ = 0;
     unsigned spin_misses_ = 0;
+    Atomic<int> thread_id_{0};  ///< the thread that attaches itself writes, a watcher reads; publishes nothing
+    Atomic<int> cpu_clock_{0};  ///< likewise
 
     RuntimeCore& runtime_;
     Loop& loop_;
@@ -260,134 +301,6 @@ private:
     Atomic<std::uint32_t> sleep_{awake};  ///< the owner parks and wakes, any thread claims a parked one [worker.sleep]
 };
 
-// The hot paths, where Worker and TaskCore meet.
-
-inline ContextState*& context_slot() noexcept {
-    Worker* const worker = Worker::current();
-    TaskCore* const task = worker != nullptr ? worker->current_task() : nullptr;
-    return task != nullptr ? task->context() : t_context;
-}
-
-inline void TaskCore::wake() noexcept { home()->make_ready(work()); }
-
-inline void* allocate_frame(std::size_t bytes) {
-    Worker* const worker = Worker::current();
-    return worker != nullptr ? worker->pool().allocate(bytes) : FramePool::allocate_anywhere(bytes);
-}
-
-inline void Worker::offer(Work& work) {
-    deque_.push(work);
-    // Usually nobody sleeps and nobody searches.
-    const std::uint64_t word = idle_word_->load(std::memory_order_seq_cst);  // [idle.word]
-    if (word != 0) [[unlikely]] {
-        offer_to_idle(word);
-    }
-}
-
-inline void Worker::after_resume() noexcept {
-    for (;;) {
-        while (TaskCore* const task = continued_) {
-            continued_ = nullptr;
-            current_task_ = task;
-            task->leaf().resume();
-        }
-        current_task_ = nullptr;
-        if (retired_ == nullptr) {
-            break;
-        }
-        TaskCore& task = *retired_;
-        retired_ = nullptr;
-        task.settle(*this);
-    }
-}
-
-inline void Worker::enter_registry(TaskCore& task) noexcept {
-    task.registry_previous = nullptr;
-    task.registry_next = registry_;
-    if (registry_ != nullptr) {
-        registry_->registry_previous = &task;
-    }
-    registry_ = &task;
-}
-
-inline void Worker::leave_registry(TaskCore& task) noexcept {
-    (task.registry_previous != nullptr ? task.registry_previous->registry_next : registry_) = task.registry_next;
-    if (task.registry_next != nullptr) {
-        task.registry_next->registry_previous = task.registry_previous;
-    }
-}
-
-inline void TaskCore::enter_registry() noexcept {
-    home()->enter_registry(*this);
-    flags_ |= kRegistered;
-}
-
-inline bool TaskCore::begin(Worker& worker) noexcept {
-    home_.store(&worker, std::memory_order_relaxed);  // [task.home] ordered by the fence below
-    if (worker.has_asymmetric_fences()) {
-        light_fence();  // [task.home]
-    } else {
-        full_fence();  // [task.home]
-    }
-    worker.set_current_task(this);
-    if (early_cancel_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {  // [task.home]
-        take_early_cancels(worker);
-    }
-    if (flags_ == 0) [[likely]] {
-        flags_ = kStarted;
-        return true;
-    }
-    return begin_slow(worker);
-}
-
-inline void TaskCore::finish(Worker& worker) noexcept {
-    if (has(kRegistered)) {
-        worker.leave_registry(*this);
-        flags_ &= ~kRegistered;
-    }
-    // The usual end of fork-join: nobody stole the task, a gather on this loop alone waits for it, it has a value.
-    // The other reference is the gather's, which does not run now: so there is no other waiter, nobody can change the
-    // count, and nobody can free the block while the frame in it goes.
-    if (flags_ == kStarted && keeper_ == &worker && joiner_ != nullptr && joiner_->parent != nullptr &&
-        refs_.load(std::memory_order_acquire) == 2) {  // [fut.refs]
-        Join& join = *joiner_;
-        refs_.store(1, std::memory_order_relaxed);              // [fut.refs]
-        state_.store(State::value, std::memory_order_release);  // [fut.state]
-        worker.count_ended();
-        if (--join.pending == 0) {
-            worker.continue_with(*join.parent);
-        }
-        return;
-    }
-    worker.retire(*this);
-}
-
-inline void free_frame(void* memory, std::size_t bytes) noexcept {
-    if (Worker* const worker = Worker::current()) [[likely]] {
-        worker->pool().free(memory, bytes);
-    } else {
-        FramePool::free_anywhere(memory, bytes);
-    }
-}
-
-inline void free_block(BlockHead& block) noexcept {
-    Worker* const worker = Worker::current();
-    if (worker != nullptr && block.pool_class != 0) [[likely]] {
-        worker->pool().free_class(&block, block.pool_class);
-    } else {
-        FramePool::free_anywhere(&block, block.bytes);
-    }
-}
-
-inline void FutureCore::destroy() noexcept {
-    // Usually a task with a plain value, whose frame has gone.
-    if (is_plain_ && state() == State::value) [[likely]] {
-        auto& task = static_cast<TaskCore&>(*this);
-        BlockHead& block = task.head();
-        free_block(block);
-    } else {
-        destroy_slow();
-    }
-}
-
 }  // namespace knit::detail
+
+#include "knit/detail/hot_paths.hpp"
