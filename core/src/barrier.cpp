@@ -32,6 +32,11 @@ public:
             waiting.suspend(handle, this);
         }
         void await_resume() {
+            if (is_orphan) {
+                visit_.is_gone_ = true;
+                task->resumed();
+                task->throw_cancelled();
+            }
             visit_.lock();
             try {
                 task->resumed();
@@ -47,10 +52,15 @@ public:
     private:
         static bool cancel_wait(Wait& wait) noexcept {
             auto& self = static_cast<Turn&>(wait);
-            Barrier& barrier = self.visit_.barrier_;
-            barrier.mutex_.lock();
-            const bool is_taken = barrier.waiters_.cancel(self);
-            barrier.mutex_.unlock();
+            bool is_taken;
+            if (self.is_orphan) {
+                is_taken = self.cancel_orphan();
+            } else {
+                Barrier& barrier = self.visit_.barrier_;
+                barrier.mutex_.lock();
+                is_taken = barrier.waiters_.cancel(self);
+                barrier.mutex_.unlock();
+            }
             if (is_taken) {
                 self.task->wake();
             }
@@ -64,6 +74,9 @@ public:
     BarrierVisit(const BarrierVisit&) = delete;
     BarrierVisit& operator=(const BarrierVisit&) = delete;
     ~BarrierVisit() {
+        if (is_gone_) {
+            return;
+        }
         if (has_arrived_) {
             leave();
         }
@@ -161,6 +174,7 @@ private:
     int index_ = 0;
     bool has_arrived_ = false;
     bool is_linked_ = false;
+    bool is_gone_ = false;  ///< the barrier has been destroyed
 };
 
 }  // namespace detail

@@ -92,6 +92,7 @@ bool BlockingPool::refuse(std::function<void()> on_end) {
 }
 
 void BlockingPool::shutdown() {
+    const std::lock_guard joining(joining_);  // who comes second waits as well
     std::vector<std::thread> threads;
     {
         const std::lock_guard lock(mutex_);

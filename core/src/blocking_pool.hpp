@@ -55,6 +55,7 @@ private:
     const std::vector<unsigned> cpus_;
     const Texts texts_;
     std::mutex mutex_;
+    std::mutex joining_;  ///< held for all of shutdown(); before mutex_
     std::condition_variable has_work_;
     std::deque<Entry> jobs_;
     std::vector<std::thread> threads_;

@@ -17,10 +17,14 @@ Coro<bool> Condition::wait() {
         throw RuntimeError("cannot wait on un-acquired lock");
     }
     std::exception_ptr error;
+    detail::ConditionAwaiter waiting(*this);
     try {
-        co_await detail::SyncOperation<detail::ConditionAwaiter, Condition>(*this);
+        co_await waiting;
     } catch (const CancelledError&) {
         error = std::current_exception();
+        if (waiting.is_orphan) {
+            throw;  // the condition has gone, and with it the lock
+        }
     }
     for (bool is_locked = false; !is_locked;) {
         try {
@@ -82,7 +86,11 @@ void ConditionAwaiter::suspend(TaskCore& waiting, std::coroutine_handle<> handle
 
 bool ConditionAwaiter::cancel_wait(Wait& wait) noexcept {
     auto& self = static_cast<ConditionAwaiter&>(wait);
-    {
+    if (self.is_orphan) {
+        if (!self.cancel_orphan()) {
+            return false;
+        }
+    } else {
         const std::lock_guard hold(self.condition_.mutex_);
         if (!self.condition_.waiters_.cancel(self)) {
             return false;

@@ -96,6 +96,9 @@ SyncWaitList& QueueCore::Waiting::list() const noexcept {
 
 bool QueueCore::Waiting::cancel_waiting(Wait& wait) noexcept {
     auto& self = static_cast<Waiting&>(wait);
+    if (self.is_cancelled_) {
+        return false;  // and not in the queue's list any more: the queue may have gone
+    }
     if (self.queue_ != nullptr) {
         const Hold hold(self.mutex());
         if (!self.list().cancel(self)) {
@@ -104,6 +107,7 @@ bool QueueCore::Waiting::cancel_waiting(Wait& wait) noexcept {
     } else {
         self.phase = Phase::cancelled;
     }
+    self.is_cancelled_ = true;
     self.task->wake();
     return true;
 }
@@ -119,6 +123,7 @@ void QueueCore::Waiting::resumed() {
 void QueueCore::Waiting::leave() noexcept {
     if (phase == Phase::cancelled || queue_ == nullptr) {
         phase = Phase::idle;
+        is_cancelled_ = false;
         return;
     }
     Hold hold(queue_->take_.mutex, queue_->put_.mutex);

@@ -110,13 +110,15 @@ void Event::set() noexcept {
     for (;;) {
         if ((word & kAwaited) != 0) {
             const MutexHold hold(mutex_);
-            SyncWaiter* const chain = waiters_.grant_all();
-            for (SyncWaiter* waiter = chain; waiter != nullptr; waiter = waiter->next) {
-                detail::EventAwaiter::mark_granted(*waiter);
+            // One that its own loop is cancelling takes itself out. Ends: that loop is on its way to the mutex, and it
+            // is waited for because it must not come there when set() has returned.
+            while (!waiters_.empty() && detail::EventAwaiter::claim(*waiters_.first())) {
+                woken.add_first_of(waiters_);
             }
-            woken.add(chain);
-            word_.fetch_and(~kAwaited, std::memory_order_relaxed);  // relaxed: the exchange orders
-            word = 0;
+            if (waiters_.empty()) {
+                word_.fetch_and(~kAwaited, std::memory_order_relaxed);  // relaxed: the exchange orders
+            }
+            word = word_.load(std::memory_order_relaxed);  // relaxed: the exchange orders
         } else if (word_.compare_exchange_weak(word, kSet, std::memory_order_release,  // [event.word] also when set
                                                std::memory_order_relaxed)) {  // relaxed: tried again
             break;
@@ -255,6 +257,17 @@ void Semaphore::throw_released_too_often() { throw ValueError("BoundedSemaphore 
 
 namespace detail {
 
+namespace {
+
+/// Of one that was woken: what it was promised is still there.
+void expect_not_orphan(const SyncWaiter& waiter) {
+    if (waiter.is_orphan) {
+        throw RuntimeError("what the task waited for was destroyed before the task could take it");
+    }
+}
+
+}  // namespace
+
 // The awaiters. A waiter that stands in a list may be granted by another loop at once; that comes as a message to this
 // one, so the frame stays until suspend() has returned.
 
@@ -272,8 +285,11 @@ void LockAwaiter::finish() {
         if (phase == Phase::cancelled) {
             task->throw_cancelled();
         }
+        expect_not_orphan(*this);
     } catch (...) {
-        lock_.leave_line(*this, false);
+        if (!is_orphan) {
+            lock_.leave_line(*this, false);
+        }
         throw;
     }
     lock_.leave_line(*this, true);
@@ -281,7 +297,7 @@ void LockAwaiter::finish() {
 
 bool LockAwaiter::cancel_wait(Wait& wait) noexcept {
     auto& self = static_cast<LockAwaiter&>(wait);
-    if (!self.lock_.cancel(self)) {
+    if (!(self.is_orphan ? self.cancel_orphan() : self.lock_.cancel(self))) {
         return false;
     }
     self.task->wake();
@@ -298,8 +314,7 @@ bool EventAwaiter::suspend(TaskCore& waiting, std::coroutine_handle<> handle) no
 
 bool EventAwaiter::cancel_wait(Wait& wait) noexcept {
     auto& self = static_cast<EventAwaiter&>(wait);
-    if (self.is_granted_.load(std::memory_order_relaxed) ||  // relaxed: see its declaration
-        !self.event_.cancel(self)) {
+    if (!claim(self) || !(self.is_orphan ? self.cancel_orphan() : self.event_.cancel(self))) {
         return false;
     }
     self.task->wake();
@@ -320,8 +335,11 @@ void SemaphoreAwaiter::finish() {
         if (phase == Phase::cancelled) {
             task->throw_cancelled();
         }
+        expect_not_orphan(*this);
     } catch (...) {
-        semaphore_.arrive(*this, phase == Phase::granted);
+        if (!is_orphan) {
+            semaphore_.arrive(*this, phase == Phase::granted);
+        }
         throw;
     }
     semaphore_.arrive(*this, false);
@@ -329,7 +347,7 @@ void SemaphoreAwaiter::finish() {
 
 bool SemaphoreAwaiter::cancel_wait(Wait& wait) noexcept {
     auto& self = static_cast<SemaphoreAwaiter&>(wait);
-    if (!self.semaphore_.cancel(self)) {
+    if (!(self.is_orphan ? self.cancel_orphan() : self.semaphore_.cancel(self))) {
         return false;
     }
     self.task->wake();

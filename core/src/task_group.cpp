@@ -50,6 +50,8 @@ struct GroupChild : Waiter {
         // A spawned task that has ended already did so on another loop, whose message about it is on its way here.
         if (task->is_spawned() || !task->is_done()) {
             task->link(*this);
+        } else if (task->state() == State::value) {
+            group.child_ended(*this);  // started eagerly, and over: no turn is spent on it
         } else {
             keeper.make_ready(hop);  // not now: its failure must not cancel its maker inside create_task()
         }

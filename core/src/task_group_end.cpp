@@ -126,12 +126,10 @@ void GroupCore::conclude(const std::exception_ptr& body_error, std::exception_pt
     if (base_error_ != nullptr) {
         throw_base_error(body_error);
     }
-    if (is_asked) {
-        if (parent_->uncancel() == 0) {
-            cancelled = nullptr;
-        } else if (cancelled == nullptr) {
-            cancelled = std::move(pending);  // what is left is somebody else's
-        }
+    if (is_asked && parent_->uncancel() == 0) {
+        cancelled = nullptr;
+    } else if (cancelled == nullptr) {
+        cancelled = std::move(pending);  // what is left is somebody else's; all of it when the group's own never came
     }
     std::vector<std::exception_ptr> errors = std::move(errors_);
     if (body_error != nullptr) {

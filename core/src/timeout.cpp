@@ -66,7 +66,9 @@ private:
     static void ring(Worker& worker, Work& work) noexcept {
         auto& self = static_cast<Alarm&>(static_cast<Timer&>(work));
         if (worker.is_discarding()) {
-            self.drop();
+            if (self.task_.is_done()) {
+                self.drop();  // else its task is abandoned, and its Timeout may still come back to this
+            }
             return;
         }
         Worker* const home = self.task_.home();

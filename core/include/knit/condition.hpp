@@ -21,6 +21,7 @@ namespace detail {
 class ConditionAwaiter : Wait, SyncWaiter {
 public:
     using knit_awaiter = void;
+    using SyncWaiter::is_orphan;
 
     explicit ConditionAwaiter(Condition& condition) noexcept
         : Wait(&ConditionAwaiter::cancel_wait, "Condition.wait"), condition_(condition) {}

@@ -79,6 +79,8 @@ public:
             throw ValueError("a coroutine was expected, got an empty, moved-from or already awaited Coro");
         }
     }
+    /// knit's own use.
+    promise_type& promise() const noexcept { return handle_.promise(); }
     /// Gives the coroutine away, which must be valid().
     std::coroutine_handle<promise_type> take() noexcept { return std::exchange(handle_, nullptr); }
     /// Gives the coroutine away. ValueError when there is none.
@@ -139,10 +141,35 @@ concept CoroFunction = requires(F& function) {
 template <CoroFunction F>
 using coro_function_t = typename coro_value<std::remove_cvref_t<std::invoke_result_t<F&>>>::type;
 
+/// The task bears the name of `coroutine` from now on, instead of that of what is wrapped around it.
+class NameAfter {
+public:
+    using knit_awaiter = void;
+
+    explicit NameAfter(const PromiseBase& coroutine) noexcept : coroutine_(coroutine) {}
+    bool await_ready() const noexcept { return false; }
+    template <KnitPromise P>
+    bool await_suspend(std::coroutine_handle<P> handle) noexcept {
+        if (!handle.promise().continuation()) {
+            TaskCore& task = handle.promise().task();
+            task.set_places(coroutine_.function(), task.created());
+        }
+        return false;
+    }
+    void await_resume() const noexcept {}
+
+private:
+    const PromiseBase& coroutine_;
+};
+
 /// Keeps the callable, and with it a lambda's captures, alive while its coroutine runs.
 template <class F>
 Coro<coro_function_t<F>> keep_callable(F function) {
-    co_return co_await function();
+    auto coroutine = function();
+    if (coroutine.valid()) {
+        co_await NameAfter(coroutine.promise());
+    }
+    co_return co_await std::move(coroutine);
 }
 
 template <class A, class T>

@@ -46,9 +46,12 @@ public:
         }
         return true;
     }
-    /// set() has chosen it: from now on nothing of the event is touched on behalf of this waiter.
-    static void mark_granted(SyncWaiter& waiter) noexcept {
-        static_cast<EventAwaiter&>(waiter).is_granted_.store(true, std::memory_order_relaxed);  // relaxed: see below
+    /// Whoever ends the wait claims it first, set() or its own cancellation; who comes second touches nothing of the
+    /// event, which may have gone.
+    static bool claim(SyncWaiter& waiter) noexcept {
+        bool expected = false;
+        return static_cast<EventAwaiter&>(waiter).is_claimed_.compare_exchange_strong(
+            expected, true, std::memory_order_relaxed);  // relaxed: one winner; the mutex orders
     }
 
 private:
@@ -56,9 +59,7 @@ private:
     static bool cancel_wait(Wait& wait) noexcept;
 
     Event& event_;
-    /// Written by whoever sets the event, read by this loop: a hint that publishes nothing. It is certain where the
-    /// event was set on this loop, and there the event may have been destroyed since.
-    Atomic<bool> is_granted_{false};
+    Atomic<bool> is_claimed_{false};  ///< whoever sets the event, and this loop; see claim()
 };
 
 }  // namespace detail

@@ -89,6 +89,9 @@ private:
                 outcome = moved.error();
             }
         }
+        if (outcome.has_value() && result_.index) {
+            outcome = std::make_exception_ptr(CancelledError());  // another one has won; this one's end crossed that
+        }
         if (outcome.has_value()) {
             win(index, std::move(outcome));
             co_return;

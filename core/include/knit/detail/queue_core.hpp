@@ -246,6 +246,7 @@ protected:
     void finish() noexcept {
         phase = Phase::idle;
         is_released_ = false;
+        is_cancelled_ = false;
     }
     /// Woken by shutdown(), with nothing granted.
     bool is_released() const noexcept { return is_released_; }
@@ -261,6 +262,7 @@ private:
     QueueCore* queue_;  ///< null: it has been destroyed
     Role role_;
     bool is_released_ = false;
+    bool is_cancelled_ = false;  ///< its wait has taken a cancellation; its loop's
 };
 
 /// `co_await queue.join()`.

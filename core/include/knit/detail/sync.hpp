@@ -45,6 +45,11 @@ private:
 /// passes the lock on when it runs.
 class WaiterLine {
 public:
+    constexpr WaiterLine() noexcept = default;
+    WaiterLine(const WaiterLine&) = delete;
+    WaiterLine& operator=(const WaiterLine&) = delete;
+    constexpr ~WaiterLine() { leave_as_orphans(first_); }
+
     bool empty() const noexcept { return first_ == nullptr; }
     /// Whether somebody in it waits, or has been granted.
     bool has_claims() const noexcept { return claims_ != 0; }

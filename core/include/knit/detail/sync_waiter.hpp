@@ -23,11 +23,33 @@ struct SyncWaiter {
     SyncWaiter* previous = nullptr;
     TaskCore* task = nullptr;
     Phase phase = Phase::idle;
+    bool is_orphan = false;  ///< what it waited for has been destroyed, on its own loop: it waits until it is cancelled
+
+    /// Its cancellation then: true when it was still waiting; the caller wakes it.
+    bool cancel_orphan() noexcept {
+        if (phase != Phase::waiting) {
+            return false;
+        }
+        phase = Phase::cancelled;
+        return true;
+    }
 };
+
+/// For the destructor of a list.
+constexpr void leave_as_orphans(SyncWaiter* first) noexcept {
+    for (; first != nullptr; first = first->next) {
+        first->is_orphan = true;
+    }
+}
 
 /// First in, first out.
 class SyncWaitList {
 public:
+    constexpr SyncWaitList() noexcept = default;
+    SyncWaitList(const SyncWaitList&) = delete;
+    SyncWaitList& operator=(const SyncWaitList&) = delete;
+    constexpr ~SyncWaitList() { leave_as_orphans(first_); }
+
     bool empty() const noexcept { return first_ == nullptr; }
     SyncWaiter* first() const noexcept { return first_; }
 

@@ -1,0 +1,87 @@
+// Primitives that go while tasks wait for them, as the locals of a main do whose other tasks are cancelled after it.
+
+#include "co_test.hpp"
+
+#include <memory>
+#include <string>
+
+namespace knit::test {
+namespace {
+
+/// Makes a P, has `wait` wait for it, destroys it, cancels the waiter twice: once on its own, once more at its side.
+template <class P, class Wait>
+Coro<std::string> destroy_under_a_waiter(std::unique_ptr<P> primitive, Wait wait) {
+    Task<> waiter = create_task(wait(*primitive));
+    co_await tick(3);
+    EXPECT_FALSE(waiter.done());
+    primitive.reset();
+    co_await tick(2);
+    EXPECT_FALSE(waiter.done());
+    waiter.cancel();
+    waiter.cancel();
+    co_return co_await got(waiter);
+}
+
+/// The same when the waiter's cancellation is on its way already.
+template <class P, class Wait>
+Coro<std::string> destroy_after_the_cancellation(std::unique_ptr<P> primitive, Wait wait) {
+    Task<> waiter = create_task(wait(*primitive));
+    co_await tick(3);
+    waiter.cancel();
+    primitive.reset();
+    waiter.cancel();
+    co_return co_await got(waiter);
+}
+
+Coro<> wait_for_event(Event& event) { co_await event.wait(); }
+Coro<> wait_for_semaphore(Semaphore& semaphore) { co_await semaphore.acquire(); }
+Coro<> wait_for_lock(Lock& lock) { co_await lock.acquire(); }
+Coro<> wait_for_condition(Condition& condition) {
+    co_await condition.acquire();
+    co_await condition.wait();
+}
+Coro<> wait_at_barrier(Barrier& barrier) { co_await barrier.wait(); }
+Coro<> get_from_queue(Queue<int>& queue) { co_await queue.get(); }
+
+std::unique_ptr<Lock> held_lock() {
+    auto lock = std::make_unique<Lock>();
+    create_task([](Lock& taken) -> Coro<> { co_await taken.acquire(); }(*lock));
+    return lock;
+}
+
+CO_TEST(Orphan, WaitersOfADestroyedPrimitiveWaitUntilTheyAreCancelled) {
+    EXPECT_EQ(co_await destroy_under_a_waiter(std::make_unique<Event>(), &wait_for_event), "!CancelledError");
+    EXPECT_EQ(co_await destroy_under_a_waiter(std::make_unique<Semaphore>(0), &wait_for_semaphore), "!CancelledError");
+    EXPECT_EQ(co_await destroy_under_a_waiter(held_lock(), &wait_for_lock), "!CancelledError");
+    EXPECT_EQ(co_await destroy_under_a_waiter(std::make_unique<Condition>(), &wait_for_condition), "!CancelledError");
+    EXPECT_EQ(co_await destroy_under_a_waiter(std::make_unique<Barrier>(2), &wait_at_barrier), "!CancelledError");
+    EXPECT_EQ(co_await destroy_under_a_waiter(std::make_unique<Queue<int>>(), &get_from_queue), "!CancelledError");
+}
+
+CO_TEST(Orphan, ACancellationOnItsWayOutlivesThePrimitive) {
+    EXPECT_EQ(co_await destroy_after_the_cancellation(std::make_unique<Event>(), &wait_for_event), "!CancelledError");
+    EXPECT_EQ(co_await destroy_after_the_cancellation(held_lock(), &wait_for_lock), "!CancelledError");
+    EXPECT_EQ(co_await destroy_after_the_cancellation(std::make_unique<Queue<int>>(), &get_from_queue),
+              "!CancelledError");
+}
+
+TEST(Orphan, TheEndOfARunCancelsWhatWaitsForMainsLocals) {
+    Trace log;
+    const auto waits = [&](Event& event, Queue<int>& queue, Lock& lock) -> Coro<> {
+        const auto [a, b, c] = co_await gather(return_exceptions, event.wait(), queue.get(), lock.acquire());
+        log(!a.has_value(), !b.has_value(), !c.has_value());
+    };
+    const auto body = [&]() -> Coro<> {
+        Event event;
+        Queue<int> queue;
+        Lock lock;
+        co_await lock.acquire();
+        create_task(waits(event, queue, lock));
+        co_await tick(3);
+    };
+    run(body(), on_loops(1));
+    EXPECT_TRUE(log.shows({"true", "true", "true"}));
+}
+
+}  // namespace
+}  // namespace knit::test
