@@ -300,7 +300,8 @@ CO_TEST_ON_LOOPS(QueueShutdown, AGetterThatItReleasesTakesNoItemThatIsKeptForAno
             released.cancel();
         }
         co_await tick();  // the other loop may have run meanwhile, or not
-        EXPECT_EQ(co_await released, is_cancelled ? "!CancelledError()" : kShutDown);
+        const std::string outcome = co_await released;  // named first: see docs/gcc12.md
+        EXPECT_EQ(outcome, is_cancelled ? "!CancelledError()" : kShutDown);
         EXPECT_EQ(call_message([&] { queue.get_nowait(); }), kShutDown);
         EXPECT_EQ(co_await first, "1");
     }
