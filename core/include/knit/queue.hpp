@@ -160,6 +160,11 @@ private:
         }
         return get_held(item, hold);
     }
+    /// The same without a look at the put side.
+    Outcome try_get_moved(std::optional<Item>& item) {
+        Hold hold = hold_to_get();
+        return items_.size() == reserved() ? Outcome::would_wait : get_held(item, hold);
+    }
     Outcome get_held(std::optional<Item>& item, Hold& hold) {
         if (items_.size() == reserved()) {
             return is_shutdown() ? Outcome::shut_down : Outcome::would_wait;
@@ -274,6 +279,13 @@ public:
         : QueueCore::Waiting(queue, QueueCore::Role::getter, "Queue.get"), queue_(&queue) {}
 
     bool await_ready() {
+        if (queue_->is_fed_from_elsewhere()) {
+            outcome_ = queue_->try_get_moved(item_);
+            if (outcome_ != Outcome::would_wait) {
+                return true;
+            }
+            QueueCore::pause_for_arrivals();
+        }
         outcome_ = queue_->try_get(item_);
         return outcome_ != Outcome::would_wait;
     }

@@ -22,6 +22,7 @@
 #include "knit/detail/mutex.hpp"
 #include "knit/detail/sync_waiter.hpp"
 #include "knit/detail/task_core.hpp"
+#include "knit/detail/worker.hpp"
 
 namespace knit::detail {
 
@@ -92,6 +93,7 @@ protected:
     SyncWaiter* note_put() noexcept {
         put_.count.store(put_.count.load(std::memory_order_relaxed) + 1,  // relaxed: under the mutex
                          std::memory_order_release);                      // [queue.count]
+        put_.putter = Worker::current();
         if (is_ordered()) {
             ++take_.arrived;
         }
@@ -111,6 +113,17 @@ protected:
         return put_.count.load(std::memory_order_relaxed) != take_.arrived;  // relaxed: what matters came before
     }
     bool has_reserved() const noexcept { return take_.reserved != 0; }
+    /// Any thread: whether the items of last came from another loop.
+    bool is_fed_from_elsewhere() const noexcept {
+        return take_.is_fed_from_elsewhere.load(std::memory_order_relaxed);  // relaxed: a hint
+    }
+    /// Lets a putter on another loop put some more. A consumer that looks after each item makes both spend their time on
+    /// handing over the put side's cache line.
+    static void pause_for_arrivals() noexcept {
+        for (int turn = 0; turn < kPauses; ++turn) {
+            cpu_relax();
+        }
+    }
     std::size_t reserved() const noexcept { return take_.reserved; }
     bool is_shutdown() const noexcept { return is_shutdown_; }
     /// An item has been removed. Gives whom to wake.
@@ -126,6 +139,7 @@ protected:
 
     /// All items have been moved to the take side.
     void note_moved() noexcept {
+        take_.is_fed_from_elsewhere.store(put_.putter != Worker::current(), std::memory_order_relaxed);  // a hint
         take_.arrived = put_.count.load(std::memory_order_relaxed);  // relaxed: under the mutex
         take_.reserved += put_.reserved;
         put_.reserved = 0;
@@ -180,6 +194,7 @@ private:
         std::size_t by_grant = 0;      ///< of these, those that filled a slot kept for them
         std::size_t freed_seen = 0;    ///< TakeSide::freed, some time ago
         std::size_t reserved = 0;      ///< items on this side that woken getters will take
+        const Worker* putter = nullptr;  ///< whose loop put last; only compared
         SyncWaitList getters;
         Apart apart;
     };
@@ -189,6 +204,7 @@ private:
         Atomic<std::size_t> freed{0};  ///< slots that came free for all; likewise, the put side reads [queue.count]
         std::size_t arrived = 0;       ///< items that ever came to this side
         std::size_t reserved = 0;      ///< items on this side that woken getters will take
+        Atomic<bool> is_fed_from_elsewhere{false};  ///< written with both mutexes, read by getters: a hint
         SyncWaitList putters;
         // Seldom used, in a line of their own.
         SyncWaitList joiners;
@@ -196,6 +212,8 @@ private:
         std::size_t put_seen = 0;  ///< PutSide::count, some time ago; never less than done
         Apart apart;
     };
+
+    static constexpr int kPauses = 32;  ///< a microsecond or so
 
     const std::size_t maxsize_;
     const Order order_;
