@@ -117,8 +117,8 @@ protected:
     bool is_fed_from_elsewhere() const noexcept {
         return take_.is_fed_from_elsewhere.load(std::memory_order_relaxed);  // relaxed: a hint
     }
-    /// Lets a putter on another loop put some more. A consumer that looks after each item makes both spend their time on
-    /// handing over the put side's cache line.
+    /// Lets a putter on another loop put some more. A consumer that looks after each item makes both spend their time
+    /// on handing over the put side's cache line.
     static void pause_for_arrivals() noexcept {
         for (int turn = 0; turn < kPauses; ++turn) {
             cpu_relax();
