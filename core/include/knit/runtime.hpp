@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -28,10 +29,10 @@ public:
     /// 0, and go on in the next call. RuntimeError from inside a running loop, or on another thread than the
     /// constructor's.
     template <class T>
-    T run_until_complete(Coro<T> main) {
+    T run_until_complete(Coro<T> main, std::source_location where = std::source_location::current()) {
         main.expect_valid();
         check_can_run("This event loop is already running");
-        return run_until_complete(loop(0).create_task(std::move(main)));
+        return run_until_complete(loop(0).create_task(std::move(main), {}, where));
     }
     /// The same for a callable that gives a coroutine, and for anything else that can be awaited.
     template <detail::CoroFunction F>
@@ -142,7 +143,7 @@ inline constexpr bool kNoCoroutine = false;
 /// for them and closes the loops. Gives what `main` gives, rethrows what it throws. RuntimeError from inside a running
 /// loop.
 template <class T>
-T run(Coro<T> main, RunOptions options = {}) {
+T run(Coro<T> main, RunOptions options = {}, std::source_location where = std::source_location::current()) {
     main.expect_valid();
     try {
         detail::check_not_running("run()");
@@ -151,7 +152,7 @@ T run(Coro<T> main, RunOptions options = {}) {
         throw;
     }
     Runtime runtime(options);
-    Task<T> task = runtime.loop(0).create_task(std::move(main));
+    Task<T> task = runtime.loop(0).create_task(std::move(main), {}, where);
     detail::SignalScope signals(options, task);
     try {
         if constexpr (std::is_void_v<T>) {
@@ -173,8 +174,8 @@ T run(Coro<T> main, RunOptions options = {}) {
 }
 /// The same for a callable that gives a coroutine.
 template <detail::CoroFunction F>
-auto run(F main, RunOptions options = {}) {
-    return run(detail::keep_callable<F>(std::move(main)), std::move(options));
+auto run(F main, RunOptions options = {}, std::source_location where = std::source_location::current()) {
+    return run(detail::keep_callable<F>(std::move(main)), std::move(options), where);
 }
 template <class A>
 requires(!detail::CoroFunction<std::remove_cvref_t<A>> &&
