@@ -114,14 +114,25 @@ private:
     std::coroutine_handle<promise_type> handle_;
 };
 
+namespace detail {
+
+/// A frame has to come from operator new, which puts room for a task in front of it. Clang leaves the allocation out
+/// where it can follow the handle from here to its destruction.
+template <class P>
+std::coroutine_handle<P> allocated_handle(P& promise) noexcept {
+    return std::coroutine_handle<P>::from_address(hide(std::coroutine_handle<P>::from_promise(promise).address()));
+}
+
+}  // namespace detail
+
 template <class T>
 Coro<T> detail::Promise<T>::get_return_object(std::source_location function) noexcept {
     this->function_ = this->where_ = function;
-    return Coro<T>(std::coroutine_handle<Promise<T>>::from_promise(*this));
+    return Coro<T>(allocated_handle<Promise<T>>(*this));
 }
 inline Coro<void> detail::Promise<void>::get_return_object(std::source_location function) noexcept {
     function_ = where_ = function;
-    return Coro<void>(std::coroutine_handle<Promise<void>>::from_promise(*this));
+    return Coro<void>(allocated_handle<Promise<void>>(*this));
 }
 
 namespace detail {

@@ -84,6 +84,12 @@ KNIT_INLINE std::uintptr_t stack_pointer() noexcept {
 #endif
 }
 
+/// The same pointer, of which the compiler no longer knows where it came from.
+KNIT_INLINE void* hide(void* pointer) noexcept {
+    asm("" : "+r"(pointer));
+    return pointer;
+}
+
 /// Tells the processor that this is a spin.
 KNIT_INLINE void cpu_relax() noexcept {
 #if defined(__x86_64__)

@@ -115,13 +115,13 @@ public:
     }
 
     static void* operator new(std::size_t size) {
-        char* const block = static_cast<char*>(allocate_frame(kFront + size));
+        char* const block = static_cast<char*>(hide(allocate_frame(kFront + size)));
         ::new (block) BlockHead{static_cast<std::uint32_t>(kFront + size),
                                 static_cast<std::uint16_t>(FramePool::pooled_class(kFront + size)), false};
         return block + kFront;
     }
     static void operator delete(void* frame, std::size_t size) noexcept {
-        char* const block = static_cast<char*>(frame) - kFront;
+        char* const block = static_cast<char*>(hide(frame)) - kFront;
         if (!reinterpret_cast<BlockHead*>(block)->is_task) {
             free_frame(block, kFront + size);
         }
@@ -159,8 +159,9 @@ private:
     static_assert(sizeof(BlockHead) % alignof(TaskCore) == 0);
 
     char* block() noexcept {
+        // Hidden, because in a compiler's eyes there is nothing in front of the promise but the frame's two pointers.
         auto& promise = static_cast<Promise<T>&>(*this);
-        return static_cast<char*>(std::coroutine_handle<Promise<T>>::from_promise(promise).address()) - kFront;
+        return static_cast<char*>(hide(std::coroutine_handle<Promise<T>>::from_promise(promise).address())) - kFront;
     }
     BlockHead& head() noexcept { return *reinterpret_cast<BlockHead*>(block()); }
 };
