@@ -124,10 +124,10 @@ void UringDriver::cancel(Op& op) noexcept {
 }
 
 unsigned UringDriver::collect() noexcept {
-    const unsigned count = ring_.reap([this](std::uint64_t data, int result, unsigned) {
+    const unsigned count = ring_.reap([this](std::uint64_t data, int result, unsigned flags) {
         if (data > kDoorbell) [[likely]] {
-            --in_flight_;
-            reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data))->complete(result);
+            in_flight_ -= (flags & IORING_CQE_F_MORE) == 0 ? 1U : 0U;
+            reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data))->complete(result, flags);
         } else if (data == kDoorbell) {
             hear_doorbell(result);
         }

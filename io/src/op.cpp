@@ -37,12 +37,21 @@ void Op::start(std::coroutine_handle<> leaf, TaskCore& task) {
 
 void Op::submit() noexcept {
     stage_ = Stage::in_flight;
+    is_absorbed_ = false;
     driver().submit(*this);
 }
 
-void Op::complete(int result) noexcept {
+void Op::complete(int result, std::uint32_t flags) noexcept {
     KNIT_ASSERT(stage_ == Stage::in_flight);
-    if (absorb(result)) {
+    if (!is_absorbed_) {
+        is_absorbed_ = true;
+        completion_flags_ = flags;
+        is_whole_ = absorb(result);
+    }
+    if ((flags & IORING_CQE_F_MORE) != 0) {
+        return;
+    }
+    if (is_whole_) {
         settle();
     } else {
         // Not from here: this runs inside the collection of completions, and a new request may have to enter the ring.

@@ -7,6 +7,9 @@
 ///   again       a completion that is not the whole of it      run_again, in the same or next turn: submitted anew, or
 ///   given up done        the last completion                           await_resume
 ///
+/// A request may have several completions (IORING_CQE_F_MORE on all but the last): absorb() sees the first of them, and
+/// the operation is in flight until the last, which for a zero-copy send tells that the buffer is free again.
+///
 /// The frame is not resumed, and so the buffer not freed, before the last completion, cancelled or not. Hence an
 /// address is unique among the operations in flight, and a cancel that names it cannot hit another: it is queued while
 /// the operation is in flight, the kernel runs cancels in the order of the queue, and a later operation at that address
@@ -48,8 +51,9 @@ protected:
     /// Says what the kernel is to do: fills in all but the user data.
     virtual void prepare(io_uring_sqe& sqe) noexcept = 0;
     /// Takes what the kernel gave into `result_`. True: that was all; false: goes on, prepare() is called again. True
-    /// for -ECANCELED.
+    /// for -ECANCELED. `completion_flags()` are those of this completion.
     virtual bool absorb(int result) noexcept = 0;
+    std::uint32_t completion_flags() const noexcept { return completion_flags_; }
 
     /// For await_ready: what to work on. False, and the operation fails with EBADF, when that is closed.
     bool attach(Descriptor* descriptor) noexcept {
@@ -80,8 +84,8 @@ private:
 
     void start(std::coroutine_handle<> leaf, TaskCore& task);
     void submit() noexcept;
-    /// The driver's, for each completion.
-    void complete(int result) noexcept;
+    /// The driver's, for each completion; `flags` are the kernel's IORING_CQE_F_...
+    void complete(int result, std::uint32_t flags) noexcept;
     void settle() noexcept;
     /// The descriptor is being closed.
     void stop_for_close() noexcept;
@@ -99,7 +103,10 @@ private:
     Op* next_ = nullptr;  ///< the descriptor's list of operations in flight
     Op* previous_ = nullptr;
     TaskCore* task_ = nullptr;
+    std::uint32_t completion_flags_ = 0;
     Stage stage_ = Stage::fresh;
+    bool is_absorbed_ = false;  ///< of the request in flight, the first completion came
+    bool is_whole_ = false;     ///< what absorb() said of it
     bool is_linked_ = false;
     bool is_cancelled_ = false;
     bool is_closed_ = false;
