@@ -32,9 +32,9 @@ LAYERS = (
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
-    ("io/1", "ring buffers"),
-    ("io/2", "op driver uring_driver descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve signal process"),
+    ("io/1", "ring"),
+    ("io/2", "op buffer_pool receive.hpp driver uring_driver descriptor"),
+    ("io/3", "socket receive.cpp listen tcp unix udp file resolve signal process"),
     ("io/4", "server server_state streams io knit"),
 )
 # What io may include of core besides its public headers.
