@@ -18,9 +18,9 @@ class BufferPool;
 
 namespace knit::io {
 
-/// What receive() gives: bytes in a buffer of the loop's, which goes back when this is destroyed. Move-only. May be kept
-/// and destroyed on any loop or thread, also after the runtime has ended; but a loop lends at most some 1,000 buffers
-/// of 4 KiB at a time and then takes further ones from the heap, so give back soon what you do not need.
+/// What receive() gives: bytes in a buffer of the loop's, which goes back when this is destroyed. Move-only. May be
+/// kept and destroyed on any loop or thread, also after the runtime has ended; but a loop lends at most some 1,000
+/// buffers of 4 KiB at a time and then takes further ones from the heap, so give back soon what you do not need.
 class Received {
 public:
     Received() noexcept = default;
