@@ -33,8 +33,9 @@ LAYERS = (
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "die doorbell ring buffers"),
-    ("io/2", "op driver io_driver uring_driver epoll_driver epoll_request epoll_set epoll_ops epoll_blocking descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve signal process"),
+    ("io/2", "op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set epoll_ops "
+     "epoll_blocking descriptor"),
+    ("io/3", "socket receive.cpp listen tcp unix udp file resolve signal process"),
     ("io/4", "server server_state streams io knit"),
 )
 # What io may include of core besides its public headers.

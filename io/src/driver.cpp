@@ -71,6 +71,14 @@ std::unique_ptr<Driver> make_driver(Worker& worker, const Settings& settings) {
     return std::make_unique<EpollDriver>(&worker, cause);
 }
 
+IoDriver::~IoDriver() {
+    if (buffers_ != nullptr) {
+        BufferPool::close(buffers_);
+    }
+}
+
+BufferPool* buffers_of(Worker& worker) noexcept { return static_cast<IoDriver&>(worker.driver()).buffers_nowait(); }
+
 TimePoint IoDriver::now() noexcept { return std::chrono::steady_clock::now(); }
 
 }  // namespace knit::detail

@@ -31,7 +31,7 @@ bool EpollRequestPool::grow() noexcept {
 }
 
 EpollDriver::EpollDriver(Worker* worker, std::string reason)
-    : IoDriver(Kind::epoll), worker_(worker), reason_(std::move(reason)), set_(bell_.number()) {}
+    : IoDriver(Kind::epoll, nullptr), worker_(worker), reason_(std::move(reason)), set_(bell_.number()) {}
 
 EpollDriver::~EpollDriver() {
     if (!is_closed_) {
@@ -133,7 +133,7 @@ void EpollDriver::handle(EpollRequest& request) noexcept {
             return;
         }
     }
-    const Attempt result = attempt(request, descriptor(*request.op));
+    const Attempt result = attempt(request, descriptor(*request.op), buffers_nowait());
     if (result.outcome != Attempt::Outcome::done && request.is_cancelled) {
         finish(request, -ECANCELED);
         return;
@@ -153,7 +153,7 @@ int EpollDriver::prepare_accept(const EpollRequest& request) noexcept {
 
 void EpollDriver::settle(EpollRequest& request, const Attempt& attempt) noexcept {
     switch (attempt.outcome) {
-        case Attempt::Outcome::done: finish(request, attempt.result); return;
+        case Attempt::Outcome::done: finish(request, attempt.result, attempt.flags); return;
         case Attempt::Outcome::wait: wait_for(request, attempt); return;
         case Attempt::Outcome::later:
             request.state = EpollRequest::State::delayed;
@@ -205,7 +205,7 @@ void EpollDriver::serve(EpollRequestList& waiters, Want want, int number) noexce
     while (EpollRequest* const request = waiters.pop()) {
         Attempt result = Attempt::wait(number, want);
         if (!is_exhausted || want == Want::any) {
-            result = attempt(*request, descriptor(*request->op));
+            result = attempt(*request, descriptor(*request->op), buffers_nowait());
         }
         is_exhausted = is_exhausted || result.outcome == Attempt::Outcome::wait;
         if (result.outcome == Attempt::Outcome::wait && result.number == number && result.want == want) {
@@ -242,12 +242,12 @@ void EpollDriver::come_back(Worker&, Work& work) noexcept {
     request.driver->finish(request, request.result);
 }
 
-void EpollDriver::finish(EpollRequest& request, int result) noexcept {
+void EpollDriver::finish(EpollRequest& request, int result, std::uint32_t flags) noexcept {
     Op& op = *request.op;
     slot(op) = nullptr;
     --in_flight_;
     pool_.give(request);
-    complete(op, result, 0);
+    complete(op, result, flags);
 }
 
 }  // namespace knit::detail

@@ -50,7 +50,7 @@ private:
     int prepare_accept(const EpollRequest& request) noexcept;
     void wait_for(EpollRequest& request, const Attempt& attempt) noexcept;
     void run_elsewhere(EpollRequest& request) noexcept;
-    void finish(EpollRequest& request, int result) noexcept;
+    void finish(EpollRequest& request, int result, std::uint32_t flags = 0) noexcept;
     static void come_back(Worker& worker, Work& work) noexcept;
 
     Worker* const worker_;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
@@ -45,11 +46,27 @@ int message_flags(const io_uring_sqe& sqe) noexcept {
     return static_cast<int>((sqe.msg_flags & ~static_cast<unsigned>(MSG_WAITALL)) | MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-Attempt try_receive(const io_uring_sqe& sqe) noexcept {
-    if ((sqe.flags & IOSQE_BUFFER_SELECT) != 0) {
-        // Here the loop's pool of receive buffers, when there is one, gives the memory, after a look with MSG_PEEK or
-        // FIONREAD says that there is something to receive; until then, as a ring says whose pool is empty.
+/// Into a buffer that is taken now and put back when nothing came.
+Attempt try_receive_lent(const io_uring_sqe& sqe, BufferPool* buffers) noexcept {
+    const int picked = buffers != nullptr ? buffers->pick() : -1;
+    if (picked < 0) {
         return Attempt::done(-ENOBUFS);
+    }
+    const auto id = static_cast<std::uint16_t>(picked);
+    const std::size_t size = std::min<std::size_t>(sqe.len, LentBuffer::kSize);
+    const int result = result_of(::recv(sqe.fd, buffers->bytes_of(id), size, message_flags(sqe)), errno);
+    if (result <= 0) {
+        buffers->provide(*buffers->take(id));
+        return done_or_wait(result, sqe.fd, Want::input);
+    }
+    Attempt attempt = Attempt::done(result);
+    attempt.flags = IORING_CQE_F_BUFFER | static_cast<std::uint32_t>(picked) << IORING_CQE_BUFFER_SHIFT;
+    return attempt;
+}
+
+Attempt try_receive(const io_uring_sqe& sqe, BufferPool* buffers) noexcept {
+    if ((sqe.flags & IOSQE_BUFFER_SELECT) != 0) {
+        return try_receive_lent(sqe, buffers);
     }
     const long result = sqe.opcode == IORING_OP_RECVMSG
                             ? ::recvmsg(sqe.fd, pointer<msghdr>(sqe.addr), message_flags(sqe))
@@ -98,7 +115,7 @@ Attempt try_connect(EpollRequest& request) noexcept {
         case EINPROGRESS:
         case EINTR: request.is_connecting = true; return Attempt::wait(sqe.fd, Want::output);
         // A Unix socket whose listener's queue is full: nobody tells when there is room.
-        case EAGAIN: return {Attempt::Outcome::later, 0, sqe.fd, Want::output};
+        case EAGAIN: return Attempt::later();
         default: return Attempt::done(-errno);
     }
 }
@@ -127,7 +144,7 @@ bool is_file(int number) noexcept {
 Attempt try_transfer(const io_uring_sqe& sqe, const Descriptor* descriptor) noexcept {
     const Want want = is_write(sqe.opcode) ? Want::output : Want::input;
     if (is_file(sqe.fd)) {
-        return {Attempt::Outcome::block, 0, sqe.fd, want};
+        return Attempt::block();
     }
     int result = transfer_now(sqe, RWF_NOWAIT);
     if (result == -EOPNOTSUPP) {  // a terminal, or an older kernel's pipe
@@ -135,7 +152,7 @@ Attempt try_transfer(const io_uring_sqe& sqe, const Descriptor* descriptor) noex
             // It cannot be made non-blocking, others would be surprised: so when it is ready, and even then on the
             // pool, because they may be faster.
             const int events = poll_now(sqe.fd, want == Want::output ? POLLOUT : POLLIN);
-            return events == 0 ? Attempt::wait(sqe.fd, want) : Attempt{Attempt::Outcome::block, 0, sqe.fd, want};
+            return events == 0 ? Attempt::wait(sqe.fd, want) : Attempt::block();
         }
         result = set_nonblocking(sqe.fd);
         result = result == 0 ? transfer_now(sqe, 0) : result;
@@ -157,7 +174,7 @@ Attempt try_splice(const io_uring_sqe& sqe) noexcept {
         if (is_file(sqe.fd) && poll_now(sqe.splice_fd_in, POLLIN) == 0) {
             return Attempt::wait(sqe.splice_fd_in, Want::input);
         }
-        return {Attempt::Outcome::block, 0, sqe.fd, Want::output};
+        return Attempt::block();
     }
     NoSigpipe quiet;
     const int result = quiet.take(
@@ -186,12 +203,12 @@ Attempt try_waitid(const io_uring_sqe& sqe) noexcept {
 
 }  // namespace
 
-Attempt attempt(EpollRequest& request, const Descriptor* descriptor) noexcept {
+Attempt attempt(EpollRequest& request, const Descriptor* descriptor, BufferPool* buffers) noexcept {
     const io_uring_sqe& sqe = request.sqe;
     switch (sqe.opcode) {
         case IORING_OP_NOP: return Attempt::done(0);
         case IORING_OP_RECV:
-        case IORING_OP_RECVMSG: return try_receive(sqe);
+        case IORING_OP_RECVMSG: return try_receive(sqe, buffers);
         case IORING_OP_SEND:
         case IORING_OP_SENDMSG:
         case IORING_OP_SEND_ZC:
@@ -209,7 +226,7 @@ Attempt attempt(EpollRequest& request, const Descriptor* descriptor) noexcept {
             return Attempt::done(result_of(
                 ::socket(sqe.fd, static_cast<int>(sqe.off), static_cast<int>(sqe.len)), errno));
         case kOpWaitid: return try_waitid(sqe);
-        default: return {Attempt::Outcome::block, 0, sqe.fd, Want::input};
+        default: return Attempt::block();
     }
 }
 

@@ -2,6 +2,7 @@
 /// blocking pool.
 #pragma once
 
+#include "buffer_pool.hpp"
 #include "epoll_request.hpp"
 #include "knit/io/detail/descriptor.hpp"
 
@@ -19,13 +20,16 @@ struct Attempt {
     int result = 0;
     int number = -1;
     Want want = Want::input;
+    std::uint32_t flags = 0;  ///< of a completion
 
-    static Attempt done(int result) noexcept { return {Outcome::done, result, -1, Want::input}; }
-    static Attempt wait(int number, Want want) noexcept { return {Outcome::wait, 0, number, want}; }
+    static Attempt done(int result) noexcept { return {Outcome::done, result, -1, Want::input, 0}; }
+    static Attempt block() noexcept { return {Outcome::block, 0, -1, Want::input, 0}; }
+    static Attempt later() noexcept { return {Outcome::later, 0, -1, Want::input, 0}; }
+    static Attempt wait(int number, Want want) noexcept { return {Outcome::wait, 0, number, want, 0}; }
 };
 
-/// Tries `request`, whose descriptor may be null; never blocks.
-Attempt attempt(EpollRequest& request, const Descriptor* descriptor) noexcept;
+/// Tries `request`, whose descriptor may be null; never blocks. `buffers`: the loop's, null when there are none.
+Attempt attempt(EpollRequest& request, const Descriptor* descriptor, BufferPool* buffers) noexcept;
 
 /// Does what attempt() said would block. Any thread. What a completion would say.
 int run_blocking(const io_uring_sqe& sqe) noexcept;

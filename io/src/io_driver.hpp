@@ -5,11 +5,18 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "buffer_pool.hpp"
 #include "doorbell.hpp"
 #include "driver.hpp"
 #include "knit/io/detail/op.hpp"
 
 namespace knit::detail {
+
+class Ring;
+class Worker;
+
+/// The receive buffers of that loop, which is the calling thread's; null when it has none.
+BufferPool* buffers_of(Worker& worker) noexcept;
 
 class IoDriver : public Driver {
 public:
@@ -26,8 +33,19 @@ public:
     /// Asks for the end of `op`, which is in flight: it completes in any case. Owner thread.
     void cancel(Op& op) noexcept;
 
+    /// The loop's receive buffers, made when first asked for; may throw std::bad_alloc. Owner thread.
+    BufferPool& buffers() {
+        if (buffers_ == nullptr) [[unlikely]] {
+            buffers_ = new BufferPool(buffer_ring_);
+        }
+        return *buffers_;
+    }
+    BufferPool* buffers_nowait() const noexcept { return buffers_; }
+
 protected:
-    explicit IoDriver(Kind kind) noexcept(false) : kind_(kind) {}
+    /// `buffer_ring`: which picks the receive buffers; null: whoever receives does.
+    IoDriver(Kind kind, Ring* buffer_ring) : kind_(kind), buffer_ring_(buffer_ring) {}
+    ~IoDriver() override;
 
     // What a driver does with an operation: Op knows IoDriver alone.
     static void prepare(Op& op, io_uring_sqe& sqe) noexcept { op.prepare(sqe); }
@@ -39,6 +57,8 @@ protected:
     std::size_t in_flight_ = 0;
     const Kind kind_;
     bool is_closed_ = false;
+    Ring* const buffer_ring_;
+    BufferPool* buffers_ = nullptr;
     Doorbell bell_;
 };
 

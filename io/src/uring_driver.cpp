@@ -10,7 +10,7 @@
 
 namespace knit::detail {
 
-UringDriver::UringDriver(unsigned entries) : IoDriver(Kind::uring), ring_(entries) {
+UringDriver::UringDriver(unsigned entries) : IoDriver(Kind::uring, &ring_), ring_(entries) {
     flags_ = ring_.flags_word();
     flags_mask_ = Ring::kWantsEnter;
     tail_ = ring_.completion_tail();
