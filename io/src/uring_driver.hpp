@@ -47,7 +47,9 @@ public:
     const std::string& description() const noexcept { return ring_.description(); }
 
 private:
-    enum Token : std::uint64_t { kIgnored = 0, kDoorbell = 1 };
+    // User data: an operation's address, that with kCancel for the cancel of it, or kDoorbell.
+    static constexpr std::uint64_t kDoorbell = 1;
+    static constexpr std::uint64_t kCancel = 2;
 
     unsigned collect() noexcept;
     void arm_doorbell() noexcept;
