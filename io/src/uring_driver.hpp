@@ -1,6 +1,6 @@
 /// UringDriver: a loop waits on its io_uring, which also carries the operations of its tasks.
 ///
-/// User data is an Op's address, or one of two small numbers, which no address is.
+/// User data is an Op's address, whose low bits are clear, or carries a token there.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +32,13 @@ public:
     void begin(Op& op) noexcept;
     void end(Op& op) noexcept;
 
+    /// User data of a request whose completion nobody wants.
+    static constexpr std::uint64_t kUnwanted = 3;
+
 private:
-    enum Token : std::uint64_t { kIgnored = 0, kDoorbell = 1 };
+    // User data: an operation's address, that with kCancel for the cancel of it, or one of kDoorbell and kUnwanted.
+    static constexpr std::uint64_t kDoorbell = 1;
+    static constexpr std::uint64_t kCancel = 2;
 
     unsigned collect() noexcept;
     void arm_doorbell() noexcept;

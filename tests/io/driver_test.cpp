@@ -121,7 +121,7 @@ TEST(UringDriver, MoreRequestsThanSlotsAreSubmittedInBetween) {
     for (int i = 0; i < 1000; ++i) {
         io_uring_sqe& sqe = driver.next_sqe();
         io_uring_prep_nop(&sqe);
-        sqe.user_data = 0;  // a completion that nobody wants
+        sqe.user_data = UringDriver::kUnwanted;
     }
     while (driver.wants_poll()) {  // ends: each poll collects what has completed
         driver.poll();
