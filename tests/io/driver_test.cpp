@@ -1,9 +1,6 @@
 // The driver by itself: parking, waking, set-up errors. What it does for operations is tested through sockets.
 
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,6 +16,7 @@
 #include <thread>
 #include <type_traits>
 
+#include "deny.hpp"
 #include "epoll_driver.hpp"
 #include "uring_driver.hpp"
 
@@ -174,17 +171,8 @@ Refusal refusal_in_child(const std::function<void()>& prepare) {
     return {std::atoi(line.c_str()), space == std::string::npos ? "" : line.substr(space + 1)};
 }
 
-/// From now on `number` fails with `error` in this process.
 void deny(long number, int error) {
-    std::array<sock_filter, 4> filter = {{
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    }};
-    sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    if (!knit::test::deny({number}, error)) {
         _exit(2);
     }
 }
