@@ -63,10 +63,12 @@ Coro<int> perform(const DescriptorOwner& owner, Prepare prepare) {
 }
 
 inline Coro<int> read_from(const DescriptorOwner& owner, char* to, unsigned size, std::uint64_t offset = UINT64_MAX) {
-    return perform(owner, [=](io_uring_sqe& sqe, int number) { io_uring_prep_read(&sqe, number, to, size, offset); });
+    return perform(owner,
+                   [=](io_uring_sqe& sqe, int number) { io_uring_prep_read(&sqe, number, to, size, offset); });
 }
 
-inline Coro<int> write_to(const DescriptorOwner& owner, const char* from, unsigned size, std::uint64_t offset = UINT64_MAX) {
+inline Coro<int> write_to(const DescriptorOwner& owner, const char* from, unsigned size,
+                          std::uint64_t offset = UINT64_MAX) {
     return perform(owner,
                    [=](io_uring_sqe& sqe, int number) { io_uring_prep_write(&sqe, number, from, size, offset); });
 }
