@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +13,10 @@
 #include <cstdlib>
 #include <string>
 #include <vector>
+
+extern "C" {  // glibc 2.36 forgot it
+#include <sys/pidfd.h>
+}
 
 #include "epoll_driver.hpp"
 #include "raw_op.hpp"
