@@ -47,9 +47,6 @@ void EpollDriver::poll() noexcept {
 }
 
 void EpollDriver::park(TimePoint deadline) noexcept {
-    while (EpollRequest* const request = delayed_.pop()) {
-        queue_.push(*request);
-    }
     const bool has_completed = run_queue();
     Duration timeout = Duration::max();
     if (has_completed) {
@@ -111,9 +108,12 @@ void EpollDriver::end(Op& op) noexcept {
     ++queued_;
 }
 
-/// What is queued now; ends, because nothing is queued meanwhile but by a task, and none runs. Whether any completed.
+/// What is queued or delayed now; ends, because only a task queues more, and none runs. Whether any completed.
 bool EpollDriver::run_queue() noexcept {
     EpollRequestList batch = queue_.take_all();
+    while (EpollRequest* const request = delayed_.pop()) {
+        batch.push(*request);
+    }
     queued_ = 0;
     const std::size_t before = in_flight_;
     while (EpollRequest* const request = batch.pop()) {
@@ -194,6 +194,11 @@ void EpollDriver::collect(Duration timeout) noexcept {
             EpollRequestList waiters = set_.waiters(number, want).take_all();
             serve(waiters, want, number);
         }
+    }
+    while (EpollRequest* const request = set_.take_orphan()) {  // it is tried again, and told what is wrong
+        request->state = EpollRequest::State::queued;
+        queue_.push(*request);
+        ++queued_;
     }
     queued_ += set_.is_full() ? 1 : 0;  // more may have happened than fits: the next turn polls again
 }

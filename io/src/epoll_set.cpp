@@ -164,12 +164,21 @@ void EpollSet::rebuild() noexcept {
     for (std::size_t index = 0; index < watches_.size(); ++index) {
         Watch& watch = watches_[index];
         if (watch.has_waiters()) {
-            // Not to be waited for any more? Then its number was closed under those who wait: as without a rebuild.
-            static_cast<void>(add(static_cast<int>(index), watch, watch.events));
+            if (add(static_cast<int>(index), watch, watch.events) != 0) {
+                orphan_waiters(watch);
+            }
         } else if (watch.events != 0) {
             ++watch.generation;
             watch.events = 0;
             --size_;
+        }
+    }
+}
+
+void EpollSet::orphan_waiters(Watch& watch) noexcept {
+    for (EpollRequestList& waiters : watch.waiters) {
+        while (EpollRequest* const request = waiters.pop()) {
+            orphans_.push(*request);
         }
     }
 }

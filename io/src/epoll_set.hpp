@@ -53,6 +53,8 @@ public:
     static bool is_bell(const epoll_event& event) noexcept { return event.data.u64 == kBell; }
     /// The descriptor whose waiters are to be tried again, or -1 when the event concerns nobody.
     int take(const epoll_event& event) noexcept;
+    /// One that waits no more because the kernel refused to register its descriptor in a new set, or null.
+    EpollRequest* take_orphan() noexcept { return orphans_.pop(); }
     /// Whether wait() gave as much as it could: there may be more.
     bool is_full() const noexcept { return is_full_; }
 
@@ -85,6 +87,7 @@ private:
     void forget(int number, Watch& watch) noexcept;
     void note_stray() noexcept;
     void rebuild() noexcept;
+    void orphan_waiters(Watch& watch) noexcept;
     int wait_in_kernel(Duration timeout) noexcept;
 
     Fd set_;
@@ -96,6 +99,7 @@ private:
     std::uint64_t control_count_ = 0;
     bool is_full_ = false;
     bool has_nanoseconds_ = true;  ///< epoll_pwait2(2), Linux 5.11
+    EpollRequestList orphans_;
     std::vector<Watch> watches_;   ///< by number
     std::vector<epoll_event> events_;
 };
