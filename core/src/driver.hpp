@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "knit/detail/base.hpp"
+#include "knit/start_up_report.hpp"
 #include "knit/time.hpp"
 
 namespace knit::detail {
@@ -40,6 +41,9 @@ public:
 
     /// How many operations of tasks are in flight. Owner thread.
     virtual std::size_t in_flight() const noexcept = 0;
+
+    /// For the start-up report. Owner thread.
+    virtual DriverReport report() const { return {"simulation", "it was linked in place of knit's I/O", 0, {}, {}}; }
 
     /// A driver that turns all loops of its runtime on one thread, on a virtual clock: the loops get no threads then,
     /// and loop 0's driver runs them until loop 0 is stopped.

@@ -19,6 +19,7 @@
 namespace knit {
 class Runtime;
 class TaskRef;
+struct DriverReport;
 }
 
 namespace knit::detail {
@@ -85,6 +86,7 @@ public:
     std::uint64_t live_tasks() noexcept;
     /// The tasks of all loops; waits until each loop has answered.
     std::vector<TaskRef> all_tasks();
+    DriverReport driver_report() const;
     Watchdog& watchdog() noexcept { return *watchdog_; }
     /// Whether the calling thread turns all loops of this runtime by itself.
     bool is_simulated_here() const noexcept;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <new>
 
+#include "io_driver.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/io/receive.hpp"
 #include "ring.hpp"
-#include "uring_driver.hpp"
 
 namespace knit::detail {
 namespace {

@@ -7,12 +7,13 @@
 #include "buffer_pool.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/io/socket.hpp"
-#include "uring_driver.hpp"
+#include "io_driver.hpp"
+#include "ring.hpp"
 
 namespace knit::detail {
 namespace {
 
-BufferPool& pool() { return static_cast<UringDriver&>(Worker::current()->driver()).buffers(); }
+BufferPool& pool() { return static_cast<IoDriver&>(Worker::current()->driver()).buffers(); }
 
 /// From the heap, for what cannot be had from the loop.
 LentBuffer* make_buffer() { return new LentBuffer; }

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "knit/detail/base.hpp"
 #include "knit/time.hpp"
@@ -66,6 +67,10 @@ public:
     /// Bits of the flags word that say that an enter would bring completions.
     static constexpr unsigned kWantsEnter = IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN;
 
+    unsigned entries() const noexcept { return entries_; }
+    /// Names of the set-up flags that the kernel granted, and of those that it refused.
+    std::vector<std::string> flags_granted() const;
+    std::vector<std::string> flags_stripped() const;
     /// Sets up a ring of buffers for receives that let the kernel pick one. False where the kernel cannot, or memory is
     /// short. Once for each group.
     bool register_buffers(std::uint16_t group, unsigned entries) noexcept;
@@ -73,15 +78,11 @@ public:
     /// buffers than entries.
     void provide_buffer(void* bytes, std::size_t size, std::uint16_t id) noexcept;
 
-    /// One line: entries, the flags that the kernel granted, those that it refused.
-    const std::string& description() const noexcept { return description_; }
-
 private:
     void set_up(unsigned entries);
     int set_up_rung(unsigned entries, unsigned flags) noexcept;
     void check_features() const;
     void probe();
-    void describe(unsigned entries, unsigned wanted, unsigned granted);
     Entered enter(unsigned wait_count, unsigned flags, void* argument, std::size_t argument_size) noexcept;
 
     struct FreeBuffers {
@@ -93,10 +94,8 @@ private:
     int buffers_mask_ = 0;
     int enter_fd_ = -1;          ///< the registered index of the ring, or its descriptor
     unsigned enter_flags_ = 0;   ///< what every enter carries
-    std::string description_;
+    unsigned entries_ = 0;
+    unsigned granted_ = 0;  ///< set-up flags
 };
-
-/// The kernel broke its side or we ours: says which and ends the process.
-[[noreturn]] void die(const char* operation, int error) noexcept;
 
 }  // namespace knit::detail

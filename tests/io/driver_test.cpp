@@ -1,47 +1,69 @@
 // The driver by itself: parking, waking, set-up errors. What it does for operations is tested through sockets.
 
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 
+#include "deny.hpp"
+#include "epoll_driver.hpp"
 #include "uring_driver.hpp"
 
 namespace {
 
+using knit::detail::EpollDriver;
 using knit::detail::kNever;
 using knit::detail::UringDriver;
 using namespace std::chrono_literals;
 
-TEST(UringDriver, ParkEndsWhenAnotherThreadWakesIt) {
-    UringDriver driver(8);
+struct MakeUring {
+    static std::unique_ptr<UringDriver> make() { return std::make_unique<UringDriver>(8U); }
+};
+struct MakeEpoll {
+    static std::unique_ptr<EpollDriver> make() { return std::make_unique<EpollDriver>(nullptr, "a test"); }
+};
+template <class Make>
+class EachDriver : public ::testing::Test {};
+struct DriverNames {
+    template <class Make>
+    static std::string GetName(int) {
+        return std::is_same_v<Make, MakeUring> ? "Uring" : "Epoll";
+    }
+};
+using Makes = ::testing::Types<MakeUring, MakeEpoll>;
+TYPED_TEST_SUITE(EachDriver, Makes, DriverNames);
+
+TYPED_TEST(EachDriver, ParkEndsWhenAnotherThreadWakesIt) {
+    auto owner = TypeParam::make();
+    knit::detail::IoDriver& driver = *owner;
     std::thread waker([&driver] { driver.wake(); });
     driver.park(kNever);  // would hang
     waker.join();
     driver.close();
 }
 
-TEST(UringDriver, AWakeBeforeTheParkIsNotLost) {
-    UringDriver driver(8);
+TYPED_TEST(EachDriver, AWakeBeforeTheParkIsNotLost) {
+    auto owner = TypeParam::make();
+    knit::detail::IoDriver& driver = *owner;
     driver.wake();
     driver.park(kNever);
     driver.close();
 }
 
-TEST(UringDriver, WakesAreHeardAgainAndAgain) {
-    UringDriver driver(8);
+TYPED_TEST(EachDriver, WakesAreHeardAgainAndAgain) {
+    auto owner = TypeParam::make();
+    knit::detail::IoDriver& driver = *owner;
     for (int i = 0; i < 100; ++i) {
         driver.wake();
         driver.wake();
@@ -50,8 +72,9 @@ TEST(UringDriver, WakesAreHeardAgainAndAgain) {
     driver.close();
 }
 
-TEST(UringDriver, ParkEndsAtItsDeadline) {
-    UringDriver driver(8);
+TYPED_TEST(EachDriver, ParkEndsAtItsDeadline) {
+    auto owner = TypeParam::make();
+    knit::detail::IoDriver& driver = *owner;
     const auto deadline = driver.now() + 5ms;
     while (driver.now() < deadline) {
         driver.park(deadline);
@@ -60,15 +83,17 @@ TEST(UringDriver, ParkEndsAtItsDeadline) {
     driver.close();
 }
 
-TEST(UringDriver, ParkWithADeadlineInThePastDoesNotWait) {
-    UringDriver driver(8);
+TYPED_TEST(EachDriver, ParkWithADeadlineInThePastDoesNotWait) {
+    auto owner = TypeParam::make();
+    knit::detail::IoDriver& driver = *owner;
     driver.park(driver.now() - 1h);
     driver.park(knit::TimePoint::min());
     driver.close();
 }
 
-TEST(UringDriver, HasNothingToPollWhenNothingIsUnderWay) {
-    UringDriver driver(8);
+TYPED_TEST(EachDriver, HasNothingToPollWhenNothingIsUnderWay) {
+    auto owner = TypeParam::make();
+    knit::detail::IoDriver& driver = *owner;
     EXPECT_FALSE(driver.wants_poll());
     driver.wake();
     driver.park(kNever);
@@ -77,12 +102,23 @@ TEST(UringDriver, HasNothingToPollWhenNothingIsUnderWay) {
     driver.close();
 }
 
+TYPED_TEST(EachDriver, WakersMayComeWhileItCloses) {
+    for (int round = 0; round < 50; ++round) {
+        auto owner = TypeParam::make();
+        knit::detail::IoDriver& driver = *owner;
+        std::thread waker([&driver] { driver.wake(); });
+        driver.park(driver.now());
+        driver.close();
+        waker.join();
+    }
+}
+
 TEST(UringDriver, MoreRequestsThanSlotsAreSubmittedInBetween) {
     UringDriver driver(8);
     for (int i = 0; i < 1000; ++i) {
         io_uring_sqe& sqe = driver.next_sqe();
         io_uring_prep_nop(&sqe);
-        sqe.user_data = 0;  // a completion that nobody wants
+        sqe.user_data = UringDriver::kUnwanted;
     }
     while (driver.wants_poll()) {  // ends: each poll collects what has completed
         driver.poll();
@@ -91,20 +127,15 @@ TEST(UringDriver, MoreRequestsThanSlotsAreSubmittedInBetween) {
     driver.close();
 }
 
-TEST(UringDriver, WakersMayComeWhileItCloses) {
-    for (int round = 0; round < 50; ++round) {
-        UringDriver driver(8);
-        std::thread waker([&driver] { driver.wake(); });
-        driver.park(driver.now());
-        driver.close();
-        waker.join();
-    }
-}
-
-TEST(UringDriver, DescribesTheRing) {
+TEST(UringDriver, ReportsTheRing) {
     UringDriver driver(64);
-    EXPECT_NE(std::string::npos, driver.description().find("64 entries, flags "));
-    EXPECT_NE(std::string::npos, driver.description().find("CQSIZE"));
+    const knit::DriverReport report = driver.report();
+    EXPECT_EQ("io_uring", report.name);
+    EXPECT_EQ(64U, report.entries);
+    EXPECT_NE(report.flags_granted.end(), std::ranges::find(report.flags_granted, "CQSIZE"));
+    for (const std::string& flag : report.flags_stripped) {
+        EXPECT_EQ(report.flags_granted.end(), std::ranges::find(report.flags_granted, flag)) << flag;
+    }
     driver.close();
 }
 
@@ -140,17 +171,8 @@ Refusal refusal_in_child(const std::function<void()>& prepare) {
     return {std::atoi(line.c_str()), space == std::string::npos ? "" : line.substr(space + 1)};
 }
 
-/// From now on `number` fails with `error` in this process.
 void deny(long number, int error) {
-    std::array<sock_filter, 4> filter = {{
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    }};
-    sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    if (!knit::test::deny({number}, error)) {
         _exit(2);
     }
 }
