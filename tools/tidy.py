@@ -33,10 +33,11 @@ LAYERS = (
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
-    ("io/2", "op driver uring_driver descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve signal process byte_stream reader_state stream_reader stream_core "
-     "stream_life stream_pumps stream_writer"),
-    ("io/4", "server server_state streams io knit"),
+    ("io/2", "loop_load op driver uring_driver descriptor"),
+    ("io/3", "socket listen tcp unix udp file resolve signal process"
+     " byte_stream reader_state stream_reader stream_core stream_life stream_pumps stream_writer"),
+    ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams io knit"
+     " stream_server"),
 )
 # What io may include of core besides its public headers.
 CORE_FOR_IO = ("base", "mutex", "sync_waiter", "list", "work", "worker", "waiter", "awaitable", "task_core", "future_core", "timers", "driver")

@@ -123,8 +123,7 @@ TcpStream Accept::await_resume() {
 TcpListener::TcpListener(Fd fd) : Socket(new SocketDescriptor(std::move(fd))) {}
 
 TcpListener TcpListener::bind(const Endpoint& endpoint, const ListenOptions& options) {
-    const auto share = options.reuse_port ? knit::detail::SharePort::yes : knit::detail::SharePort::no;
-    return TcpListener(knit::detail::listen_at_first(endpoint, {share, options.backlog, false}));
+    return TcpListener(knit::detail::listen_at_first(endpoint, {options.reuse_port, options.backlog, false}));
 }
 
 }  // namespace knit::io

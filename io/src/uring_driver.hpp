@@ -17,6 +17,7 @@
 #include "driver.hpp"
 #include "knit/detail/base.hpp"
 #include "knit/io/detail/fd.hpp"
+#include "loop_load.hpp"
 #include "ring.hpp"
 
 namespace knit::detail {
@@ -45,6 +46,8 @@ public:
     void cancel(Op& op) noexcept;
 
     const std::string& description() const noexcept { return ring_.description(); }
+    /// What servers know of this loop. Any thread.
+    LoopLoad& load() noexcept { return load_; }
 
 private:
     enum Token : std::uint64_t { kIgnored = 0, kDoorbell = 1 };
@@ -61,6 +64,7 @@ private:
     std::uint64_t bell_count_ = 0;  ///< the kernel writes here while the doorbell is armed
     std::uint64_t heard_ = 0;       ///< writes to the bell that have been read
     Fd bell_;
+    LoopLoad load_;
     alignas(kCacheLine) Atomic<bool> rung_{false};  ///< set by any waker, cleared by the owner [bell.rung]
     Atomic<std::uint64_t> written_{0};                  ///< writes to the bell; wakers add, the owner reads [bell.done]
 };
