@@ -31,10 +31,10 @@ LAYERS = (
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
-    ("io/0", "address endpoint fd"),
+    ("io/0", "address endpoint fd unix_address"),
     ("io/1", "ring buffers"),
-    ("io/2", "op driver uring_driver descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve signal process"),
+    ("io/2", "op driver uring_driver descriptor accept connect_op"),
+    ("io/3", "socket unix_descriptor listen tcp unix udp file resolve signal process"),
     ("io/4", "server server_state streams io knit"),
 )
 # What io may include of core besides its public headers.

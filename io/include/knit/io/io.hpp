@@ -5,3 +5,4 @@
 #include "knit/io/server.hpp"
 #include "knit/io/socket.hpp"
 #include "knit/io/tcp.hpp"
+#include "knit/io/unix.hpp"
