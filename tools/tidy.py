@@ -31,10 +31,10 @@ LAYERS = (
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
-    ("io/0", "address endpoint fd"),
+    ("io/0", "address endpoint fd unix_address"),
     ("io/1", "ring buffers"),
-    ("io/2", "loop_load op driver uring_driver descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve signal process"
+    ("io/2", "loop_load op driver uring_driver descriptor accept connect_op"),
+    ("io/3", "socket unix_descriptor listen tcp unix udp file resolve signal process"
      " byte_stream reader_state stream_reader stream_core stream_life stream_pumps stream_writer"),
     ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams io knit"
      " stream_server"),

@@ -116,20 +116,26 @@ void UringDriver::submit(Op& op) noexcept {
     ++in_flight_;
 }
 
+static_assert(alignof(Op) > 2, "the low bits of an operation's address are the tokens'");
+
 void UringDriver::cancel(Op& op) noexcept {
+    op.is_cancel_out_ = true;  // first: getting a slot may collect completions, its own among them
+    ++in_flight_;
     io_uring_sqe& sqe = next_sqe();
     io_uring_prep_cancel64(&sqe, reinterpret_cast<std::uintptr_t>(&op), 0);
-    // Whether it was found is of no interest: the operation's own completion tells.
-    sqe.user_data = kIgnored;
+    sqe.user_data = reinterpret_cast<std::uintptr_t>(&op) | kCancel;
 }
 
 unsigned UringDriver::collect() noexcept {
     const unsigned count = ring_.reap([this](std::uint64_t data, int result, unsigned flags) {
-        if (data > kDoorbell) [[likely]] {
+        if ((data & (kDoorbell | kCancel)) == 0) [[likely]] {
             in_flight_ -= (flags & IORING_CQE_F_MORE) == 0 ? 1U : 0U;
             reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data))->complete(result, flags);
         } else if (data == kDoorbell) {
             hear_doorbell(result);
+        } else {
+            --in_flight_;
+            reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data & ~kCancel))->cancel_answered(result);
         }
     });
     collected_ += count;

@@ -19,6 +19,7 @@ Op::~Op() {
     // The kernel may still write through it: a frame must not be destroyed before its operation has ended.
     KNIT_ASSERT(stage_ != Stage::in_flight && "an operation was destroyed while in flight");
     KNIT_ASSERT(stage_ != Stage::again);
+    KNIT_ASSERT(!is_cancel_out_);
     leave();
 }
 
@@ -51,6 +52,10 @@ void Op::complete(int result, std::uint32_t flags) noexcept {
     if ((flags & IORING_CQE_F_MORE) != 0) {
         return;
     }
+    if (!is_whole_ && is_stopping()) {
+        is_whole_ = absorb(-ECANCELED);
+        KNIT_ASSERT(is_whole_);
+    }
     if (is_whole_) {
         settle();
     } else {
@@ -62,6 +67,15 @@ void Op::complete(int result, std::uint32_t flags) noexcept {
 
 void Op::run_again(Worker&, Work& work) noexcept {
     Op& op = *static_cast<Again&>(work).op;
+    if (op.is_cancel_out_) {
+        op.is_cancel_out_ = false;
+        if (op.stage_ == Stage::ended) {
+            op.settle();
+        } else {
+            op.driver().cancel(op);
+        }
+        return;
+    }
     KNIT_ASSERT(op.stage_ == Stage::again);
     if (!op.is_stopping()) {
         op.submit();
@@ -72,7 +86,23 @@ void Op::run_again(Worker&, Work& work) noexcept {
     op.settle();
 }
 
+void Op::cancel_answered(int result) noexcept {
+    KNIT_ASSERT(is_cancel_out_);
+    if (stage_ == Stage::in_flight && result == -ENOENT) {
+        task_->home()->make_ready(again_);  // the kernel was between two attempts at it: once more
+        return;
+    }
+    is_cancel_out_ = false;
+    if (stage_ == Stage::ended) {
+        settle();
+    }
+}
+
 void Op::settle() noexcept {
+    if (is_cancel_out_) {
+        stage_ = Stage::ended;
+        return;
+    }
     stage_ = Stage::done;
     task_->wake();
 }
@@ -80,6 +110,7 @@ void Op::settle() noexcept {
 bool Op::cancel_wait(Wait& wait) noexcept {
     Op& op = static_cast<Op&>(wait);
     switch (op.stage_) {
+        case Stage::ended:
         case Stage::done: return false;
         case Stage::fresh: {
             op.is_cancelled_ = true;
@@ -90,20 +121,18 @@ bool Op::cancel_wait(Wait& wait) noexcept {
         }
         case Stage::again: op.is_cancelled_ = true; return true;
         case Stage::in_flight:
-            if (!op.is_stopping()) {
+            if (!std::exchange(op.is_cancelled_, true) && !op.is_closed_) {
                 op.driver().cancel(op);
             }
-            op.is_cancelled_ = true;
             return true;
     }
     return false;
 }
 
 void Op::stop_for_close() noexcept {
-    if (stage_ == Stage::in_flight && !is_stopping()) {
+    if (!std::exchange(is_closed_, true) && !is_cancelled_ && stage_ == Stage::in_flight) {
         driver().cancel(*this);
     }
-    is_closed_ = true;
 }
 
 int Op::take_result_slow(const char* operation) {

@@ -50,7 +50,9 @@ public:
     LoopLoad& load() noexcept { return load_; }
 
 private:
-    enum Token : std::uint64_t { kIgnored = 0, kDoorbell = 1 };
+    // User data: an operation's address, that with kCancel for the cancel of it, or kDoorbell.
+    static constexpr std::uint64_t kDoorbell = 1;
+    static constexpr std::uint64_t kCancel = 2;
 
     unsigned collect() noexcept;
     void arm_doorbell() noexcept;

@@ -9,3 +9,4 @@
 #include "knit/io/stream_writer.hpp"
 #include "knit/io/streams.hpp"
 #include "knit/io/tcp.hpp"
+#include "knit/io/unix.hpp"

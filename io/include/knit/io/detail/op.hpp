@@ -5,15 +5,17 @@
 ///   fresh       the constructor                               start: submitted, or cancelled before it was
 ///   in_flight   submit                                        the kernel's last completion, never earlier
 ///   again       a completion that is not the whole of it      run_again, in the same or next turn: submitted anew, or
-///   given up done        the last completion                           await_resume
+///   given up
+///   ended       settled, and a cancel of it is still unanswered       the answer
+///   done        settled                                               await_resume
 ///
 /// A request may have several completions (IORING_CQE_F_MORE on all but the last): absorb() sees the first of them, and
 /// the operation is in flight until the last, which for a zero-copy send tells that the buffer is free again.
 ///
 /// The frame is not resumed, and so the buffer not freed, before the last completion, cancelled or not. Hence an
-/// address is unique among the operations in flight, and a cancel that names it cannot hit another: it is queued while
-/// the operation is in flight, the kernel runs cancels in the order of the queue, and a later operation at that address
-/// would stand behind it.
+/// address is unique among the operations in flight, and a cancel that names it cannot hit another. Nor is it resumed
+/// before the cancel has been answered: ENOENT is what the kernel says of a request that it is just trying anew, too,
+/// and then the cancel has to be sent again, or the operation would never end.
 #pragma once
 
 #include <cerrno>
@@ -80,12 +82,14 @@ protected:
 private:
     friend class Descriptor;
     friend class UringDriver;
-    enum class Stage : std::uint8_t { fresh, in_flight, again, done };
+    enum class Stage : std::uint8_t { fresh, in_flight, again, ended, done };
 
     void start(std::coroutine_handle<> leaf, TaskCore& task);
     void submit() noexcept;
     /// The driver's, for each completion; `flags` are the kernel's IORING_CQE_F_...
     void complete(int result, std::uint32_t flags) noexcept;
+    /// The driver's, for the answer to a cancel that is_cancel_out_ tells of.
+    void cancel_answered(int result) noexcept;
     void settle() noexcept;
     /// The descriptor is being closed.
     void stop_for_close() noexcept;
@@ -107,6 +111,7 @@ private:
     Stage stage_ = Stage::fresh;
     bool is_absorbed_ = false;  ///< of the request in flight, the first completion came
     bool is_whole_ = false;     ///< what absorb() said of it
+    bool is_cancel_out_ = false;  ///< the driver sets it: a cancel will be answered
     bool is_linked_ = false;
     bool is_cancelled_ = false;
     bool is_closed_ = false;
