@@ -5,6 +5,7 @@
 
 #include "knit/detail/worker.hpp"
 #include "knit/io/detail/stream_core.hpp"
+#include "knit/io/endpoint.hpp"
 #include "knit/log.hpp"
 #include "knit/sleep.hpp"
 
@@ -88,27 +89,34 @@ std::any StreamCore::extra_info(std::string_view name) const {
 }
 
 /// With a reference, as a message to the own loop: from its own thread to the end of the run queue.
-void StreamCore::post(Message& message, Work::Run run) noexcept {
+bool StreamCore::post(Message& message, Work::Run run) noexcept {
     message.run = run;
     message.core = this;
     add_ref();
     if (Worker::current() == &home_) {
         home_.make_ready(message);
-    } else if (!home_.post(message)) {
-        drop_ref();
+        return true;
     }
+    if (home_.post(message)) {
+        return true;
+    }
+    drop_ref();
+    return false;
 }
 
 void StreamCore::drop_writer() noexcept {
     if (Worker::current() == &home_) {
         drop_writer_here();
-    } else {
-        post(drop_, [](Worker& worker, Work& work) noexcept {
-            const StreamCoreRef core(static_cast<Message&>(work).core);
-            if (!worker.is_discarding()) {
-                core->drop_writer_here();
-            }
-        });
+        return;
+    }
+    const bool is_sent = post(drop_, [](Worker& worker, Work& work) noexcept {
+        const StreamCoreRef core(static_cast<Message&>(work).core);
+        if (!worker.is_discarding()) {
+            core->drop_writer_here();
+        }
+    });
+    if (!is_sent && !is_closing_) {
+        log(LogLevel::warning, "unclosed <StreamWriter " + describe() + ">: loop is closed");
     }
 }
 
@@ -153,6 +161,20 @@ void StreamCore::drop_reader() noexcept {
             }
         });
     }
+}
+
+/// The two ends, as far as they have names.
+std::string StreamCore::describe() const {
+    std::string text;
+    for (const char* const name : {"sockname", "peername"}) {
+        const std::any end = extra_info(name);
+        if (const auto* const endpoint = std::any_cast<io::Endpoint>(&end)) {
+            text += (text.empty() ? "" : " -> ") + endpoint->to_string();
+        } else if (const auto* const path = std::any_cast<std::string>(&end); path != nullptr && !path->empty()) {
+            text += (text.empty() ? "unix:" : " -> unix:") + *path;
+        }
+    }
+    return text;
 }
 
 }  // namespace knit::detail

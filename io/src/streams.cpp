@@ -7,6 +7,7 @@
 
 #include "knit/error.hpp"
 #include "knit/io/tcp.hpp"
+#include "knit/io/unix.hpp"
 
 namespace knit::detail {
 
@@ -90,12 +91,27 @@ Endpoint StreamWriter::endpoint_of(const char* name) const {
 Endpoint StreamWriter::local_endpoint() const { return endpoint_of("sockname"); }
 Endpoint StreamWriter::peer_endpoint() const { return endpoint_of("peername"); }
 
-Coro<Connection> open_connection(Endpoint endpoint, StreamOptions options) {
+namespace {
+
+void check_limit(const StreamOptions& options) {
     if (options.limit == 0) {
         throw ValueError("Limit cannot be <= 0");
     }
+}
+
+}  // namespace
+
+Coro<Connection> open_connection(Endpoint endpoint, StreamOptions options) {
+    check_limit(options);
     Coro<TcpStream> connecting = TcpStream::connect(std::move(endpoint));
     TcpStream stream = co_await std::move(connecting);
+    co_return make_streams(std::move(stream), options);
+}
+
+Coro<Connection> open_unix_connection(std::filesystem::path path, StreamOptions options) {
+    check_limit(options);
+    Coro<UnixStream> connecting = UnixStream::connect(std::move(path));
+    UnixStream stream = co_await std::move(connecting);
     co_return make_streams(std::move(stream), options);
 }
 

@@ -6,6 +6,7 @@
 #include "knit/io/server.hpp"
 #include "knit/io/socket.hpp"
 #include "knit/io/stream_reader.hpp"
+#include "knit/io/stream_server.hpp"
 #include "knit/io/stream_writer.hpp"
 #include "knit/io/streams.hpp"
 #include "knit/io/tcp.hpp"

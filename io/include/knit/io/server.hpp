@@ -30,6 +30,9 @@ struct ServeOptions {
     Duration shutdown_timeout = std::chrono::seconds(30);  ///< how long wait_closed() lets them end by themselves
     int backlog = 1024;          ///< connections that wait to be accepted; the kernel cuts it at net.core.somaxconn
     bool start_serving = true;   ///< false: the port is taken, but nobody listens before start_serving()
+    // Of start_server() and start_unix_server() alone.
+    std::size_t limit = std::size_t{64} << 10;  ///< of each reader, see StreamReader
+    bool cleanup_socket = true;  ///< a Unix socket's file is removed at close()
 };
 
 /// A server: what serve() and start_server() give. Move-only; the destructor closes it and lets the connections go on.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <utility>
 
 #include "knit/coro.hpp"
@@ -67,6 +68,8 @@ StreamWriter make_writer(S stream) {
 
 /// Connects, as TcpStream::connect() does. Cancelled: CancelledError, and no connection is left.
 Coro<Connection> open_connection(Endpoint endpoint, StreamOptions options = {});
+/// The same to a Unix socket, as UnixStream::connect() does.
+Coro<Connection> open_unix_connection(std::filesystem::path path, StreamOptions options = {});
 
 }  // namespace knit::io
 
@@ -76,5 +79,6 @@ using io::make_reader;
 using io::make_streams;
 using io::make_writer;
 using io::open_connection;
+using io::open_unix_connection;
 using io::StreamOptions;
 }  // namespace knit

@@ -72,6 +72,14 @@ public:
     ReaderState& operator=(const ReaderState&) = delete;
 
     void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
+    /// False when the last reference has gone, and the state is being destroyed.
+    [[nodiscard]] bool try_add_ref() noexcept {
+        std::uint32_t count = refs_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
+        while (count != 0 &&
+               !refs_.compare_exchange_weak(count, count + 1, std::memory_order_acquire)) {  // [reader.refs]
+        }
+        return count != 0;
+    }
     void drop_ref() noexcept {
         if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {  // [reader.refs]
             delete this;

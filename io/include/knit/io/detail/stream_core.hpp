@@ -118,7 +118,6 @@ private:
     virtual Coro<> pump_writing() = 0;
     virtual void close_stream() noexcept = 0;
     virtual std::any stream_info(Info which) const = 0;
-    virtual std::string describe() const = 0;
 
     bool pause_feeding() override { return true; }
     void resume_feeding() override { start_reading(); }
@@ -138,9 +137,10 @@ private:
     void pause_if_full() noexcept;
     void resume_if_drained() noexcept;
     void drop_writer_here() noexcept;
+    std::string describe() const;
     Rare& rare();
     void wake_all(Futures list) noexcept;
-    void post(Message& message, Work::Run run) noexcept;
+    bool post(Message& message, Work::Run run) noexcept;
     static void run_flush(Worker& worker, Work& work) noexcept;
     static void run_lost(Worker& worker, Work& work) noexcept;
 

@@ -134,31 +134,31 @@ private:
 
     std::any stream_info(Info which) const override {
         try {
-            if constexpr (requires { stream_.native_handle(); }) {
-                if (which == Info::socket) {
-                    return std::any(stream_.native_handle());
-                }
-            }
-            if constexpr (requires { stream_.peer_endpoint(); stream_.local_endpoint(); }) {
-                if (which == Info::peer) {
-                    return std::any(stream_.peer_endpoint());
-                }
-                if (which == Info::local) {
-                    return std::any(stream_.local_endpoint());
-                }
+            switch (which) {
+                case Info::socket:
+                    if constexpr (requires { stream_.native_handle(); }) {
+                        return stream_.native_handle();
+                    }
+                    break;
+                case Info::peer:
+                    if constexpr (requires { stream_.peer_path(); }) {
+                        return stream_.peer_path();
+                    } else if constexpr (requires { stream_.peer_endpoint(); }) {
+                        return stream_.peer_endpoint();
+                    }
+                    break;
+                case Info::local:
+                    if constexpr (requires { stream_.local_path(); }) {
+                        return stream_.local_path();
+                    } else if constexpr (requires { stream_.local_endpoint(); }) {
+                        return stream_.local_endpoint();
+                    }
+                    break;
             }
         } catch (const std::exception&) {
             return {};  // the peer is gone already: as asyncio, no name
         }
         return {};
-    }
-
-    std::string describe() const override {
-        const std::any local = stream_info(Info::local);
-        const std::any peer = stream_info(Info::peer);
-        const auto* const from = std::any_cast<io::Endpoint>(&local);
-        const auto* const to = std::any_cast<io::Endpoint>(&peer);
-        return from != nullptr && to != nullptr ? from->to_string() + " -> " + to->to_string() : "stream";
     }
 
     static constexpr bool kCountsWrites = requires(S& stream, std::span<const std::byte> bytes) {
