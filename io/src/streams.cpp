@@ -11,8 +11,6 @@
 
 namespace knit::detail {
 
-std::unique_ptr<BusyBuffer> borrow_buffer() { return std::unique_ptr<BusyBuffer>(new BusyBuffer); }
-
 bool has_bytes_waiting(int descriptor) noexcept {
     int count = 0;
     return ioctl(descriptor, FIONREAD, &count) != 0 || count != 0;

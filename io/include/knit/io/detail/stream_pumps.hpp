@@ -22,8 +22,6 @@ inline constexpr std::size_t kIdleBuffer = 256;
 inline constexpr std::size_t kBusyBuffer = std::size_t{64} << 10;
 using BusyBuffer = std::array<std::byte, kBusyBuffer>;
 
-/// One of the calling thread's, or a new one.
-std::unique_ptr<BusyBuffer> borrow_buffer();
 /// Whether a read of `descriptor` would not wait; true also when the kernel does not say.
 bool has_bytes_waiting(int descriptor) noexcept;
 
@@ -84,7 +82,7 @@ private:
     }
 
     static Coro<> read_much(StreamOf& core) {
-        const auto buffer = borrow_buffer();
+        const std::unique_ptr<BusyBuffer> buffer(new BusyBuffer);  // not make_unique: that would fill it with zeros
         std::size_t count = 0;
         do {
             count = co_await core.stream_.read_some(std::span<std::byte>(*buffer));
