@@ -31,12 +31,14 @@ LAYERS = (
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
-    ("io/0", "address endpoint fd"),
+    ("io/0", "address endpoint fd unix_address"),
     ("io/1", "die doorbell ring buffers"),
-    ("io/2", "op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set epoll_ops "
-     "epoll_blocking descriptor"),
-    ("io/3", "socket receive.cpp listen tcp unix udp file resolve signal process"),
-    ("io/4", "server server_state streams io knit"),
+    ("io/2", "loop_load op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set "
+     "epoll_ops epoll_blocking descriptor accept connect_op"),
+    ("io/3", "socket receive.cpp unix_descriptor listen tcp unix udp file resolve signal process"
+     " byte_stream reader_state stream_reader stream_core stream_life stream_pumps stream_writer"),
+    ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams io knit"
+     " stream_server"),
 )
 # What io may include of core besides its public headers.
 CORE_FOR_IO = ("base", "mutex", "sync_waiter", "list", "work", "worker", "waiter", "awaitable", "task_core", "future_core", "timers", "driver", "blocking_job")

@@ -91,7 +91,8 @@ SocketAddress::SocketAddress(const sockaddr* address, socklen_t size) noexcept {
 static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
 
 std::uint16_t SocketAddress::port() const noexcept {
-    return empty() ? std::uint16_t{0} : ntohs(reinterpret_cast<const sockaddr_in*>(storage_)->sin_port);
+    const bool has_port = size_ >= sizeof(sockaddr_in) && (family() == AF_INET || family() == AF_INET6);
+    return has_port ? ntohs(reinterpret_cast<const sockaddr_in*>(storage_)->sin_port) : std::uint16_t{0};
 }
 
 void SocketAddress::set_port(std::uint16_t port) noexcept {

@@ -9,6 +9,7 @@
 #include "doorbell.hpp"
 #include "driver.hpp"
 #include "knit/io/detail/op.hpp"
+#include "loop_load.hpp"
 
 namespace knit::detail {
 
@@ -41,6 +42,8 @@ public:
         return *buffers_;
     }
     BufferPool* buffers_nowait() const noexcept { return buffers_; }
+    /// What servers know of this loop. Any thread.
+    LoopLoad& load() noexcept { return load_; }
 
 protected:
     /// `buffer_ring`: which picks the receive buffers; null: whoever receives does.
@@ -63,6 +66,7 @@ protected:
     Ring* const buffer_ring_;
     BufferPool* buffers_ = nullptr;
     Doorbell bell_;
+    LoopLoad load_;
 };
 
 }  // namespace knit::detail

@@ -25,14 +25,14 @@ void switch_on(const Fd& fd, int level, int name, const io::Endpoint& endpoint) 
 
 }  // namespace
 
-Fd listen_at(const SocketAddress& address, const io::Endpoint& endpoint, const Listening& how) {
+Fd bind_at(const SocketAddress& address, const io::Endpoint& endpoint, const Listening& how) {
     Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!fd) {
         fail("make a socket for", endpoint);
     }
     switch_on(fd, SOL_SOCKET, SO_REUSEADDR, endpoint);
     switch_on(fd, IPPROTO_TCP, TCP_NODELAY, endpoint);  // what it accepts inherits it
-    if (how.share == SharePort::yes) {
+    if (how.reuse_port) {
         switch_on(fd, SOL_SOCKET, SO_REUSEPORT, endpoint);
     }
     if (address.family() == AF_INET6) {
@@ -44,9 +44,11 @@ Fd listen_at(const SocketAddress& address, const io::Endpoint& endpoint, const L
     if (bind(fd.get(), address.data(), address.size()) != 0) {
         fail("bind", endpoint);
     }
-    if (how.share == SharePort::later) {
-        switch_on(fd, SOL_SOCKET, SO_REUSEPORT, endpoint);
-    }
+    return fd;
+}
+
+Fd listen_at(const SocketAddress& address, const io::Endpoint& endpoint, const Listening& how) {
+    Fd fd = bind_at(address, endpoint, how);
     if (listen(fd.get(), how.backlog) != 0) {
         fail("listen on", endpoint);
     }

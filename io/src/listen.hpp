@@ -1,4 +1,4 @@
-/// Making listening sockets: for TcpListener, and for serve() with one on every loop.
+/// Making listening sockets: for TcpListener, and for servers.
 #pragma once
 
 #include <vector>
@@ -9,19 +9,16 @@
 
 namespace knit::detail {
 
-enum class SharePort {
-    no,
-    yes,    ///< others that say so may listen there too
-    later,  ///< nobody may listen there already, but others may from now on
-};
-
 struct Listening {
-    SharePort share = SharePort::no;
+    bool reuse_port = false;  ///< others that say so may listen there too
     int backlog = 1024;
     bool both_families = false;  ///< an IPv6 socket takes IPv4 connections too
 };
 
-/// A socket that listens at `address`. Throws std::system_error with `endpoint` in what().
+/// A socket that is bound to `address`. Throws std::system_error with `endpoint` in what().
+Fd bind_at(const SocketAddress& address, const io::Endpoint& endpoint, const Listening& how);
+
+/// A socket that listens at `address`. Throws likewise.
 Fd listen_at(const SocketAddress& address, const io::Endpoint& endpoint, const Listening& how);
 
 /// A socket that listens at the first address of `endpoint` that can be listened at.

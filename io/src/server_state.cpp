@@ -1,11 +1,24 @@
 #include "server_state.hpp"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <utility>
 
+#include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
+#include "knit/loop.hpp"
 
 namespace knit::detail {
 namespace {
+
+// Every new connection wakes all loops that wait for one, so that a loop that computes keeps none waiting: more of them
+// make that less likely, but cost a turn each.
+constexpr std::size_t kAcceptLoopsMost = 4;
+constexpr std::chrono::seconds kReportEvery{1};
 
 /// Settles each; one whose waiter was cancelled is settled already.
 void settle_all(std::vector<Future<>>& futures) {
@@ -18,18 +31,88 @@ void settle_all(std::vector<Future<>>& futures) {
     }
 }
 
+Fd duplicate(const Fd& fd, const std::string& name) {
+    Fd copy(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) {
+        throw std::system_error(errno, std::generic_category(), "listen on " + name);
+    }
+    return copy;
+}
+
 }  // namespace
+
+ServerState::ServerState(std::vector<BoundSocket> sockets, std::unique_ptr<Service> how, const io::ServeOptions& what,
+                         std::vector<Loop*> loops)
+    : options(what), service(std::move(how)), loops_(std::move(loops)), sockets_(std::move(sockets)) {
+    for (const BoundSocket& socket : sockets_) {
+        // Several loops wait for one socket: who comes too late must not wait in accept(2).
+        fcntl(socket.fd.get(), F_SETFL, O_NONBLOCK);
+        name_ += (name_.empty() ? "" : ", ") + socket.name;
+        if (socket.endpoint) {
+            endpoints_.push_back(*socket.endpoint);
+        }
+    }
+}
+
+void ServerState::start_serving() {
+    std::vector<Task<>> tasks;
+    {
+        const std::lock_guard lock(mutex_);
+        if (is_closing_) {
+            throw RuntimeError("server on " + name_ + " is closed");
+        }
+        if (std::exchange(is_started_, true)) {
+            return;
+        }
+        for (const BoundSocket& socket : sockets_) {
+            if (listen(socket.fd.get(), options.backlog) != 0) {
+                throw std::system_error(errno, std::generic_category(), "listen on " + socket.name);
+            }
+        }
+    }
+    tasks = make_acceptors();
+    const std::lock_guard lock(mutex_);
+    if (is_closing_) {  // meanwhile, by another thread: those that wait for the listener see that it has been shut down
+        return;
+    }
+    acceptors_ = std::move(tasks);
+}
+
+std::vector<Task<>> ServerState::make_acceptors() {
+    std::vector<Task<>> tasks;
+    const std::size_t count = std::min(loops_.size(), kAcceptLoopsMost);
+    for (std::size_t index = 0; index < count; ++index) {
+        for (const BoundSocket& socket : sockets_) {
+            TaskOptions how;
+            how.name = "accept " + socket.name + " on loop " + std::to_string(loops_[index]->id());
+            how.loop = loops_[index];
+            Coro<> acceptor = run_acceptor(Acceptor(shared_from_this()), duplicate(socket.fd, socket.name));
+            tasks.push_back(create_task(std::move(acceptor), how));
+        }
+    }
+    return tasks;
+}
 
 void ServerState::close() {
     std::vector<Task<>> acceptors;
     std::vector<Future<>> waiters;
     std::vector<Future<>> ended;
+    std::function<void()> at_close;
     {
         const std::lock_guard lock(mutex_);
         is_closing_ = true;
+        for (const BoundSocket& socket : sockets_) {
+            // The acceptors have copies of the descriptor, which they close a little later; the listening ends now.
+            static_cast<void>(shutdown(socket.fd.get(), SHUT_RDWR));  // ENOTCONN: it did not listen yet
+        }
+        sockets_.clear();
         acceptors.swap(acceptors_);
         waiters.swap(closing_waiters_);
+        at_close.swap(at_close_);
         ended = take_ended_waiters();
+    }
+    if (at_close) {
+        at_close();
     }
     for (Task<>& task : acceptors) {
         task.cancel();
@@ -38,14 +121,14 @@ void ServerState::close() {
     settle_all(ended);
 }
 
+bool ServerState::is_serving() const {
+    const std::lock_guard lock(mutex_);
+    return is_started_ && !is_closing_;
+}
+
 bool ServerState::is_closing() const {
     const std::lock_guard lock(mutex_);
     return is_closing_;
-}
-
-bool ServerState::is_cancelling() const {
-    const std::lock_guard lock(mutex_);
-    return is_cancelling_;
 }
 
 std::size_t ServerState::connection_count() const {
@@ -53,25 +136,32 @@ std::size_t ServerState::connection_count() const {
     return connection_count_;
 }
 
-void ServerState::cancel_connections() {
-    std::vector<TaskRef> tasks;
-    {
-        const std::lock_guard lock(mutex_);
-        if (std::exchange(is_cancelling_, true)) {
-            return;
-        }
-        for (const Connection* connection = first_; connection != nullptr; connection = connection->next_) {
-            tasks.push_back(*connection->task_);
-        }
-    }
-    for (TaskRef& task : tasks) {
-        task.cancel("the server is being closed");
-    }
+std::vector<io::Endpoint> ServerState::endpoints() const {
+    return is_closing() ? std::vector<io::Endpoint>() : endpoints_;
 }
 
-void ServerState::add_acceptor(Task<> task) {
-    const std::lock_guard lock(mutex_);
-    acceptors_.push_back(std::move(task));
+const io::Endpoint& ServerState::first_endpoint() const {
+    if (endpoints_.empty()) {
+        throw RuntimeError("the server on " + name_ + " has no host and port");
+    }
+    return endpoints_.front();
+}
+
+void ServerState::end_connections(Connection::End how) {
+    std::vector<Connection::Ender> enders;
+    epoch_.fetch_add(1, std::memory_order_release);  // [server.epoch]
+    for (Loop* const loop : loops_) {
+        LoopLoad& load = load_of(loop->worker());
+        const std::lock_guard lock(load.mutex);
+        for (Connection* connection = load.first; connection != nullptr; connection = connection->next_) {
+            if (&connection->state() == this) {
+                enders.push_back(connection->ender());
+            }
+        }
+    }
+    for (const Connection::Ender& ender : enders) {
+        ender(how);
+    }
 }
 
 Future<> ServerState::when_closing() {
@@ -102,70 +192,126 @@ void ServerState::acceptor_begins() {
 }
 
 void ServerState::acceptor_ends() noexcept {
-    std::vector<Future<>> ended;
-    std::vector<Future<>> waiters;
+    bool is_last = false;
     {
         const std::lock_guard lock(mutex_);
-        if (--acceptor_count_ == 0) {
-            is_closing_ = true;  // the runtime ends, and cancelled the last acceptor without close()
-            waiters.swap(closing_waiters_);
-        }
-        ended = take_ended_waiters();
+        is_last = --acceptor_count_ == 0;
     }
-    settle_all(waiters);
-    settle_all(ended);
+    if (is_last) {
+        close();  // the runtime may have ended, and cancelled the last acceptor without close()
+    }
 }
 
-std::optional<Future<>> ServerState::enter() {
+std::optional<Admission> ServerState::admit(Worker& here) {
     const std::lock_guard lock(mutex_);
-    if (options.max_connections == 0 || connection_count_ < options.max_connections) {
-        ++connection_count_;
+    if (is_closing_ || (options.max_connections != 0 && connection_count_ >= options.max_connections)) {
         return std::nullopt;
     }
-    return room_waiters_.emplace_back();
+    ++connection_count_;
+    Worker& loop = loops_.size() == 1 ? here : choose_loop(here);
+    return Admission(shared_from_this(), loop, epoch_.load(std::memory_order_acquire));  // [server.epoch]
+}
+
+Future<> ServerState::when_room() {
+    const std::lock_guard lock(mutex_);
+    Future<> future;
+    if (is_closing_ || connection_count_ < options.max_connections) {
+        future.set_result();
+    } else {
+        room_waiters_.push_back(future);
+    }
+    return future;
 }
 
 void ServerState::leave() noexcept {
-    std::vector<Future<>> ended;
-    std::optional<Future<>> room;
+    std::vector<Future<>> settled;
     {
         const std::lock_guard lock(mutex_);
         --connection_count_;
+        std::optional<Future<>> room;
         while (!room_waiters_.empty() && (!room || room->done())) {  // passes over those that were cancelled
             room = std::move(room_waiters_.front());
             room_waiters_.pop_front();
         }
-        ended = take_ended_waiters();
+        settled = take_ended_waiters();
+        if (room) {
+            settled.push_back(std::move(*room));
+        }
     }
-    if (room) {
-        ended.push_back(std::move(*room));
-    }
-    settle_all(ended);
-}
-
-bool ServerState::link(Connection& connection) {
-    const std::lock_guard lock(mutex_);
-    if (is_cancelling_) {
-        return false;
-    }
-    connection.next_ = first_;
-    if (first_ != nullptr) {
-        first_->previous_ = &connection;
-    }
-    first_ = &connection;
-    return true;
-}
-
-void ServerState::unlink(Connection& connection) noexcept {
-    const std::lock_guard lock(mutex_);
-    (connection.previous_ != nullptr ? connection.previous_->next_ : first_) = connection.next_;
-    if (connection.next_ != nullptr) {
-        connection.next_->previous_ = connection.previous_;
-    }
+    settle_all(settled);
 }
 
 std::vector<Future<>> ServerState::take_ended_waiters() {
     return has_ended() ? std::exchange(ended_waiters_, {}) : std::vector<Future<>>();
+}
+
+bool ServerState::may_report(TimePoint now) {
+    const std::lock_guard lock(mutex_);
+    if (now < quiet_until_) {
+        return false;
+    }
+    quiet_until_ = now + kReportEvery;
+    return true;
+}
+
+void ServerState::count_accept(bool is_failure) noexcept {
+    accepts_tried_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
+    if (is_failure) {
+        accepts_failed_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
+    }
+}
+
+Admission::Admission(std::shared_ptr<ServerState> state, Worker& loop, std::uint32_t epoch) noexcept
+    : state_(std::move(state)), loop_(&loop), epoch_(epoch) {
+    load_of(loop).add();
+}
+
+Admission::~Admission() {
+    if (loop_ != nullptr) {
+        load_of(*loop_).remove();
+        state_->leave();
+    }
+}
+
+void Admission::move_to(Worker& loop) noexcept {
+    load_of(*loop_).remove();
+    loop_ = &loop;
+    load_of(loop).add();
+}
+
+bool Connection::begin() noexcept {
+    const std::lock_guard lock(load_of(admission_.loop()).mutex);
+    if (state().epoch_.load(std::memory_order_acquire) != admission_.epoch_) {  // [server.epoch]
+        return false;
+    }
+    list();
+    return true;
+}
+
+void Connection::end() noexcept {
+    if (is_listed_) {
+        const std::lock_guard lock(load_of(admission_.loop()).mutex);
+        unlist();
+    }
+}
+
+void Connection::list() noexcept {
+    LoopLoad& load = load_of(admission_.loop());
+    previous_ = nullptr;
+    next_ = load.first;
+    if (next_ != nullptr) {
+        next_->previous_ = this;
+    }
+    load.first = this;
+    is_listed_ = true;
+}
+
+void Connection::unlist() noexcept {
+    (previous_ != nullptr ? previous_->next_ : load_of(admission_.loop()).first) = next_;
+    if (next_ != nullptr) {
+        next_->previous_ = previous_;
+    }
+    is_listed_ = false;
 }
 
 }  // namespace knit::detail

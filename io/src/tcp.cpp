@@ -8,50 +8,13 @@
 #include <system_error>
 #include <vector>
 
+#include "connect_op.hpp"
 #include "knit/to_thread.hpp"
 #include "listen.hpp"
 #include "resolve.hpp"
-#include "ring.hpp"
 
 namespace knit::detail {
 namespace {
-
-class [[nodiscard]] ConnectOp final : public Op {
-public:
-    explicit ConnectOp(const DescriptorOwner& socket) noexcept : socket_(&socket) {}
-    bool await_ready() noexcept { return !attach(socket_->get()); }
-    void await_resume() { take_result("connect"); }
-
-private:
-    void prepare(io_uring_sqe& sqe) noexcept override {
-        const SocketAddress& peer = static_cast<SocketDescriptor&>(descriptor()).peer;
-        io_uring_prep_connect(&sqe, descriptor().number(), peer.data(), peer.size());
-    }
-    bool absorb(int result) noexcept override {
-        result_ = result;
-        return true;
-    }
-
-    const DescriptorOwner* socket_;
-};
-
-/// Errors of accept(2) that tell of the connection that was next, not of the listener: it is gone, the next may be
-/// good.
-bool is_about_connection(int error) noexcept {
-    switch (error) {
-        case EINTR:
-        case ECONNABORTED:
-        case EPROTO:
-        case EPERM:  // a firewall's rule
-        case ENETDOWN:
-        case ENETUNREACH:
-        case EHOSTDOWN:
-        case EHOSTUNREACH:
-        case ENONET:
-        case ENOPROTOOPT: return true;
-        default: return false;
-    }
-}
 
 SocketDescriptor* make_socket(const SocketAddress& peer) {
     Fd fd(socket(peer.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -71,7 +34,7 @@ Coro<std::vector<SocketAddress>> resolve_for_connect(io::Endpoint endpoint) {
 
 Coro<io::TcpStream> connect_to(SocketAddress peer) {
     DescriptorOwner socket(make_socket(peer));
-    co_await ConnectOp(socket);
+    co_await ConnectOp(socket, peer.data(), peer.size());
     io::TcpStream stream(static_cast<SocketDescriptor*>(socket.release()));
     stream.nodelay(true);
     co_return stream;
@@ -106,25 +69,15 @@ void Accept::prepare(io_uring_sqe& sqe) noexcept {
     io_uring_prep_accept(&sqe, descriptor().number(), peer_.data(), peer_.size_word(), SOCK_CLOEXEC);
 }
 
-bool Accept::absorb(int result) noexcept {
-    if (result < 0 && knit::detail::is_about_connection(-result) && !is_stopping()) {
-        return false;
-    }
-    result_ = result;
-    return true;
-}
-
 TcpStream Accept::await_resume() {
-    take_result("accept");
-    Fd connection = take_connection();
+    Fd connection = accepted();
     return TcpStream(new SocketDescriptor(std::move(connection), peer_));
 }
 
 TcpListener::TcpListener(Fd fd) : Socket(new SocketDescriptor(std::move(fd))) {}
 
 TcpListener TcpListener::bind(const Endpoint& endpoint, const ListenOptions& options) {
-    const auto share = options.reuse_port ? knit::detail::SharePort::yes : knit::detail::SharePort::no;
-    return TcpListener(knit::detail::listen_at_first(endpoint, {share, options.backlog, false}));
+    return TcpListener(knit::detail::listen_at_first(endpoint, {options.reuse_port, options.backlog, false}));
 }
 
 }  // namespace knit::io

@@ -1,10 +1,12 @@
-/// serve(): a TCP server on every loop.
+/// Server; serve(): a TCP server on every loop.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -24,37 +26,55 @@ using ConnectionHandler = std::function<Coro<>(io::TcpStream)>;
 namespace knit::io {
 
 struct ServeOptions {
-    std::size_t max_connections = 0;  ///< handlers at one time, over all loops; the others wait. 0: no limit
-    Duration shutdown_timeout = std::chrono::seconds(30);  ///< how long wait_closed() lets handlers finish
-    int backlog = 1024;               ///< of each loop's listener
+    std::size_t max_connections = 0;  ///< at one time, over all loops; the others wait. 0: no limit
+    Duration shutdown_timeout = std::chrono::seconds(30);  ///< how long wait_closed() lets them end by themselves
+    int backlog = 1024;          ///< connections that wait to be accepted; the kernel cuts it at net.core.somaxconn
+    bool start_serving = true;   ///< false: the port is taken, but nobody listens before start_serving()
+    // Of start_server() and start_unix_server() alone.
+    std::size_t limit = std::size_t{64} << 10;  ///< of each reader, see StreamReader
+    bool cleanup_socket = true;  ///< a Unix socket's file is removed at close()
 };
 
-/// A running server. Move-only; the destructor closes it and lets the handlers go on. Every member may be called from
-/// any loop.
+/// A server: what serve() and start_server() give. Move-only; the destructor closes it and lets the connections go on.
+/// Every member may be called from any loop. A connection is: of serve(), a handler that has not ended; of
+/// start_server(), a stream that has not been closed.
 class Server {
 public:
     Server() noexcept = default;
-    /// Takes over a server that has been started; knit's own use.
+    /// Takes over a server that has been made; knit's own use.
     explicit Server(std::shared_ptr<knit::detail::ServerState> state) noexcept : state_(std::move(state)) {}
     Server(Server&&) noexcept = default;
     Server& operator=(Server&& other) noexcept;
     ~Server();
 
-    /// Stops accepting; what has been accepted is served to its end. May be called again.
+    /// Begins to accept; nothing when it does already. Done at the call; may be awaited. Throws std::system_error when
+    /// it cannot listen, RuntimeError "... is closed" after close().
+    knit::detail::Ready start_serving();
+    /// Stops accepting, at once; what has been accepted is served to its end. May be called again.
     void close();
+    /// Asks every connection to end: the handlers of serve() are cancelled, the streams of start_server() closed, which
+    /// sends what they have buffered. Connections that come later are not touched: close() first.
+    void close_clients();
+    /// The same without ceremony: what is buffered is dropped, and the peer gets a reset.
+    void abort_clients();
     /// Whether it accepts.
     bool is_serving() const noexcept;
-    /// Waits until the server has been closed and its handlers have ended. Handlers that have not ended
-    /// shutdown_timeout after that call and close() are cancelled. Cancelled itself: CancelledError, the server stays
-    /// as it is.
+    /// Waits until the server has been closed and its connections have ended. Those that have not ended
+    /// shutdown_timeout after that call and close() are ended by close_clients(). Cancelled: CancelledError, the
+    /// server stays as it is.
     Coro<> wait_closed();
-    /// Waits until the server is closed; cancelled, closes it, waits as wait_closed() does and throws CancelledError.
+    /// Accepts until the server is closed. RuntimeError "... is closed" when it is already. Cancelled: closes the
+    /// server, waits as wait_closed() does and throws CancelledError.
     Coro<> serve_forever();
-    /// Where it listens; the first of endpoints().
+    /// asyncio's `async with server`: awaits `body() -> Coro<T>`, then close() and wait_closed(), however that ends;
+    /// gives what it gave, throws what it threw. Cancelled: the body is, and then the server is closed all the same.
+    template <class F>
+    std::invoke_result_t<F&> scope(F body);
+    /// Where it listens; the first of endpoints(), and still known after close(). RuntimeError for a Unix socket.
     Endpoint local_endpoint() const;
-    /// All places: a name may have several addresses.
+    /// All places: a name may have several addresses. None after close(), and for a Unix socket.
     std::vector<Endpoint> endpoints() const;
-    /// Handlers that have not ended.
+    /// Those that have not ended.
     std::size_t connection_count() const;
 
 private:
@@ -69,14 +89,49 @@ namespace knit::detail {
 
 Coro<io::Server> serve_on_every_loop(io::Endpoint endpoint, ConnectionHandler handler, io::ServeOptions options);
 
+/// Closes the server and waits for its end.
+Coro<> end_scope(std::shared_ptr<ServerState> state);
+
+template <class T, class F>
+Coro<T> run_server_scope(std::shared_ptr<ServerState> state, F body) {
+    std::exception_ptr error;
+    std::conditional_t<std::is_void_v<T>, char, std::optional<T>> result{};
+    try {
+        Coro<T> running = body();
+        if constexpr (std::is_void_v<T>) {
+            co_await std::move(running);
+        } else {
+            result.emplace(co_await std::move(running));
+        }
+    } catch (...) {
+        error = std::current_exception();
+    }
+    Coro<> end = end_scope(std::move(state));
+    co_await std::move(end);
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
+    if constexpr (!std::is_void_v<T>) {
+        co_return std::move(*result);
+    }
+}
+
 }  // namespace knit::detail
 
 namespace knit::io {
 
-/// Listens on every loop of the runtime and calls `handler(TcpStream) -> Coro<>` for each connection, in a task of its
-/// own on the loop that accepted it; so `handler` is called on several loops at the same time. It is kept until its
-/// last coroutine has ended. What a handler throws goes to its loop's exception handler and the server goes on. Out of
-/// descriptors the server waits a little and logs that. Throws std::system_error when it cannot listen.
+template <class F>
+std::invoke_result_t<F&> Server::scope(F body) {
+    static_assert(knit::detail::CoroFunction<F>, "Server::scope() takes a function that returns a knit::Coro");
+    static_cast<void>(state());
+    return knit::detail::run_server_scope<typename std::invoke_result_t<F&>::value_type>(state_, std::move(body));
+}
+
+/// Accepts on the loops of the runtime and calls `handler(TcpStream) -> Coro<>` for each connection, in a task of its
+/// own on the loop that has the fewest connections; so `handler` is called on several loops at the same time. It is
+/// kept until its last coroutine has ended. What a handler throws goes to its loop's exception handler and the server
+/// goes on. Out of descriptors the server waits until one is free, at most 100 ms at a time, and says so in the log
+/// once a second. Throws std::system_error when it cannot listen.
 ///
 /// With GCC 12 a lambda that owns what it captures (a string, a shared_ptr) has to be a variable of its own, moved in:
 /// that compiler destroys one that is written inside a co_await expression twice (bug 107288). References are no

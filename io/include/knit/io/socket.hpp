@@ -19,12 +19,12 @@
 namespace knit::detail {
 
 /// A connected or listening socket: its descriptor, its peer, and what a cancelled read_exactly() had read already.
-class SocketDescriptor final : public Descriptor {
+class SocketDescriptor : public Descriptor {
 public:
     explicit SocketDescriptor(Fd fd, const SocketAddress& whom = {}) : Descriptor(std::move(fd)), peer(whom) {}
     std::string describe() const override;
 
-    SocketAddress peer;  ///< of a listener: empty
+    SocketAddress peer;  ///< of a listener and of a Unix socket: empty
     std::string unread;  ///< comes before what the kernel has
 };
 
@@ -120,6 +120,7 @@ public:
     explicit operator bool() const noexcept { return is_open(); }
     /// The descriptor, which stays the socket's; -1 when closed. Not to be made non-blocking.
     int native_handle() const noexcept;
+    /// Of a Unix socket: an empty one.
     Endpoint local_endpoint() const;
 
     /// Ends whatever is in flight, which throws std::system_error with ECANCELED to its awaiter, and gives back the
@@ -181,6 +182,7 @@ public:
     /// may be awaited.
     knit::detail::Ready shutdown();
 
+    /// Of a Unix socket: an empty one.
     Endpoint peer_endpoint() const;
     /// SO_KEEPALIVE.
     void keepalive(bool on);

@@ -1,10 +1,8 @@
 /// TcpListener and TcpStream.
 #pragma once
 
-#include <cerrno>
-#include <utility>
-
 #include "knit/coro.hpp"
+#include "knit/io/detail/accept.hpp"
 #include "knit/io/detail/fd.hpp"
 #include "knit/io/socket.hpp"
 
@@ -27,22 +25,14 @@ public:
 };
 
 /// Awaits what accept() promises.
-class [[nodiscard]] Accept final : public knit::detail::Op {
+class [[nodiscard]] Accept final : public knit::detail::AcceptOp {
 public:
-    explicit Accept(const knit::detail::DescriptorOwner& listener) noexcept : listener_(&listener) {}
-    Accept(Accept&&) noexcept = default;
-    /// A connection that came, but that nobody took because the task was destroyed, is closed.
-    ~Accept() { static_cast<void>(take_connection()); }
-
-    bool await_ready() noexcept { return !attach(listener_->get()); }
+    using AcceptOp::AcceptOp;
     TcpStream await_resume();
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
-    bool absorb(int result) noexcept override;
-    knit::detail::Fd take_connection() noexcept { return knit::detail::Fd(std::exchange(result_, -EBADF)); }
 
-    const knit::detail::DescriptorOwner* listener_;
     knit::detail::SocketAddress peer_;  ///< the kernel writes here
 };
 

@@ -1,9 +1,19 @@
 /// Fd: an owned descriptor number.
+///
+///   [fd.freed]  a waiter sets the function, then tries once more  <->  close: close(2), then loads it
+///               both system calls are barriers in practice; a close that is missed all the same costs the waiter its
+///               pause, which is short
 #pragma once
 
 #include <utility>
 
+#include "knit/detail/base.hpp"
+
 namespace knit::detail {
+
+/// Called after a descriptor has been closed, while somebody waits for one; else null. Whoever begins or ends to wait
+/// sets it, every close reads it; the function is always the same one. [fd.freed]
+extern Atomic<void (*)() noexcept> g_descriptor_freed;
 
 /// Closes it in the end. Move-only.
 class Fd {

@@ -1,0 +1,78 @@
+/// What a server knows of a connection: Admission, that it counts; Connection, how it is ended from outside.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "knit/detail/base.hpp"
+#include "loop_load.hpp"
+
+namespace knit::detail {
+
+class ServerState;
+class Worker;
+
+/// A connection that has been let in: it counts, for its server and for a loop, as long as this lives. Move-only.
+class Admission {
+public:
+    Admission(Admission&& other) noexcept
+        : state_(std::move(other.state_)), loop_(std::exchange(other.loop_, nullptr)), epoch_(other.epoch_) {}
+    Admission& operator=(Admission&&) = delete;
+    ~Admission();
+
+    ServerState& state() const noexcept { return *state_; }
+    /// The loop that it counts for.
+    Worker& loop() const noexcept { return *loop_; }
+
+private:
+    friend class ServerState;
+    friend class Connection;
+    /// ServerState::admit() has counted it.
+    Admission(std::shared_ptr<ServerState> state, Worker& loop, std::uint32_t epoch) noexcept;
+    void move_to(Worker& loop) noexcept;
+
+    std::shared_ptr<ServerState> state_;
+    Worker* loop_;
+    std::uint32_t epoch_;  ///< how often the server had ended its connections when this one came
+};
+
+/// A connection that has begun: close_clients() and abort_clients() find it. A class of one's own, final, derives from
+/// it, calls begin() on its loop, and end() as the first thing in its destructor.
+class Connection {
+public:
+    enum class End { close, abort };
+    /// Ends the connection; the first of its actions is to find out whether that is still there. Any thread.
+    using Ender = std::function<void(End)>;
+
+    explicit Connection(Admission admission) noexcept : admission_(std::move(admission)) {}
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    const Admission& admission() const noexcept { return admission_; }
+    ServerState& state() const noexcept { return admission_.state(); }
+
+protected:
+    ~Connection() { KNIT_ASSERT(!is_listed_); }
+
+    /// False when it is not to begin any more: all connections were ended while it came. Its loop.
+    [[nodiscard]] bool begin() noexcept;
+    void end() noexcept;
+
+private:
+    friend class ServerState;
+    friend struct Rehome;
+
+    /// Under the lock of the loop's list, on any thread: neither locks nor ends anything.
+    virtual Ender ender() = 0;
+    void list() noexcept;
+    void unlist() noexcept;
+
+    Admission admission_;
+    Connection* next_ = nullptr;
+    Connection* previous_ = nullptr;
+    bool is_listed_ = false;
+};
+
+}  // namespace knit::detail

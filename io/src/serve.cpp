@@ -1,0 +1,141 @@
+// serve(): a handler in a task of its own for each connection.
+
+#include <sys/socket.h>
+
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "knit/detail/worker.hpp"
+#include "knit/error.hpp"
+#include "knit/io/server.hpp"
+#include "knit/io/socket.hpp"
+#include "knit/log.hpp"
+#include "knit/loop.hpp"
+#include "knit/runtime.hpp"
+#include "server_state.hpp"
+
+namespace knit::detail {
+namespace {
+
+/// The kernel's name for a socket, never given to a second one; 0 when it tells none.
+std::uint64_t cookie_of(int number) noexcept {
+    std::uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    return getsockopt(number, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+/// Closing the socket will reset the connection, if `number` is still that socket.
+void reset_on_close(int number, std::uint64_t cookie) noexcept {
+    if (cookie != 0 && cookie_of(number) == cookie) {
+        const linger now{1, 0};
+        static_cast<void>(setsockopt(number, SOL_SOCKET, SO_LINGER, &now, sizeof now));  // fails: no connection left
+    }
+}
+
+/// A handler that runs.
+class HandledConnection final : public Connection {
+public:
+    HandledConnection(Admission admission, int number) noexcept
+        : Connection(std::move(admission)), number_(number), cookie_(cookie_of(number)) {}
+    ~HandledConnection() { end(); }
+
+    /// In the handler's task. False when it is not to begin any more.
+    bool begin() {
+        task_ = *current_task();
+        return Connection::begin();
+    }
+
+private:
+    Ender ender() override {
+        return [task = task_, number = number_, cookie = cookie_](End how) mutable {
+            if (how == End::abort) {
+                reset_on_close(number, cookie);
+            }
+            task.cancel("the server ends its connections");
+        };
+    }
+
+    TaskRef task_;
+    const int number_;  ///< the handler's own, and perhaps closed long since
+    const std::uint64_t cookie_;
+};
+
+void report_handler(std::exception_ptr error, const ServerState& state) {
+    Loop& loop = get_running_loop();
+    ExceptionContext context;
+    context.message = "Unhandled exception in the handler of a connection to " + state.name();
+    context.exception = std::move(error);
+    context.task = current_task();
+    context.loop = &loop;
+    loop.call_exception_handler(context);
+}
+
+class HandlerService final : public Service {
+public:
+    explicit HandlerService(ConnectionHandler handler) : handler_(std::move(handler)) {}
+
+    void begin(Admission admission, Accepted accepted) override;
+    void out_of_resources(const std::system_error& error) override {
+        log(LogLevel::warning, std::string("knit: serve: ") + error.what() + "; trying again");
+    }
+    Coro<> handle(io::TcpStream stream) const { return handler_(std::move(stream)); }
+
+private:
+    const ConnectionHandler handler_;  ///< called on several loops at once
+};
+
+/// One connection, in a task of its own. The parameters are moved on because they live as long as the task's handles.
+Coro<> run_connection(Admission admitted, io::TcpStream accepted) {
+    HandledConnection connection(std::move(admitted), accepted.native_handle());
+    io::TcpStream stream = std::move(accepted);
+    if (!connection.begin()) {
+        co_return;
+    }
+    std::exception_ptr failure;
+    try {
+        Coro<> body = static_cast<HandlerService&>(*connection.state().service).handle(std::move(stream));
+        co_await std::move(body);
+    } catch (const BaseException&) {
+        throw;  // cancelled, or meant for run()
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure != nullptr) {
+        report_handler(std::move(failure), connection.state());
+    }
+}
+
+void HandlerService::begin(Admission admission, Accepted accepted) {
+    Worker& loop = admission.loop();
+    auto* const socket = new SocketDescriptor(std::move(accepted.fd), accepted.peer);
+    Coro<> body = run_connection(std::move(admission), io::TcpStream(socket));
+    if (&loop == Worker::current()) {
+        create_task(std::move(body));
+    } else {
+        TaskOptions options;
+        options.loop = &loop.loop();
+        create_task(std::move(body), options);
+    }
+}
+
+}  // namespace
+
+Coro<io::Server> serve_on_every_loop(io::Endpoint endpoint, ConnectionHandler handler, io::ServeOptions options) {
+    Runtime& runtime = get_runtime();
+    std::vector<Loop*> loops;
+    for (std::size_t index = 0; index < runtime.size(); ++index) {
+        loops.push_back(&runtime.loop(index));
+    }
+    std::vector<BoundSocket> sockets = bind_everywhere(endpoint);
+    auto service = std::make_unique<HandlerService>(std::move(handler));
+    auto state = std::make_shared<ServerState>(std::move(sockets), std::move(service), options, std::move(loops));
+    io::Server server(std::move(state));  // closes what has begun when something below throws
+    if (options.start_serving) {
+        server.start_serving();
+    }
+    co_return server;
+}
+
+}  // namespace knit::detail
