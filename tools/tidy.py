@@ -29,13 +29,13 @@ LAYERS = (
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
-     "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
+     "task_group_end await_cycles call_graph task_snapshot probe dump_signal signals signal_claims"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
     ("io/2", "op driver uring_driver descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve signal process"),
-    ("io/4", "server server_state streams io knit"),
+    ("io/3", "socket listen tcp unix udp file resolve transfer pipe"),
+    ("io/4", "server server_state streams process spawn stdio watch_fd io knit"),
 )
 # What io may include of core besides its public headers.
 CORE_FOR_IO = ("base", "mutex", "sync_waiter", "list", "work", "worker", "waiter", "awaitable", "task_core", "future_core", "timers", "driver")

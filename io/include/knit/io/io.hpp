@@ -2,6 +2,8 @@
 #pragma once
 
 #include "knit/io/endpoint.hpp"
+#include "knit/io/file.hpp"
+#include "knit/io/pipe.hpp"
 #include "knit/io/server.hpp"
 #include "knit/io/socket.hpp"
 #include "knit/io/tcp.hpp"

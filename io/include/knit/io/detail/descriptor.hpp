@@ -35,6 +35,10 @@ public:
     /// The owner's last call. Ends what is in flight with ECANCELED and destroys the descriptor after it: here, or by a
     /// message to the loop that has it in flight. Any thread.
     void close() noexcept;
+    /// What is in flight ends with ECANCELED; the descriptor stays. What another loop has in flight goes on.
+    void stop_operations() noexcept;
+    /// A close request has given back the number. The operation's own loop.
+    void forget_number() noexcept { static_cast<void>(fd_.release()); }
 
     // The operations' side; their loop.
 
