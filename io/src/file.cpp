@@ -55,6 +55,8 @@ private:
     Fd take_file() noexcept { return Fd(std::exchange(result_, -EBADF)); }
     void prepare(io_uring_sqe& sqe) noexcept override {
         io_uring_prep_openat(&sqe, AT_FDCWD, file().name.c_str(), flags_ | O_CLOEXEC, mode_);
+        // At once, the kernel would open a named pipe as if with O_NONBLOCK.
+        sqe.flags |= IOSQE_ASYNC;
     }
 
     int flags_;
@@ -204,7 +206,16 @@ using knit::detail::Fd;
 using knit::detail::FileDescriptor;
 using knit::detail::NameOp;
 
-File::File(Fd fd, std::string name) : owner_(new FileDescriptor(std::move(fd), std::move(name))) {}
+File::File(Fd fd, std::string name) : owner_(new FileDescriptor(std::move(fd), std::move(name))) {
+    const int number = native_handle();
+    position()->is_at_end = (fcntl(number, F_GETFL) & O_APPEND) != 0;
+    const off_t start = lseek(number, 0, position()->is_at_end ? SEEK_END : SEEK_CUR);
+    const bool is_stream = start < 0;
+    if (is_stream) {
+        position()->is_at_end = false;
+    }
+    position()->offset = is_stream ? knit::detail::Transfer::kOwnPosition : static_cast<std::uint64_t>(start);
+}
 
 Coro<File> File::open(std::filesystem::path path, int flags, mode_t mode) {
     const DescriptorOwner name = knit::detail::name_of(path);

@@ -1,6 +1,7 @@
 #include "knit/io/detail/transfer.hpp"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -36,10 +37,11 @@ void TransferOp::prepare(io_uring_sqe& sqe) noexcept {
         return;
     }
     const std::span<std::byte> rest = bytes_.subspan(done_);
-    const std::uint64_t offset =
-        how_.offset == Transfer::kOwnPosition ? how_.offset : how_.offset + static_cast<std::uint64_t>(done_);
+    if (how_.is_write && offset() == Transfer::kOwnPosition) {
+        start_ = lseek(number, 0, SEEK_CUR);
+    }
     io_uring_prep_rw(how_.is_write ? IORING_OP_WRITE : IORING_OP_READ, &sqe, number, rest.data(),
-                     static_cast<unsigned>(std::min(rest.size(), kTransferMax)), offset);
+                     static_cast<unsigned>(std::min(rest.size(), kTransferMax)), offset());
     sqe.rw_flags = how_.flags;
 }
 
@@ -62,8 +64,30 @@ bool TransferOp::absorb(int result) noexcept {
         return true;
     }
     result_ = 0;
+    move_position(static_cast<std::size_t>(result));
     done_ += static_cast<std::size_t>(result);
     return !how_.to_the_end || result == 0 || done_ == bytes_.size();
+}
+
+std::uint64_t TransferOp::offset() const noexcept {
+    if (how_.position != nullptr) {
+        return how_.position->offset;
+    }
+    return how_.offset == Transfer::kOwnPosition ? how_.offset : how_.offset + done_;
+}
+
+void TransferOp::move_position(std::size_t count) noexcept {
+    const int number = descriptor().number();
+    if (how_.position != nullptr) {
+        if (how_.is_write && how_.position->is_at_end) {
+            how_.position->offset = static_cast<std::uint64_t>(lseek(number, 0, SEEK_END));
+        } else if (how_.position->offset != Transfer::kOwnPosition) {
+            how_.position->offset += count;
+        }
+    } else if (start_ >= 0 && count < bytes_.size() - done_ && lseek(number, 0, SEEK_CUR) == start_) {
+        // A file that others share, as standard output is shared with the shell: the kernel's position counts.
+        lseek(number, start_ + static_cast<std::int64_t>(count), SEEK_SET);
+    }
 }
 
 std::size_t WriteTransfer::await_resume() {

@@ -84,6 +84,18 @@ TEST(File, AppendsAtTheEndWhereverThePositionIs) {
     });
 }
 
+TEST(File, ReadsOnAtTheEndAfterAppending) {
+    const Folder folder;
+    run_io([&]() -> Coro<> {
+        co_await io::write_file(folder / "a", "one");
+        File file = co_await File::open(folder / "a", "a+");
+        EXPECT_EQ("", co_await file.read_all());
+        co_await file.write("two");
+        EXPECT_EQ("", co_await file.read_all());
+        EXPECT_EQ("onetwo", co_await io::read_file(folder / "a"));
+    });
+}
+
 TEST(File, UnderstandsPythonsModes) {
     const Folder folder;
     run_io([&]() -> Coro<> {

@@ -200,6 +200,40 @@ TEST(Stdio, WritesAndLeavesTheDescriptorBlocking) {
     ::close(ends[1]);
 }
 
+TEST(Stdio, ARegularFileIsWrittenOnWhereOthersLeftIt) {
+    char name[] = "/tmp/knit-stdout-XXXXXX";
+    const int fd = mkstemp(name);
+    ASSERT_EQ(4, ::write(fd, "one ", 4));
+    rlimit before{};
+    ASSERT_EQ(0, getrlimit(RLIMIT_FSIZE, &before));
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    {
+        const Redirected redirected(1, fd);
+        run_io([&]() -> Coro<> {
+            PipeWriter output = io::standard_output();
+            co_await output.write("two ");
+            EXPECT_EQ(8, lseek(fd, 0, SEEK_CUR));
+            const rlimit low{10, before.rlim_max};
+            EXPECT_EQ(0, setrlimit(RLIMIT_FSIZE, &low));
+            const auto write = [&]() -> Coro<std::size_t> {
+                try {
+                    co_await output.write("three");
+                } catch (const WriteError& error) {
+                    EXPECT_EQ(EFBIG, error.code().value());
+                    co_return error.written();
+                }
+                co_return 0;
+            };
+            EXPECT_EQ(2U, co_await write());
+            EXPECT_EQ(10, lseek(fd, 0, SEEK_CUR));
+        });
+    }
+    EXPECT_EQ(0, setrlimit(RLIMIT_FSIZE, &before));
+    std::signal(SIGXFSZ, handler);
+    ::close(fd);
+    std::filesystem::remove(name);
+}
+
 TEST(Stdio, ATerminalIsReadLineByLineAndStaysBlocking) {
     const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     ASSERT_GE(terminal, 0);

@@ -28,6 +28,7 @@ public:
     std::string describe() const override { return name; }
 
     const std::string name;
+    FilePosition position;
 };
 
 }  // namespace knit::detail
@@ -67,7 +68,8 @@ struct FileStatus {
 };
 
 /// An open file. Move-only; the destructor closes it. It may be used on any loop, on one at a time. Any number of
-/// operations at offsets may be in flight; those at the own position go one after the other. Everything that is awaited
+/// operations at offsets may be in flight; those at the own position go one after the other. That position is this
+/// object's: the kernel's, which programs that inherited the descriptor would share, does not move. Everything that is awaited
 /// throws std::system_error, whose what() names operation and file, or CancelledError. Buffers belong to the caller and
 /// have to stay until the await is over; so has the File until the await has begun.
 ///
@@ -94,7 +96,9 @@ public:
 
     /// As many bytes as the kernel gives at once, 0 at the end of the file or for an empty buffer. Cancelled: either
     /// CancelledError and the position is where it was, or the bytes.
-    knit::detail::ReadTransfer read(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
+    knit::detail::ReadTransfer read(std::span<std::byte> buffer) noexcept {
+        return {owner_, buffer, knit::detail::Transfer::kOwnPosition, position()};
+    }
     knit::detail::ReadTransfer read(std::span<char> buffer) noexcept { return read(std::as_writable_bytes(buffer)); }
     knit::detail::ReadTransfer read(std::span<unsigned char> buffer) noexcept {
         return read(std::as_writable_bytes(buffer));
@@ -114,7 +118,9 @@ public:
 
     /// All the bytes at the position, which moves; gives how many. WriteError. Cancelled: CancelledError, and an
     /// unknown part has been written.
-    knit::detail::WriteTransfer write(std::span<const std::byte> bytes) noexcept { return {owner_, bytes, true}; }
+    knit::detail::WriteTransfer write(std::span<const std::byte> bytes) noexcept {
+        return {owner_, bytes, true, knit::detail::Transfer::kOwnPosition, 0, position()};
+    }
     knit::detail::WriteTransfer write(std::string_view text) noexcept { return write(std::as_bytes(std::span(text))); }
     /// The same at an offset; the position stays. (With O_APPEND at the end all the same, as pwrite(2) has it.)
     knit::detail::WriteTransfer write_at(std::span<const std::byte> bytes, std::uint64_t offset) noexcept {
@@ -143,6 +149,10 @@ public:
     Coro<> close();
 
 private:
+    knit::detail::FilePosition* position() const noexcept {
+        return is_open() ? &static_cast<knit::detail::FileDescriptor*>(owner_.get())->position : nullptr;
+    }
+
     knit::detail::DescriptorOwner owner_;
 };
 
