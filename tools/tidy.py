@@ -22,19 +22,19 @@ LIBRARY = ("core/", "io/")
 LAYERS = (
     ("core/0", "base stack.hpp mutex list error result time options platform log result_slot"),
     ("core/1", "work deque inbox timers frame_pool context_state"),
-    ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref "
+    ("core/2", "fork.hpp signals.hpp signal_claims worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref "
      "waiter sync_waiter future_wait hot_paths"),
     ("core/3", "stack.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
      "cancel wait_core report.cpp thread_wait await_chain await_cycle"),
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
-     "task_group_end await_cycles call_graph task_snapshot probe dump_signal signals signal_claims"),
-    ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
+     "task_group_end await_cycles call_graph task_snapshot probe dump_signal signals.cpp signal_wait"),
+    ("core/5", "fork.cpp runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
     ("io/2", "op driver uring_driver descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve transfer pipe"),
+    ("io/3", "socket listen tcp unix udp file resolve transfer pipe signal"),
     ("io/4", "server server_state streams process spawn stdio watch_fd io knit"),
 )
 # What io may include of core besides its public headers.

@@ -41,6 +41,10 @@ public:
     /// How many operations of tasks are in flight. Owner thread.
     virtual std::size_t in_flight() const noexcept = 0;
 
+    /// This process is a forked child: what the driver shares with the parent is the parent's alone. Whatever is asked
+    /// of the driver from now on ends the process and says why.
+    virtual void leave_to_parent() noexcept {}
+
     /// A driver that turns all loops of its runtime on one thread, on a virtual clock: the loops get no threads then,
     /// and loop 0's driver runs them until loop 0 is stopped.
     virtual bool is_simulation() const noexcept { return false; }
@@ -66,5 +70,8 @@ protected:
 /// Makes the driver of one loop, on that loop's thread. Throws std::system_error with the cause and the cure. Defined
 /// in io/src/driver.cpp, and for the tests in tests/support/fake_driver.cpp: core leaves the symbol open.
 std::unique_ptr<Driver> make_driver(Worker& worker, const Settings& settings);
+
+/// For a driver after leave_to_parent(): ends the process with a message that says what to do instead of fork().
+void die_if_fork_child() noexcept;
 
 }  // namespace knit::detail

@@ -4,10 +4,13 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
+
+#include <unistd.h>
 
 #include "fork.hpp"
 #include "knit/context_var.hpp"
@@ -128,7 +131,8 @@ void claim(Signals& all, int signal) {
 bool give_to_tickets(Signals& all, int signal) noexcept {
     bool is_taken = false;
     for (SignalTicket* ticket : all.tickets) {
-        if (ticket->arrived == 0 && !ticket->is_cancelled && std::ranges::find(ticket->signals, signal) != ticket->signals.end()) {
+        const bool wants = std::ranges::find(ticket->signals, signal) != ticket->signals.end();
+        if (wants && ticket->arrived == 0 && !ticket->is_cancelled) {
             is_taken = true;
             ticket->arrived = signal;
             if (std::exchange(ticket->is_waiting, false)) {
@@ -151,6 +155,11 @@ bool call_handler(const SignalHandler& handler) noexcept {
     }
 }
 
+bool is_claimed(Signals& all, int signal) noexcept {
+    const std::lock_guard lock(all.mutex);
+    return all.claims[static_cast<std::size_t>(signal)] != 0;
+}
+
 void dispatch_one(Signals& all, int signal) {
     std::vector<SignalHandler> handlers;
     bool is_taken = false;
@@ -163,16 +172,14 @@ void dispatch_one(Signals& all, int signal) {
     for (const SignalHandler& handler : handlers) {
         is_taken = call_handler(handler) || is_taken;
     }
-    const std::lock_guard lock(all.mutex);
-    if (!is_taken && all.claims[static_cast<std::size_t>(signal)] == 0) {
-        raise(signal);  // whoever wanted it has gone since
+    if (!is_taken && !is_claimed(all, signal)) {
+        kill(getpid(), signal);  // whoever wanted it has gone since
     }
 }
 
 void dispatch(Worker&, Work&) noexcept {
     Signals& all = signals();
-    all.is_posted.store(false, std::memory_order_release);  // [signals.posted]
-    full_fence();
+    all.is_posted.exchange(false, std::memory_order_acq_rel);  // [signals.posted]
     for (std::size_t signal = 0; signal < all.noted.size(); ++signal) {
         if (all.noted[signal].exchange(false, std::memory_order_acq_rel)) {  // [signals.posted]
             dispatch_one(all, static_cast<int>(signal));
@@ -205,7 +212,8 @@ void SignalTicketEnd::operator()(SignalTicket* ticket) const noexcept {
         const std::lock_guard lock(all.mutex);
         std::erase(all.tickets, ticket);
         if (ticket->arrived != 0) {  // taken, and nobody has heard of it
-            all.noted[static_cast<std::size_t>(ticket->arrived)].store(true, std::memory_order_release);  // [signals.posted]
+            auto& noted = all.noted[static_cast<std::size_t>(ticket->arrived)];
+            noted.store(true, std::memory_order_release);  // [signals.posted]
         }
         for (const int signal : ticket->signals) {
             if (unclaim(all, signal)) {
@@ -216,7 +224,7 @@ void SignalTicketEnd::operator()(SignalTicket* ticket) const noexcept {
     }
     delete ticket;
     for (const int signal : left) {
-        raise(signal);
+        kill(getpid(), signal);
     }
 }
 
@@ -299,23 +307,23 @@ bool remove_signal_function(Worker& worker, int signal) {
     choose_dispatcher(all);
     lock.unlock();
     if (is_left) {
-        raise(signal);
+        kill(getpid(), signal);
     }
     return true;
 }
 
 void leave_signals(Worker& worker) noexcept {
     Signals& all = signals();
-    std::vector<SignalHandler> ended;
+    std::vector<SignalHandler> ended;  // without the mutex: the functions are the user's
     const std::lock_guard lock(all.mutex);
-    for (SignalHandler& each : all.handlers) {
-        if (each.worker == &worker && unclaim(all, each.signal)) {
-            raise(each.signal);
+    const auto is_its = [&](const SignalHandler& each) { return each.worker == &worker; };
+    std::ranges::copy_if(all.handlers, std::back_inserter(ended), is_its);
+    std::erase_if(all.handlers, is_its);
+    for (const SignalHandler& each : ended) {
+        if (unclaim(all, each.signal)) {
+            kill(getpid(), each.signal);
         }
     }
-    const auto rest = std::ranges::stable_partition(all.handlers, [&](const SignalHandler& each) { return each.worker != &worker; });
-    std::ranges::move(rest, std::back_inserter(ended));
-    all.handlers.erase(rest.begin(), rest.end());
     // What was abandoned: nobody wakes it any more.
     for (SignalTicket* ticket : all.tickets) {
         if (ticket->is_waiting && ticket->task->home() == &worker) {

@@ -43,6 +43,9 @@ UringDriver::~UringDriver() {
 TimePoint UringDriver::now() noexcept { return std::chrono::steady_clock::now(); }
 
 void UringDriver::poll() noexcept {
+    if (is_parents_) [[unlikely]] {
+        die_if_fork_child();
+    }
     if (queued_ != 0 || (__atomic_load_n(flags_, __ATOMIC_RELAXED) & flags_mask_) != 0) {
         // Busy: what could not be submitted stays queued, wants_poll() stays true, and the next turn tries again.
         static_cast<void>(ring_.enter_nowait());
@@ -52,6 +55,9 @@ void UringDriver::poll() noexcept {
 }
 
 void UringDriver::park(TimePoint deadline) noexcept {
+    if (is_parents_) [[unlikely]] {
+        die_if_fork_child();
+    }
     arm_doorbell();
     const TimePoint start = deadline == kNever ? TimePoint::min() : now();
     // A wait of no time costs the kernel far more than no wait.
@@ -74,6 +80,9 @@ void UringDriver::wake() noexcept {
     // EINTR cannot be: the write does not block. EAGAIN neither: the count goes up by one for each time that it is
     // heard.
     const ssize_t written = ::write(bell_.get(), &one, sizeof one);
+    if (written < 0) [[unlikely]] {
+        die_if_fork_child();
+    }
     KNIT_ASSERT(written == sizeof one);
     written_.fetch_add(1, std::memory_order_release);  // [bell.done] the waker's last touch
 }
@@ -94,12 +103,22 @@ void UringDriver::close() noexcept {
     is_closed_ = true;
 }
 
+void UringDriver::leave_to_parent() noexcept {
+    is_parents_ = true;
+    ring_.leave_to_parent();
+    bell_ = Fd();  // the parent's goes on; this one's number alone ends
+    rung_.store(false, std::memory_order_release);  // [bell.rung] the next wake() writes, and finds no bell
+    queued_ = 1;
+    flags_ = tail_ = &nothing_;
+}
+
 io_uring_sqe& UringDriver::next_sqe() noexcept {
     ++queued_;
     io_uring_sqe* sqe = ring_.sqe_nowait();
     // Ends: an enter takes at least one request unless the kernel is busy, and it is busy only until it gets memory or
     // we have collected; all that this needs is done here, without running any task.
     while (sqe == nullptr) [[unlikely]] {
+        die_if_fork_child();
         if (ring_.enter_nowait() == Ring::Entered::busy && collect() == 0) {
             back_off();
         }

@@ -260,6 +260,13 @@ Ring::Entered Ring::enter(unsigned wait_count, unsigned flags, void* argument, s
     }
 }
 
+void Ring::leave_to_parent() noexcept {
+    static unsigned nothing = 0;
+    ring_.sq.khead = &nothing;
+    ring_.sq.ring_entries = 0;
+    enter_fd_ = -1;
+}
+
 void die(const char* operation, int error) noexcept {
     std::array<char, 512> text{};
     std::snprintf(text.data(), text.size(), "knit: fatal: %s: %s", operation, std::strerror(error));

@@ -57,6 +57,9 @@ public:
         return count;
     }
 
+    /// In a forked child, which has not got the queues: they look full, and nothing enters.
+    void leave_to_parent() noexcept;
+
     // For the driver's look without a system call.
     const unsigned* flags_word() const noexcept { return ring_.sq.kflags; }
     const unsigned* completion_tail() const noexcept { return ring_.cq.ktail; }

@@ -34,6 +34,7 @@ public:
     void park(TimePoint deadline) noexcept override;
     void wake() noexcept override;
     void close() noexcept override;
+    void leave_to_parent() noexcept override;
     std::size_t in_flight() const noexcept override { return in_flight_; }
 
     /// A free submission slot, to be filled before anything else is done with the ring. Never fails: a full queue is
@@ -58,6 +59,7 @@ private:
     std::size_t in_flight_ = 0;
     bool is_armed_ = false;
     bool is_closed_ = false;
+    bool is_parents_ = false;  ///< this is a forked child
     std::uint64_t bell_count_ = 0;  ///< the kernel writes here while the doorbell is armed
     std::uint64_t heard_ = 0;       ///< writes to the bell that have been read
     Fd bell_;

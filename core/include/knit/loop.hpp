@@ -164,6 +164,20 @@ public:
         return detail::start_blocking<R>(worker_, executor,
                                          detail::bind_once(std::forward<F>(function), std::forward<A>(args)...));
     }
+    /// Calls `function(args...)` as a callback of this loop each time that the process gets `signal`; never inside the
+    /// code that the signal interrupts. In the context of this call. One for each signal and loop, a second replaces
+    /// the first; each loop that has one for a signal calls its own. Ends with the loop, or by
+    /// remove_signal_handler(); with the last one the signal does what it did before. The loop's thread only.
+    /// ValueError for a number that is no signal, RuntimeError "sig 9 cannot be caught".
+    template <class F, class... A>
+        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
+    void add_signal_handler(int signal, F&& function, A&&... args) {
+        check_thread();
+        add_signal_function(signal, detail::repeatable(std::forward<F>(function), std::forward<A>(args)...));
+    }
+    /// False when there was none. The loop's thread only. ValueError.
+    bool remove_signal_handler(int signal);
+
     /// The pool of to_thread() takes no more jobs, on no loop of the runtime; waits until those that it has are done.
     /// Lazy. With a timeout it gives up then, with a warning; the end of run() still waits for them. Cancelled: only
     /// the waiting ends.
@@ -207,6 +221,7 @@ private:
     Handle schedule(detail::Callback* callback);
     Handle schedule_at(TimePoint when, detail::Callback* callback);
     Handle send(detail::Callback* callback);
+    void add_signal_function(int signal, std::function<void()> function);
 
     detail::Worker& worker_;
     std::function<void(const ExceptionContext&)> exception_handler_;

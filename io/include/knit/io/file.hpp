@@ -69,9 +69,9 @@ struct FileStatus {
 
 /// An open file. Move-only; the destructor closes it. It may be used on any loop, on one at a time. Any number of
 /// operations at offsets may be in flight; those at the own position go one after the other. That position is this
-/// object's: the kernel's, which programs that inherited the descriptor would share, does not move. Everything that is awaited
-/// throws std::system_error, whose what() names operation and file, or CancelledError. Buffers belong to the caller and
-/// have to stay until the await is over; so has the File until the await has begun.
+/// object's: the kernel's, which programs that inherited the descriptor would share, does not move. Everything that is
+/// awaited throws std::system_error, whose what() names operation and file, or CancelledError. Buffers belong to the
+/// caller and have to stay until the await is over; so has the File until the await has begun.
 ///
 /// A write beyond the limit of RLIMIT_FSIZE sends SIGXFSZ as always: a program that sets one ignores it, and gets
 /// EFBIG.

@@ -5,5 +5,6 @@
 #include "knit/io/file.hpp"
 #include "knit/io/pipe.hpp"
 #include "knit/io/server.hpp"
+#include "knit/io/signal.hpp"
 #include "knit/io/socket.hpp"
 #include "knit/io/tcp.hpp"

@@ -11,7 +11,8 @@
 
 namespace knit::detail {
 
-/// Where a file is read and written. Kept here: of a write that the disk cut short, io_uring does not move the kernel's.
+/// Where a file is read and written. Kept here: a write that the disk cuts short does not move the kernel's position
+/// when io_uring makes it.
 struct FilePosition {
     std::uint64_t offset = 0;
     bool is_at_end = false;  ///< after each write: O_APPEND
