@@ -34,7 +34,8 @@ LAYERS = (
     ("io/0", "address endpoint fd"),
     ("io/1", "ring buffers"),
     ("io/2", "op driver uring_driver descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve transfer pipe signal"),
+    ("io/3", "socket listen tcp unix udp file resolve transfer pipe signal byte_stream reader_state stream_reader "
+     "stream_core stream_life stream_pumps stream_writer"),
     ("io/4", "server server_state streams process spawn stdio watch_fd io knit"),
 )
 # What io may include of core besides its public headers.

@@ -1,7 +1,9 @@
 /// Every exception type of knit. What the system refuses is a plain std::system_error.
 #pragma once
 
+#include <cstddef>
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -72,10 +74,28 @@ struct IncompleteReadError : std::runtime_error {
     using std::runtime_error::runtime_error;
     IncompleteReadError(const std::string& what, std::string partial)
         : std::runtime_error(what), partial_(std::move(partial)) {}
+    /// With asyncio's text; `expected` is nothing where a separator was looked for.
+    IncompleteReadError(std::string partial, std::optional<std::size_t> expected)
+        : std::runtime_error(std::to_string(partial.size()) + " bytes read on a total of " +
+                             (expected ? std::to_string(*expected) : "undefined") + " expected bytes"),
+          partial_(std::move(partial)),
+          expected_(expected) {}
     const std::string& partial() const noexcept { return partial_; }
+    /// How many bytes were asked for.
+    std::optional<std::size_t> expected() const noexcept { return expected_; }
 
 private:
     std::string partial_;
+    std::optional<std::size_t> expected_;
+};
+
+/// A separator was not found within a reader's limit; consumed() bytes are there that do not have it, and stay.
+struct LimitOverrunError : std::runtime_error {
+    LimitOverrunError(const std::string& what, std::size_t consumed) : std::runtime_error(what), consumed_(consumed) {}
+    std::size_t consumed() const noexcept { return consumed_; }
+
+private:
+    std::size_t consumed_;
 };
 
 }  // namespace knit

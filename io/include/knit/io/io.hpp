@@ -1,10 +1,14 @@
 /// Everything of knit that has a descriptor.
 #pragma once
 
+#include "knit/io/byte_stream.hpp"
 #include "knit/io/endpoint.hpp"
 #include "knit/io/file.hpp"
 #include "knit/io/pipe.hpp"
 #include "knit/io/server.hpp"
 #include "knit/io/signal.hpp"
 #include "knit/io/socket.hpp"
+#include "knit/io/stream_reader.hpp"
+#include "knit/io/stream_writer.hpp"
+#include "knit/io/streams.hpp"
 #include "knit/io/tcp.hpp"

@@ -1,0 +1,158 @@
+// Waiting for a connection, asking it, and the ends of its handles, on whatever thread they are destroyed.
+
+#include <system_error>
+#include <utility>
+
+#include "knit/detail/worker.hpp"
+#include "knit/io/detail/stream_core.hpp"
+#include "knit/log.hpp"
+#include "knit/sleep.hpp"
+
+namespace knit::detail {
+
+StreamCore::Rare& StreamCore::rare() {
+    if (rare_ == nullptr) {
+        rare_ = std::make_unique<Rare>();
+    }
+    return *rare_;
+}
+
+/// Stands in a list of futures as long as it lives.
+class StreamCore::Waiting {
+public:
+    Waiting(StreamCore& core, Futures list) : list_(core.rare().*list) { list_.push_back(future); }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+    ~Waiting() { std::erase(list_, future); }
+
+    Future<> future;
+
+private:
+    std::vector<Future<>>& list_;
+};
+
+void StreamCore::wake_all(Futures list) noexcept {
+    if (rare_ == nullptr) {
+        return;
+    }
+    for (Future<>& future : (*rare_).*list) {
+        if (!future.done()) {
+            future.set_result();
+        }
+    }
+}
+
+Coro<> StreamCore::drain(StreamCoreRef core) {
+    core->check_loop();
+    if (core->has_reader_ && core->exception() != nullptr) {
+        std::rethrow_exception(core->exception());
+    }
+    core->flush();
+    if (core->is_closing_) {
+        co_await yield();  // the connection may be lost by then
+    }
+    if (core->is_lost_ || (core->is_closing_ && !core->is_full_)) {
+        throw std::system_error(ECONNRESET, std::generic_category(), "Connection lost");
+    }
+    if (core->is_full_) {
+        Waiting waiting(*core, &Rare::drains);
+        co_await waiting.future;
+        if (core->lost_error_ != nullptr) {
+            std::rethrow_exception(core->lost_error_);
+        }
+    }
+}
+
+Coro<> StreamCore::wait_closed(StreamCoreRef core) {
+    core->check_loop();
+    if (!core->is_closed_) {
+        Waiting waiting(*core, &Rare::closes);
+        co_await waiting.future;
+    }
+    if (core->lost_error_ != nullptr) {
+        std::rethrow_exception(core->lost_error_);
+    }
+}
+
+std::any StreamCore::extra_info(std::string_view name) const {
+    if (name == "socket") {
+        return is_lost_ ? std::any() : stream_info(Info::socket);
+    }
+    if (name == "peername") {
+        return is_lost_ ? rare_->peer : stream_info(Info::peer);
+    }
+    if (name == "sockname") {
+        return is_lost_ ? rare_->local : stream_info(Info::local);
+    }
+    return {};
+}
+
+/// With a reference, as a message to the own loop: from its own thread to the end of the run queue.
+void StreamCore::post(Message& message, Work::Run run) noexcept {
+    message.run = run;
+    message.core = this;
+    add_ref();
+    if (Worker::current() == &home_) {
+        home_.make_ready(message);
+    } else if (!home_.post(message)) {
+        drop_ref();
+    }
+}
+
+void StreamCore::drop_writer() noexcept {
+    if (Worker::current() == &home_) {
+        drop_writer_here();
+    } else {
+        post(drop_, [](Worker& worker, Work& work) noexcept {
+            const StreamCoreRef core(static_cast<Message&>(work).core);
+            if (!worker.is_discarding()) {
+                core->drop_writer_here();
+            }
+        });
+    }
+}
+
+void StreamCore::drop_writer_here() noexcept {
+    if (is_closing_) {
+        return;
+    }
+    std::string warning = "unclosed <StreamWriter " + describe() + ">";
+    begin_close();
+    if (handler_runs_) {
+        rare().warning = std::move(warning);
+    } else {
+        log(LogLevel::warning, std::move(warning));
+    }
+}
+
+void StreamCore::end_handler(bool warns) noexcept {
+    handler_runs_ = false;
+    if (rare_ != nullptr && !rare_->warning.empty()) {
+        const std::string warning = std::exchange(rare_->warning, {});
+        if (warns) {
+            log(LogLevel::warning, warning);
+        }
+    }
+    if (!warns) {
+        begin_close();
+    }
+}
+
+// A reader alone owns its connection; otherwise the writer does.
+void StreamCore::drop_reader() noexcept {
+    if (has_writer_) {
+        return;
+    }
+    if (Worker::current() == &home_) {
+        begin_close();
+    } else {
+        post(drop_, [](Worker& worker, Work& work) noexcept {
+            const StreamCoreRef core(static_cast<Message&>(work).core);
+            if (!worker.is_discarding()) {
+                core->begin_close();
+            }
+        });
+    }
+}
+
+}  // namespace knit::detail
