@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "knit/detail/base.hpp"
+#include "knit/start_up_report.hpp"
 #include "knit/time.hpp"
 
 namespace knit::detail {
@@ -42,8 +43,11 @@ public:
     virtual std::size_t in_flight() const noexcept = 0;
 
     /// This process is a forked child: what the driver shares with the parent is the parent's alone. Whatever is asked
-    /// of the driver from now on ends the process and says why.
+    /// of the driver from now on calls die_if_fork_child().
     virtual void leave_to_parent() noexcept {}
+
+    /// For the start-up report. Owner thread.
+    virtual DriverReport report() const { return {"simulation", "it was linked in place of knit's I/O", 0, {}, {}}; }
 
     /// A driver that turns all loops of its runtime on one thread, on a virtual clock: the loops get no threads then,
     /// and loop 0's driver runs them until loop 0 is stopped.
@@ -70,8 +74,4 @@ protected:
 /// Makes the driver of one loop, on that loop's thread. Throws std::system_error with the cause and the cure. Defined
 /// in io/src/driver.cpp, and for the tests in tests/support/fake_driver.cpp: core leaves the symbol open.
 std::unique_ptr<Driver> make_driver(Worker& worker, const Settings& settings);
-
-/// For a driver after leave_to_parent(): ends the process with a message that says what to do instead of fork().
-void die_if_fork_child() noexcept;
-
 }  // namespace knit::detail

@@ -12,8 +12,7 @@ void unguard_fork(RuntimeCore& runtime) noexcept;
 
 /// Whether this process was forked while a runtime was open. Any thread, and a signal handler.
 bool is_fork_child() noexcept;
-/// RuntimeError that says what to do instead.
+/// RuntimeError that says what to do instead. Where nothing can be thrown: die_if_fork_child() of base.hpp.
 void check_not_fork_child();
-/// The same where nothing can be thrown, die_if_fork_child(), stands in driver.hpp.
 
 }  // namespace knit::detail

@@ -119,6 +119,8 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
     }
 }
 
+DriverReport RuntimeCore::driver_report() const { return drivers_[0]->report(); }
+
 RuntimeCore::~RuntimeCore() { KNIT_ASSERT(is_closed()); }
 
 void RuntimeCore::start_threads() {

@@ -186,6 +186,17 @@ std::string show_signal(const Settings& settings) {
     const auto* const found = std::ranges::find(kDumpSignals, settings.dump_signal, &SignalName::number);
     return found != kDumpSignals.end() ? std::string(found->name) : std::to_string(settings.dump_signal);
 }
+constexpr std::array kDrivers = {std::string_view("auto"), std::string_view("uring"), std::string_view("epoll")};
+bool parse_driver(std::string_view text, Settings& settings) {
+    const auto* const found = std::ranges::find(kDrivers, text);
+    settings.driver = static_cast<DriverKind>(found - kDrivers.begin());
+    return found != kDrivers.end();
+}
+bool is_driver(const Settings& settings) { return static_cast<std::size_t>(settings.driver) < kDrivers.size(); }
+std::string show_driver(const Settings& settings) {
+    const auto number = static_cast<std::size_t>(settings.driver);
+    return number < kDrivers.size() ? std::string(kDrivers[number]) : std::to_string(number);
+}
 template <auto kMember>
 std::string show_number(const Settings& settings) {
     return std::to_string(settings.*kMember);
@@ -243,11 +254,14 @@ constexpr std::array kSettings = {
             "100", "A callback or a task's step that holds its loop longer is reported, while it does.",
             parse_time<&S::slow_task, std::milli>, take_option<&O::slow_task, &S::slow_task>,
             is_time_within<&S::slow_task, kSlowTaskMaxNs>, show_time<&S::slow_task, std::milli>},
-    Setting{"KNIT_REPORT", "report", kOnOff, "off", "Prints the settings in force to stderr when a runtime starts.",
+    Setting{"KNIT_REPORT", "report", kOnOff, "off", "Prints the start-up report to stderr when a runtime starts.",
             parse_on_off<&S::report>, take_option<&O::report, &S::report>, is_anything, show_on_off<&S::report>},
     Setting{"KNIT_DUMP_SIGNAL", "dump_signal", "off, USR1, USR2, HUP or QUIT; on is USR1", "off",
             "On this signal all tasks are written to stderr; the program goes on.", parse_signal,
             take_option<&O::dump_signal, &S::dump_signal>, is_dump_signal, show_signal},
+    Setting{"KNIT_DRIVER", "driver", "auto, uring or epoll", "auto",
+            "What the loops wait with. auto: io_uring, or epoll, with a warning that says why, where it is denied.",
+            parse_driver, take_option<&O::driver, &S::driver>, is_driver, show_driver},
 };
 
 /// Read by knit's own tests, not by the library.
@@ -338,21 +352,33 @@ Settings resolve(const RunOptions& options) {
     return settings;
 }
 
-std::string describe(const RunOptions& options) {
+std::vector<EffectiveSetting> effective_settings(const RunOptions& options) {
     Settings settings = default_settings();
-    std::string text;
+    std::vector<EffectiveSetting> rows;
     for (const Setting& setting : kSettings) {
         const Source source = resolve_setting(setting, options, settings);
-        std::string line(setting.variable);
-        line.resize(24, ' ');
-        line += setting.show(settings);
-        line.resize(std::max<std::size_t>(line.size() + 2, 40), ' ');
+        EffectiveSetting row;
+        row.variable = setting.variable;
+        row.field = setting.field;
+        row.value = setting.show(settings);
         switch (source) {
-            case Source::fallback: line += "default"; break;
-            case Source::environment: line += "environment"; break;
-            case Source::option: line += "RunOptions::" + std::string(setting.field); break;
+            case Source::fallback: row.source = "default"; break;
+            case Source::environment: row.source = "environment"; break;
+            case Source::option: row.source = "RunOptions::" + row.field; break;
         }
-        text += line + "\n";
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+std::string describe(const std::vector<EffectiveSetting>& settings) {
+    std::string text;
+    for (const EffectiveSetting& row : settings) {
+        std::string line = row.variable;
+        line.resize(24, ' ');
+        line += row.value;
+        line.resize(std::max<std::size_t>(line.size() + 2, 40), ' ');
+        text += line + row.source + "\n";
     }
     return text;
 }

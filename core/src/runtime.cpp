@@ -17,9 +17,9 @@ namespace knit {
 
 Runtime::Runtime(RunOptions options) : core_(std::make_unique<detail::RuntimeCore>(options)) {
     core_->set_face(*this);
-    description_ = detail::describe(options);
+    report_ = detail::make_start_up_report(options, core_->driver_report());
     if (core_->settings().report) {
-        std::fputs(description_.c_str(), stderr);
+        std::fputs(report_.to_text().c_str(), stderr);
     }
 }
 
@@ -69,7 +69,7 @@ void Runtime::close() { core_->close(); }
 
 bool Runtime::is_closed() const noexcept { return core_->is_closed(); }
 
-std::string Runtime::describe() const { return description_; }
+std::string Runtime::describe() const { return detail::describe(report_.settings); }
 
 void Runtime::set_exception_handler(std::function<void(const ExceptionContext&)> handler) {
     for (std::size_t index = 0; index < size(); ++index) {

@@ -19,6 +19,7 @@
 namespace knit {
 class Runtime;
 class TaskRef;
+struct DriverReport;
 }
 
 namespace knit::detail {
@@ -85,6 +86,7 @@ public:
     std::uint64_t live_tasks() noexcept;
     /// The tasks of all loops; waits until each loop has answered.
     std::vector<TaskRef> all_tasks();
+    DriverReport driver_report() const;
     Watchdog& watchdog() noexcept { return *watchdog_; }
     /// In a forked child: no driver touches what it shares with the parent.
     void leave_to_parent() noexcept;

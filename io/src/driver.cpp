@@ -1,189 +1,83 @@
+// Which driver the loops get. All loops of a process that leave the choice to knit get the same: what the first one
+// found holds for the others.
 #include "driver.hpp"
-
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
-#include <ctime>
+#include <mutex>
+#include <string>
 #include <system_error>
 
+#include "epoll_driver.hpp"
 #include "knit/detail/worker.hpp"
-#include "knit/io/detail/op.hpp"
 #include "knit/log.hpp"
 #include "knit/options.hpp"
 #include "uring_driver.hpp"
 
 namespace knit::detail {
+namespace {
+
+/// What the first loop of the process that tried a ring came to.
+struct Probe {
+    enum class Outcome { unknown, granted, denied };
+    std::mutex mutex;
+    Outcome outcome = Outcome::unknown;
+    std::string cause;  ///< of the denial, with the cure
+};
+
+Probe& probe() {
+    static Probe* const instance = new Probe;  // leaked on purpose: loops may start while static objects are destroyed
+    return *instance;
+}
+
+/// Want of descriptors tells nothing about io_uring, and epoll would want them too.
+bool is_denial(int error) noexcept { return error != EMFILE && error != ENFILE; }
+
+/// Null where io_uring is denied, as `cause` says then.
+std::unique_ptr<Driver> make_uring_driver_if_granted(unsigned entries, std::string& cause) {
+    Probe& known = probe();
+    const std::lock_guard lock(known.mutex);
+    if (known.outcome != Probe::Outcome::denied) {
+        try {
+            auto driver = std::make_unique<UringDriver>(entries);
+            known.outcome = Probe::Outcome::granted;
+            return driver;
+        } catch (const std::system_error& error) {
+            if (known.outcome == Probe::Outcome::granted || !is_denial(error.code().value())) {
+                throw;
+            }
+            known.outcome = Probe::Outcome::denied;
+            known.cause = error.what();
+        }
+        log(LogLevel::warning, "knit: the loops wait with epoll, which is slower, because " + known.cause +
+                                   "; KNIT_DRIVER=epoll takes it without this warning");
+    }
+    cause = known.cause;
+    return nullptr;
+}
+
+}  // namespace
 
 std::unique_ptr<Driver> make_driver(Worker& worker, const Settings& settings) {
-    auto driver = std::make_unique<UringDriver>(settings.ring_entries);
-    if (settings.report && worker.id() == 0) {
-        log(LogLevel::info, "knit: io_uring: " + driver->description());
+    switch (settings.driver) {
+        case DriverKind::uring: return std::make_unique<UringDriver>(settings.ring_entries);
+        case DriverKind::epoll: return std::make_unique<EpollDriver>(&worker, "KNIT_DRIVER or RunOptions::driver");
+        case DriverKind::automatic: break;
     }
-    return driver;
+    std::string cause;
+    if (auto driver = make_uring_driver_if_granted(settings.ring_entries, cause)) {
+        return driver;
+    }
+    return std::make_unique<EpollDriver>(&worker, cause);
 }
 
-UringDriver::UringDriver(unsigned entries) : ring_(entries), bell_(eventfd(0, EFD_CLOEXEC)) {
-    if (!bell_) {
-        throw std::system_error(errno, std::generic_category(), "knit cannot make the eventfd that wakes a loop");
-    }
-    flags_ = ring_.flags_word();
-    flags_mask_ = Ring::kWantsEnter;
-    tail_ = ring_.completion_tail();
-    collected_ = *ring_.completion_tail();
-}
+TimePoint IoDriver::now() noexcept { return std::chrono::steady_clock::now(); }
 
-UringDriver::~UringDriver() {
-    if (!is_closed_) {
-        close();
-    }
-}
-
-TimePoint UringDriver::now() noexcept { return std::chrono::steady_clock::now(); }
-
-void UringDriver::poll() noexcept {
-    if (is_parents_) [[unlikely]] {
-        die_if_fork_child();
-    }
-    if (queued_ != 0 || (__atomic_load_n(flags_, __ATOMIC_RELAXED) & flags_mask_) != 0) {
-        // Busy: what could not be submitted stays queued, wants_poll() stays true, and the next turn tries again.
-        static_cast<void>(ring_.enter_nowait());
-        queued_ = ring_.queued();
-    }
-    collect();
-}
-
-void UringDriver::park(TimePoint deadline) noexcept {
-    if (is_parents_) [[unlikely]] {
-        die_if_fork_child();
-    }
-    arm_doorbell();
-    const TimePoint start = deadline == kNever ? TimePoint::min() : now();
-    // A wait of no time costs the kernel far more than no wait.
-    if (deadline <= start || __atomic_load_n(tail_, __ATOMIC_RELAXED) != collected_) {
-        poll();
-        return;
-    }
-    const Ring::Entered entered = ring_.enter_wait(deadline == kNever ? Duration::max() : deadline - start);
-    queued_ = ring_.queued();
-    if (collect() == 0 && entered == Ring::Entered::busy) {
-        back_off();
-    }
-}
-
-void UringDriver::wake() noexcept {
-    if (rung_.exchange(true, std::memory_order_acq_rel)) {  // [bell.rung]
-        return;
-    }
-    const std::uint64_t one = 1;
-    // EINTR cannot be: the write does not block. EAGAIN neither: the count goes up by one for each time that it is
-    // heard.
-    const ssize_t written = ::write(bell_.get(), &one, sizeof one);
-    if (written < 0) [[unlikely]] {
-        die_if_fork_child();
-    }
-    KNIT_ASSERT(written == sizeof one);
-    written_.fetch_add(1, std::memory_order_release);  // [bell.done] the waker's last touch
-}
-
-void UringDriver::close() noexcept {
-    KNIT_ASSERT(in_flight_ == 0);
-    // Rung and heard once more even if the doorbell is not armed: a waker that has set the flag but not written yet
-    // would otherwise write to a descriptor that is somebody else's by then.
-    arm_doorbell();
-    wake();
-    while (is_armed_) {  // ends: the bell has been rung, and its read completes
-        park(kNever);
-    }
-    // Ends: whoever rang is between its write and its next instruction.
-    while (written_.load(std::memory_order_acquire) < heard_) {  // [bell.done]
-        cpu_relax();
-    }
-    is_closed_ = true;
-}
-
-void UringDriver::leave_to_parent() noexcept {
-    is_parents_ = true;
-    ring_.leave_to_parent();
-    bell_ = Fd();  // the parent's goes on; this one's number alone ends
-    rung_.store(false, std::memory_order_release);  // [bell.rung] the next wake() writes, and finds no bell
-    queued_ = 1;
+void IoDriver::leave_to_parent() noexcept {
+    kind_ = Kind::parents;
+    bell_.leave_to_parent();
+    queued_ = 1;  // so that the next turn polls
     flags_ = tail_ = &nothing_;
-}
-
-io_uring_sqe& UringDriver::next_sqe() noexcept {
-    ++queued_;
-    io_uring_sqe* sqe = ring_.sqe_nowait();
-    // Ends: an enter takes at least one request unless the kernel is busy, and it is busy only until it gets memory or
-    // we have collected; all that this needs is done here, without running any task.
-    while (sqe == nullptr) [[unlikely]] {
-        die_if_fork_child();
-        if (ring_.enter_nowait() == Ring::Entered::busy && collect() == 0) {
-            back_off();
-        }
-        sqe = ring_.sqe_nowait();
-        queued_ = ring_.queued();
-    }
-    return *sqe;
-}
-
-void UringDriver::submit(Op& op) noexcept {
-    io_uring_sqe& sqe = next_sqe();
-    op.prepare(sqe);
-    sqe.user_data = reinterpret_cast<std::uintptr_t>(&op);
-    ++in_flight_;
-}
-
-void UringDriver::cancel(Op& op) noexcept {
-    io_uring_sqe& sqe = next_sqe();
-    io_uring_prep_cancel64(&sqe, reinterpret_cast<std::uintptr_t>(&op), 0);
-    // Whether it was found is of no interest: the operation's own completion tells.
-    sqe.user_data = kIgnored;
-}
-
-unsigned UringDriver::collect() noexcept {
-    const unsigned count = ring_.reap([this](std::uint64_t data, int result, unsigned flags) {
-        if (data > kDoorbell) [[likely]] {
-            in_flight_ -= (flags & IORING_CQE_F_MORE) == 0 ? 1U : 0U;
-            reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data))->complete(result, flags);
-        } else if (data == kDoorbell) {
-            hear_doorbell(result);
-        }
-    });
-    collected_ += count;
-    return count;
-}
-
-// Armed by the loop that is about to sleep, and not when it is heard: an awake loop needs none.
-void UringDriver::arm_doorbell() noexcept {
-    if (is_armed_) {
-        return;
-    }
-    io_uring_sqe& sqe = next_sqe();
-    io_uring_prep_read(&sqe, bell_.get(), &bell_count_, sizeof bell_count_, 0);
-    sqe.user_data = kDoorbell;
-    is_armed_ = true;
-}
-
-void UringDriver::hear_doorbell(int result) noexcept {
-    is_armed_ = false;
-    switch (result) {
-        case sizeof bell_count_:
-            heard_ += bell_count_;  // the kernel adds up what was written since the last read
-            rung_.exchange(false, std::memory_order_acq_rel);  // [bell.rung]
-            break;
-        case -EINTR:
-        case -EAGAIN:
-        case -ECANCELED:  // an old kernel's way when a request's thread had a signal: armed anew at the next park
-            break;
-        default: die("io_uring: reading the eventfd that wakes the loop", -result);
-    }
-}
-
-void UringDriver::back_off() noexcept {
-    const timespec pause{0, 1'000'000};
-    nanosleep(&pause, nullptr);
 }
 
 }  // namespace knit::detail

@@ -4,7 +4,8 @@
 #include <utility>
 
 #include "knit/detail/worker.hpp"
-#include "uring_driver.hpp"
+#include "io_driver.hpp"
+#include "ring.hpp"
 
 namespace knit::detail {
 
@@ -140,6 +141,6 @@ void Op::leave() noexcept {
     }
 }
 
-UringDriver& Op::driver() const noexcept { return static_cast<UringDriver&>(task_->home()->driver()); }
+IoDriver& Op::driver() const noexcept { return static_cast<IoDriver&>(task_->home()->driver()); }
 
 }  // namespace knit::detail

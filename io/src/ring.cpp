@@ -7,11 +7,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <system_error>
 
-#include "knit/log.hpp"
+#include "die.hpp"
 
 namespace knit::detail {
 namespace {
@@ -52,15 +50,14 @@ constexpr std::array kLadder = {
     kBaseFlags,                                                                            // 5.11, by its features
 };
 
-std::string flag_list(unsigned flags) {
-    std::string text;
+std::vector<std::string> flag_names(unsigned flags) {
+    std::vector<std::string> names;
     for (const Named& flag : kFlagNames) {
         if ((flags & flag.bit) != 0) {
-            text += text.empty() ? "" : "|";
-            text += flag.name;
+            names.emplace_back(flag.name);
         }
     }
-    return text.empty() ? "none" : text;
+    return names;
 }
 
 /// The value of the sysctl, or -1 where the kernel has none.
@@ -160,7 +157,8 @@ void Ring::set_up(unsigned entries) {
             }
         }
         if (result == 0) {
-            describe(entries, kLadder.front(), granted);
+            entries_ = entries;
+            granted_ = granted;
             break;
         }
         if (result != -ENOMEM || entries <= kEntriesMin) {
@@ -207,13 +205,9 @@ void Ring::probe() {
     }
 }
 
-void Ring::describe(unsigned entries, unsigned wanted, unsigned granted) {
-    description_ = std::to_string(entries) + " entries, flags " + flag_list(granted);
-    const unsigned refused = wanted & ~granted;
-    if (refused != 0) {
-        description_ += ", refused by this kernel: " + flag_list(refused);
-    }
-}
+std::vector<std::string> Ring::flags_granted() const { return flag_names(granted_); }
+
+std::vector<std::string> Ring::flags_stripped() const { return flag_names(kLadder.front() & ~granted_); }
 
 Ring::Entered Ring::enter_nowait() noexcept { return enter(0, IORING_ENTER_GETEVENTS, nullptr, _NSIG / 8); }
 
@@ -258,20 +252,6 @@ Ring::Entered Ring::enter(unsigned wait_count, unsigned flags, void* argument, s
         case EOWNERDEAD: die("io_uring_enter: the kernel's submission thread has died", EOWNERDEAD);
         default: die("io_uring_enter: an error that its manual does not tell of", -result);
     }
-}
-
-void Ring::leave_to_parent() noexcept {
-    static unsigned nothing = 0;
-    ring_.sq.khead = &nothing;
-    ring_.sq.ring_entries = 0;
-    enter_fd_ = -1;
-}
-
-void die(const char* operation, int error) noexcept {
-    std::array<char, 512> text{};
-    std::snprintf(text.data(), text.size(), "knit: fatal: %s: %s", operation, std::strerror(error));
-    log(LogLevel::error, text.data());
-    std::abort();
 }
 
 }  // namespace knit::detail

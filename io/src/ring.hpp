@@ -9,6 +9,7 @@
 #include <liburing.h>
 
 #include <string>
+#include <vector>
 
 #include "knit/detail/base.hpp"
 #include "knit/time.hpp"
@@ -57,33 +58,29 @@ public:
         return count;
     }
 
-    /// In a forked child, which has not got the queues: they look full, and nothing enters.
-    void leave_to_parent() noexcept;
-
     // For the driver's look without a system call.
     const unsigned* flags_word() const noexcept { return ring_.sq.kflags; }
     const unsigned* completion_tail() const noexcept { return ring_.cq.ktail; }
     /// Bits of the flags word that say that an enter would bring completions.
     static constexpr unsigned kWantsEnter = IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN;
 
-    /// One line: entries, the flags that the kernel granted, those that it refused.
-    const std::string& description() const noexcept { return description_; }
+    unsigned entries() const noexcept { return entries_; }
+    /// Names of the set-up flags that the kernel granted, and of those that it refused.
+    std::vector<std::string> flags_granted() const;
+    std::vector<std::string> flags_stripped() const;
 
 private:
     void set_up(unsigned entries);
     int set_up_rung(unsigned entries, unsigned flags) noexcept;
     void check_features() const;
     void probe();
-    void describe(unsigned entries, unsigned wanted, unsigned granted);
     Entered enter(unsigned wait_count, unsigned flags, void* argument, std::size_t argument_size) noexcept;
 
     io_uring ring_{};
     int enter_fd_ = -1;          ///< the registered index of the ring, or its descriptor
     unsigned enter_flags_ = 0;   ///< what every enter carries
-    std::string description_;
+    unsigned entries_ = 0;
+    unsigned granted_ = 0;  ///< set-up flags
 };
-
-/// The kernel broke its side or we ours: says which and ends the process.
-[[noreturn]] void die(const char* operation, int error) noexcept;
 
 }  // namespace knit::detail

@@ -1,51 +1,36 @@
 /// UringDriver: a loop waits on its io_uring, which also carries the operations of its tasks.
 ///
-///   [bell.rung]  wake: exchange(true) acq_rel, then the write  <->  hear: exchange(false) acq_rel
-///                a wake that finds the bell rung writes nothing: the earlier write has not been heard, and when it is,
-///                what the later waker had published is seen too
-///   [bell.done]  wake: written_ release, its last touch  ->  close: written_ acquire, until it has reached what was
-///   heard
-///                the driver is not destroyed under a waker that has rung
-///
 /// User data is an Op's address, or one of two small numbers, which no address is.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 
-#include "driver.hpp"
+#include "io_driver.hpp"
 #include "knit/detail/base.hpp"
-#include "knit/io/detail/fd.hpp"
 #include "ring.hpp"
 
 namespace knit::detail {
 
 class Op;
 
-class UringDriver final : public Driver {
+class UringDriver final : public IoDriver {
 public:
     /// Owner thread. Throws std::system_error with the cause and the cure.
     explicit UringDriver(unsigned entries);
     ~UringDriver() override;
 
-    TimePoint now() noexcept override;
     void poll() noexcept override;
     void park(TimePoint deadline) noexcept override;
-    void wake() noexcept override;
     void close() noexcept override;
-    void leave_to_parent() noexcept override;
-    std::size_t in_flight() const noexcept override { return in_flight_; }
+    DriverReport report() const override;
 
     /// A free submission slot, to be filled before anything else is done with the ring. Never fails: a full queue is
     /// submitted first. Owner thread.
     io_uring_sqe& next_sqe() noexcept;
-    /// Submits `op` with the next enter. Its complete() is called once. Owner thread.
-    void submit(Op& op) noexcept;
-    /// Asks the kernel to end `op`, which is in flight: it completes in any case. Owner thread.
-    void cancel(Op& op) noexcept;
-
-    const std::string& description() const noexcept { return ring_.description(); }
+    // submit() and cancel(), for a ring.
+    void begin(Op& op) noexcept;
+    void end(Op& op) noexcept;
 
 private:
     enum Token : std::uint64_t { kIgnored = 0, kDoorbell = 1 };
@@ -56,15 +41,8 @@ private:
     void back_off() noexcept;
 
     Ring ring_;
-    std::size_t in_flight_ = 0;
     bool is_armed_ = false;
-    bool is_closed_ = false;
-    bool is_parents_ = false;  ///< this is a forked child
     std::uint64_t bell_count_ = 0;  ///< the kernel writes here while the doorbell is armed
-    std::uint64_t heard_ = 0;       ///< writes to the bell that have been read
-    Fd bell_;
-    alignas(kCacheLine) Atomic<bool> rung_{false};  ///< set by any waker, cleared by the owner [bell.rung]
-    Atomic<std::uint64_t> written_{0};                  ///< writes to the bell; wakers add, the owner reads [bell.done]
 };
 
 }  // namespace knit::detail

@@ -73,7 +73,7 @@ std::string forbidden() { return std::to_string(allowed_cpus().back() + 1); }
 
 /// The line of describe() on `variable`, each run of spaces made one.
 std::string description(const RunOptions& options, const std::string& variable) {
-    const std::string text = describe(options);
+    const std::string text = describe(effective_settings(options));
     const std::size_t start = text.find(variable + " ");
     std::string line;
     for (std::size_t i = start; i < text.size() && text[i] != '\n'; ++i) {
@@ -96,6 +96,15 @@ TEST_F(Options, TheSignalOfADumpIsGivenByName) {
     }
     set("KNIT_DUMP_SIGNAL", "KILL");
     EXPECT_EQ(error_of({}), "KNIT_DUMP_SIGNAL=KILL: expected off, USR1, USR2, HUP or QUIT; on is USR1");
+}
+
+TEST_F(Options, TheDriverIsGivenByName) {
+    EXPECT_EQ(resolve({}).driver, DriverKind::automatic);
+    EXPECT_EQ(resolve({.driver = DriverKind::epoll}).driver, DriverKind::epoll);
+    set("KNIT_DRIVER", "uring");
+    EXPECT_EQ(resolve({}).driver, DriverKind::uring);
+    EXPECT_EQ(description({}, "KNIT_DRIVER"), "KNIT_DRIVER uring environment");
+    EXPECT_EQ(description({.driver = DriverKind::epoll}, "KNIT_DRIVER"), "KNIT_DRIVER epoll RunOptions::driver");
 }
 
 TEST_F(Options, WithoutAnythingSetAreTheDefaults) {
@@ -180,7 +189,8 @@ TEST_F(Options, RefusesAnUnknownVariableAndListsTheKnown) {
     EXPECT_EQ(
         error_of({}),
         "unknown environment variable KNIT_LOPS; knit reads: KNIT_LOOPS, KNIT_CPUS, KNIT_RING_ENTRIES, KNIT_SPIN_US, "
-        "KNIT_STEAL, KNIT_BUDGET, KNIT_BLOCKING_THREADS, KNIT_DEBUG, KNIT_SLOW_TASK_MS, KNIT_REPORT, KNIT_DUMP_SIGNAL");
+        "KNIT_STEAL, KNIT_BUDGET, KNIT_BLOCKING_THREADS, KNIT_DEBUG, KNIT_SLOW_TASK_MS, KNIT_REPORT, KNIT_DUMP_SIGNAL, "
+        "KNIT_DRIVER");
 }
 
 TEST_F(Options, LeavesTheVariablesOfTheTestsAlone) {
@@ -207,6 +217,7 @@ TEST_F(Options, RefusesAValueThatDoesNotParseAndSaysWhatIsAccepted) {
         {"KNIT_SLOW_TASK_MS",
          {"-1", "1000000001", "0.1"},
          "a whole number of milliseconds from 0 to 1000000000, where 0 is off"},
+        {"KNIT_DRIVER", {"io_uring", "EPOLL", "2"}, "auto, uring or epoll"},
         {"KNIT_REPORT", {"please"}, "on or off (also 1, true, yes; 0, false, no)"},
     };
     for (const auto& [variable, values, accepted] : cases) {

@@ -30,6 +30,7 @@
 #include "knit/signal_wait.hpp"
 #include "knit/sleep.hpp"
 #include "knit/staggered_race.hpp"
+#include "knit/start_up_report.hpp"
 #include "knit/task.hpp"
 #include "knit/task_group.hpp"
 #include "knit/time.hpp"

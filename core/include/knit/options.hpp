@@ -12,6 +12,13 @@ namespace knit {
 
 struct ExceptionContext;
 
+/// What the loops wait with.
+enum class DriverKind : unsigned char {
+    automatic,  ///< io_uring, or epoll where that is denied
+    uring,
+    epoll,
+};
+
 /// How a runtime is set up. The table in docs/tuning.md is made from options.cpp, which also reads the environment.
 struct RunOptions {
     /// KNIT_LOOPS: number of loops; 0 means unset. Default: one for each CPU that the process may use (affinity,
@@ -47,6 +54,16 @@ struct RunOptions {
     std::vector<int> shutdown_signals = {};
     /// How long the end of run() waits for cancelled tasks before it abandons them with a report. Default: for ever.
     std::optional<Duration> grace = {};
+    /// KNIT_DRIVER: what the loops wait with. Default: io_uring, or epoll, with a warning, where io_uring is denied.
+    std::optional<DriverKind> driver = {};
+};
+
+/// One setting in force.
+struct EffectiveSetting {
+    std::string variable;
+    std::string field;   ///< of RunOptions
+    std::string value;   ///< as the environment would spell it
+    std::string source;  ///< "default", "environment" or "RunOptions::..."
 };
 
 namespace detail {
@@ -64,14 +81,18 @@ struct Settings {
     Duration slow_task = std::chrono::milliseconds(100);
     bool report = false;
     int dump_signal = 0;
+    DriverKind driver = DriverKind::automatic;
 };
 
 /// Throws ValueError that names the variable or field, its value and what is accepted, or the unknown KNIT_ name and
 /// the known ones. An empty variable is unset; a wrong one is an error even where a field wins over it.
 Settings resolve(const RunOptions& options);
 
+/// Every setting, in the order of the table.
+std::vector<EffectiveSetting> effective_settings(const RunOptions& options);
+
 /// One line for each setting: name, value, where it came from (option, environment, default).
-std::string describe(const RunOptions& options);
+std::string describe(const std::vector<EffectiveSetting>& settings);
 
 /// The table of docs/tuning.md, in Markdown.
 std::string tuning_table();

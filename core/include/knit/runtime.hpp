@@ -10,6 +10,7 @@
 #include "knit/gather.hpp"
 #include "knit/loop.hpp"
 #include "knit/options.hpp"
+#include "knit/start_up_report.hpp"
 #include "knit/task.hpp"
 
 namespace knit {
@@ -98,6 +99,8 @@ public:
     void set_exception_handler(std::function<void(const ExceptionContext&)> handler);
     /// The effective settings, a line each: name, value, where it came from.
     std::string describe() const;
+    /// What it found when it started: driver and why, kernel, CPUs, limits, settings. Any thread.
+    const StartUpReport& start_up_report() const noexcept { return report_; }
 
     /// knit's own use.
     detail::RuntimeCore& core() noexcept { return *core_; }
@@ -109,7 +112,7 @@ private:
     void submit_task(detail::TaskCore& task);
 
     std::unique_ptr<detail::RuntimeCore> core_;
-    std::string description_;
+    StartUpReport report_;
 };
 
 /// The runtime of the running loop. RuntimeError where none runs.

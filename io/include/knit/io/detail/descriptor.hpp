@@ -4,6 +4,7 @@
 ///              the closer sees the descriptor as the operation left it
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -40,7 +41,14 @@ public:
     /// A close request has given back the number. The operation's own loop.
     void forget_number() noexcept { static_cast<void>(fd_.release()); }
 
+    /// Whether others, such as the shell that started us, may have it open too: then its O_NONBLOCK is left alone.
+    virtual bool is_shared() const noexcept { return false; }
+
     // The operations' side; their loop.
+
+    /// An epoll set's own: which registration was made for this descriptor; 0: none.
+    std::uint64_t watch_ticket() const noexcept { return watch_ticket_; }
+    void set_watch_ticket(std::uint64_t ticket) noexcept { watch_ticket_ = ticket; }
 
     /// Throws RuntimeError when operations of another loop are in flight.
     void link(Op& op, Worker& worker);
@@ -52,6 +60,7 @@ private:
 
     Fd fd_;
     bool is_closing_ = false;
+    std::uint64_t watch_ticket_ = 0;
     Op* first_ = nullptr;
     /// The loop with operations in flight. That loop writes; a closer on another thread reads [fd.busy].
     Atomic<Worker*> busy_{nullptr};

@@ -29,7 +29,7 @@ struct io_uring_sqe;
 
 namespace knit::detail {
 
-class UringDriver;
+class IoDriver;
 
 class Op : private Wait {
 public:
@@ -79,7 +79,7 @@ protected:
 
 private:
     friend class Descriptor;
-    friend class UringDriver;
+    friend class IoDriver;
     enum class Stage : std::uint8_t { fresh, in_flight, again, done };
 
     void start(std::coroutine_handle<> leaf, TaskCore& task);
@@ -93,9 +93,10 @@ private:
     static void run_again(Worker& worker, Work& work) noexcept;
     int take_result_slow(const char* operation);
     void leave() noexcept;
-    UringDriver& driver() const noexcept;
+    IoDriver& driver() const noexcept;
 
-    // The node for `again`; a struct of its own because Op is no Work to anybody else.
+    // The node for `again`; a struct of its own because Op is no Work to anybody else. It stands in no queue while the
+    // operation is in flight: its link is the driver's then.
     struct Again : Work {
         Op* op = nullptr;
     } again_;

@@ -1,0 +1,99 @@
+// The operations that block, as plain calls on a thread of the blocking pool.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "epoll_ops.hpp"
+
+namespace knit::detail {
+namespace {
+
+// Newer than the headers of liburing 2.3.
+constexpr unsigned kOpFtruncate = 55;
+
+template <class T>
+T* pointer(std::uint64_t address) noexcept {
+    return reinterpret_cast<T*>(static_cast<std::uintptr_t>(address));
+}
+
+const char* path(std::uint64_t address) noexcept { return pointer<const char>(address); }
+
+int completed(long result) noexcept { return result_of(result, errno); }
+
+/// At `off`; all ones: at the file's own position.
+int run_transfer(const io_uring_sqe& sqe) noexcept {
+    iovec single{pointer<void>(sqe.addr), sqe.len};
+    const bool is_vector = sqe.opcode == IORING_OP_READV || sqe.opcode == IORING_OP_WRITEV;
+    const iovec* const parts = is_vector ? pointer<const iovec>(sqe.addr) : &single;
+    const int count = is_vector ? static_cast<int>(sqe.len) : 1;
+    const auto offset = static_cast<off_t>(sqe.off);
+    const auto flags = static_cast<int>(sqe.rw_flags);
+    const bool is_read = sqe.opcode == IORING_OP_READ || sqe.opcode == IORING_OP_READV;
+    NoSigpipe quiet;
+    long result = is_read ? ::preadv2(sqe.fd, parts, count, offset, flags)
+                          : ::pwritev2(sqe.fd, parts, count, offset, flags);
+    if (result < 0 && errno == ESPIPE) {  // a terminal has no positions, and a ring does not mind
+        result = is_read ? ::preadv2(sqe.fd, parts, count, -1, flags) : ::pwritev2(sqe.fd, parts, count, -1, flags);
+    }
+    return quiet.take(result);
+}
+
+int run_splice(const io_uring_sqe& sqe) noexcept {
+    auto source = static_cast<off64_t>(sqe.splice_off_in);
+    auto target = static_cast<off64_t>(sqe.off);
+    NoSigpipe quiet;
+    // One of the two was ready for something, and nobody else uses it: it does not wait for long.
+    return quiet.take(::splice(sqe.splice_fd_in, source == -1 ? nullptr : &source, sqe.fd,
+                               target == -1 ? nullptr : &target, sqe.len, sqe.splice_flags));
+}
+
+int run_on_file(const io_uring_sqe& sqe) noexcept {
+    const auto offset = static_cast<off_t>(sqe.off);
+    switch (sqe.opcode) {
+        case IORING_OP_FSYNC:
+            return completed((sqe.fsync_flags & IORING_FSYNC_DATASYNC) != 0 ? ::fdatasync(sqe.fd) : ::fsync(sqe.fd));
+        case IORING_OP_SYNC_FILE_RANGE:
+            return completed(::sync_file_range(sqe.fd, offset, sqe.len, sqe.sync_range_flags));
+        case kOpFtruncate: return completed(::ftruncate(sqe.fd, offset));
+        case IORING_OP_FALLOCATE:
+            return completed(::fallocate(sqe.fd, static_cast<int>(sqe.len), offset, static_cast<off_t>(sqe.addr)));
+        case IORING_OP_FADVISE:
+            return -::posix_fadvise(sqe.fd, offset, sqe.len, static_cast<int>(sqe.fadvise_advice));
+        case IORING_OP_CLOSE: return completed(::close(sqe.fd));
+        default: return -EINVAL;
+    }
+}
+
+}  // namespace
+
+int run_blocking(const io_uring_sqe& sqe) noexcept {
+    switch (sqe.opcode) {
+        case IORING_OP_READ:
+        case IORING_OP_READV:
+        case IORING_OP_WRITE:
+        case IORING_OP_WRITEV: return run_transfer(sqe);
+        case IORING_OP_SPLICE: return run_splice(sqe);
+        case IORING_OP_OPENAT:
+            return completed(::openat(sqe.fd, path(sqe.addr), static_cast<int>(sqe.open_flags), sqe.len));
+        case IORING_OP_STATX:
+            return completed(::statx(sqe.fd, path(sqe.addr), static_cast<int>(sqe.statx_flags), sqe.len,
+                                     pointer<struct statx>(sqe.off)));
+        case IORING_OP_UNLINKAT:
+            return completed(::unlinkat(sqe.fd, path(sqe.addr), static_cast<int>(sqe.unlink_flags)));
+        case IORING_OP_RENAMEAT:
+            return completed(::renameat2(sqe.fd, path(sqe.addr), static_cast<int>(sqe.len), path(sqe.addr2),
+                                         sqe.rename_flags));
+        case IORING_OP_MKDIRAT: return completed(::mkdirat(sqe.fd, path(sqe.addr), sqe.len));
+        case IORING_OP_SYMLINKAT: return completed(::symlinkat(path(sqe.addr), sqe.fd, path(sqe.addr2)));
+        case IORING_OP_LINKAT:
+            return completed(::linkat(sqe.fd, path(sqe.addr), static_cast<int>(sqe.len), path(sqe.addr2),
+                                      static_cast<int>(sqe.hardlink_flags)));
+        default: return run_on_file(sqe);  // -EINVAL for what knit does not use, as a kernel that does not know it
+    }
+}
+
+}  // namespace knit::detail

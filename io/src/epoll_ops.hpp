@@ -1,0 +1,57 @@
+/// What the operations of io_uring come to without it: tried at once where that cannot block, and where it can, on the
+/// blocking pool.
+#pragma once
+
+#include "epoll_request.hpp"
+#include "knit/io/detail/descriptor.hpp"
+
+namespace knit::detail {
+
+/// What came of a try.
+struct Attempt {
+    enum class Outcome : std::uint8_t {
+        done,   ///< `result` is what a completion would say
+        wait,   ///< for an edge of `number`
+        later,  ///< it cannot be done now, and no edge will tell when
+        block,  ///< it blocks: for run_blocking()
+    };
+    Outcome outcome = Outcome::done;
+    int result = 0;
+    int number = -1;
+    Want want = Want::input;
+
+    static Attempt done(int result) noexcept { return {Outcome::done, result, -1, Want::input}; }
+    static Attempt wait(int number, Want want) noexcept { return {Outcome::wait, 0, number, want}; }
+};
+
+/// Tries `request`, whose descriptor may be null; never blocks.
+Attempt attempt(EpollRequest& request, const Descriptor* descriptor) noexcept;
+
+/// Does what attempt() said would block. Any thread. What a completion would say.
+int run_blocking(const io_uring_sqe& sqe) noexcept;
+
+/// The epoll events that a request which waits is to hear of.
+std::uint32_t events_for(const EpollRequest& request, Want want) noexcept;
+
+/// 0, or minus the errno.
+int set_nonblocking(int number) noexcept;
+
+/// What the last call gave, as a completion says it.
+inline int result_of(long result, int error) noexcept { return result >= 0 ? static_cast<int>(result) : -error; }
+
+/// write(2) and its relatives, on a pipe or a socket, without the SIGPIPE that they send to the thread.
+class NoSigpipe {
+public:
+    NoSigpipe() noexcept;
+    ~NoSigpipe();
+    NoSigpipe(const NoSigpipe&) = delete;
+    NoSigpipe& operator=(const NoSigpipe&) = delete;
+    /// Gives `result_of` of a call in between.
+    int take(long result) noexcept;
+
+private:
+    bool was_blocked_ = false;
+    bool was_pending_ = false;
+};
+
+}  // namespace knit::detail

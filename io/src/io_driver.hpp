@@ -1,0 +1,53 @@
+/// IoDriver: what every driver of io can do: take operations, end them, be woken. Which driver it is, is told by a
+/// field and not by a virtual call: on the way of every operation stands one branch that always goes the same way.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "doorbell.hpp"
+#include "driver.hpp"
+#include "knit/io/detail/op.hpp"
+
+namespace knit::detail {
+
+class IoDriver : public Driver {
+public:
+    enum class Kind : std::uint8_t { uring, epoll, parents };
+
+    TimePoint now() noexcept final;
+    void wake() noexcept final { bell_.ring(); }
+    std::size_t in_flight() const noexcept final { return in_flight_; }
+    void leave_to_parent() noexcept final;
+    Kind kind() const noexcept { return kind_; }
+
+    /// Begins `op` with the next poll(). Its complete() is called once, or more often with IORING_CQE_F_MORE. Owner
+    /// thread.
+    void submit(Op& op) noexcept;
+    /// Asks for the end of `op`, which is in flight: it completes in any case. Owner thread.
+    void cancel(Op& op) noexcept;
+
+protected:
+    /// First in poll() and park().
+    void check_not_parents() const noexcept {
+        if (kind_ == Kind::parents) [[unlikely]] {
+            die_if_fork_child();
+        }
+    }
+
+    explicit IoDriver(Kind kind) noexcept(false) : kind_(kind) {}
+
+    // What a driver does with an operation: Op knows IoDriver alone.
+    static void prepare(Op& op, io_uring_sqe& sqe) noexcept { op.prepare(sqe); }
+    static void complete(Op& op, int result, std::uint32_t flags) noexcept { op.complete(result, flags); }
+    /// The driver's word in an operation that is in flight.
+    static Work*& slot(Op& op) noexcept { return op.again_.next; }
+    static Descriptor* descriptor(const Op& op) noexcept { return op.descriptor_; }
+
+    std::size_t in_flight_ = 0;
+    Kind kind_;  ///< parents: this is a forked child, and what there is here belongs to the process that forked it
+    bool is_closed_ = false;
+    Doorbell bell_;
+};
+
+}  // namespace knit::detail
