@@ -34,7 +34,7 @@ LAYERS = (
     ("io/0", "address endpoint fd"),
     ("io/1", "die doorbell ring buffers"),
     ("io/2", "op driver io_driver uring_driver epoll_driver epoll_request epoll_set epoll_ops epoll_blocking descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve transfer pipe signal byte_stream reader_state stream_reader "
+    ("io/3", "socket listen tcp unix udp file resolve transfer poll_op pipe signal byte_stream reader_state stream_reader "
      "stream_core stream_life stream_pumps stream_writer"),
     ("io/4", "server server_state streams process spawn stdio watch_fd io knit"),
 )
@@ -46,8 +46,8 @@ ONLY = (
     ("liburing", r"#\s*include\s*[<\"]liburing", r"io/src/ring\.(hpp|cpp)$", "only io/src/ring.* includes liburing"),
     ("concurrentqueue", r"#\s*include\s*[<\"]concurrentqueue", r"core/src/injector\.hpp$",
      "only core/src/injector.hpp includes concurrentqueue"),
-    ("environment", r"\b(getenv|secure_getenv|environ)\b", r"core/src/options\.cpp$",
-     "only core/src/options.cpp reads the environment"),
+    ("environment", r"\b(getenv|secure_getenv|environ)\b", r"(core/src/options|io/src/spawn)\.cpp$",
+     "only core/src/options.cpp reads the environment, and spawn.cpp hands it on"),
     ("thread-local", r"\bthread_local\b|\b__thread\b", r"core/(include/knit/detail/worker\.hpp|src/worker\.cpp)$",
      "the one thread-local is in worker.hpp"),
     ("syscall", r"\bsyscall\s*\(|\bfutex\b|SYS_futex", r"(core/src/platform|io/src/ring)\.cpp$",

@@ -5,6 +5,7 @@
 #include "knit/io/endpoint.hpp"
 #include "knit/io/file.hpp"
 #include "knit/io/pipe.hpp"
+#include "knit/io/process.hpp"
 #include "knit/io/server.hpp"
 #include "knit/io/signal.hpp"
 #include "knit/io/socket.hpp"

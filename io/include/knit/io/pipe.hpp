@@ -85,6 +85,8 @@ public:
     knit::detail::WriteTransfer write_some(std::string_view text) noexcept {
         return write_some(std::as_bytes(std::span(text)));
     }
+    /// Closes: a pipe has no other way to say that nothing more will come.
+    void shutdown() noexcept { close(); }
 };
 
 struct Pipe {
