@@ -244,7 +244,7 @@ private:
     Handle schedule_at(TimePoint when, detail::Callback* callback);
     Handle send(detail::Callback* callback);
     void add_signal_function(int signal, std::function<void()> function);
-    // These need descriptors: they stand in io/src/watch_fd.cpp, like remove_reader(), and core leaves the symbols open.
+    // These, like remove_reader(), stand in io/src/watch_fd.cpp: core leaves the symbols open.
     void watch_descriptor(int fd, bool is_writer, std::function<void()> function);
     bool unwatch_descriptor(int fd, bool is_writer);
 
