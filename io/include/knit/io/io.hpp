@@ -9,6 +9,7 @@
 #include "knit/io/server.hpp"
 #include "knit/io/signal.hpp"
 #include "knit/io/socket.hpp"
+#include "knit/io/stdio.hpp"
 #include "knit/io/stream_reader.hpp"
 #include "knit/io/stream_writer.hpp"
 #include "knit/io/streams.hpp"
