@@ -73,7 +73,7 @@ Pipe pipe() {
     }
     Fd reader(ends[0]);
     Fd writer(ends[1]);
-    return {PipeReader(std::move(reader)), PipeWriter(std::move(writer))};
+    return {PipeReader(std::move(reader), "pipe", false), PipeWriter(std::move(writer), "pipe", false)};
 }
 
 PipeReader standard_input() { return PipeReader(knit::detail::duplicate(0, "standard input"), "standard input"); }

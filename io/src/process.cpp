@@ -33,7 +33,7 @@ namespace knit::detail {
 class ProcessState {
 public:
     explicit ProcessState(Child child)
-        : pid(child.pid()), handle(new PipeDescriptor(child.release(), "process " + std::to_string(pid))) {}
+        : pid(child.pid()), handle(new PipeDescriptor(child.release(), "process " + std::to_string(pid), false)) {}
 
     void finish(int code) noexcept {
         code_.store(code, std::memory_order_release);  // [process.code]
@@ -183,15 +183,15 @@ Coro<io::Process> start(std::shared_ptr<SpawnRequest> request, io::ProcessOption
     io::Process process(state);
     const io::StreamOptions stream_options{options.limit};
     if (in) {
-        ProcessState::in(process).emplace(io::make_writer(io::PipeWriter(std::move(in), name + ": standard input")));
+        ProcessState::in(process).emplace(io::make_writer(io::PipeWriter(std::move(in), name + ": standard input", false)));
     }
     if (out) {
         ProcessState::out(process).emplace(
-            io::make_reader(io::PipeReader(std::move(out), name + ": standard output"), stream_options));
+            io::make_reader(io::PipeReader(std::move(out), name + ": standard output", false), stream_options));
     }
     if (err) {
         ProcessState::err(process).emplace(
-            io::make_reader(io::PipeReader(std::move(err), name + ": standard error"), stream_options));
+            io::make_reader(io::PipeReader(std::move(err), name + ": standard error", false), stream_options));
     }
     co_return process;
 }

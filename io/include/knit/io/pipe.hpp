@@ -15,10 +15,15 @@ namespace knit::detail {
 
 class PipeDescriptor final : public Descriptor {
 public:
-    PipeDescriptor(Fd fd, std::string what) : Descriptor(std::move(fd)), name(std::move(what)) {}
+    PipeDescriptor(Fd fd, std::string what, bool shared)
+        : Descriptor(std::move(fd)), name(std::move(what)), is_shared_(shared) {}
     std::string describe() const override { return name; }
+    bool is_shared() const noexcept override { return is_shared_; }
 
     const std::string name;
+
+private:
+    const bool is_shared_;
 };
 
 /// For a write to a pipe: what keeps the kernel from sending SIGPIPE.
@@ -42,8 +47,8 @@ public:
     void close() noexcept { owner_.close(); }
 
 protected:
-    PipeEnd(knit::detail::Fd fd, std::string name)
-        : owner_(new knit::detail::PipeDescriptor(std::move(fd), std::move(name))) {}
+    PipeEnd(knit::detail::Fd fd, std::string name, bool is_shared)
+        : owner_(new knit::detail::PipeDescriptor(std::move(fd), std::move(name), is_shared)) {}
 
     knit::detail::DescriptorOwner owner_;
 };
@@ -51,8 +56,10 @@ protected:
 class PipeReader : public PipeEnd {
 public:
     PipeReader() noexcept = default;
-    /// Takes over a descriptor; whether it is non-blocking is no matter, and stays.
-    explicit PipeReader(knit::detail::Fd fd, std::string name = "pipe") : PipeEnd(std::move(fd), std::move(name)) {}
+    /// Takes over a descriptor. Whether it is non-blocking is no matter, and stays, because others may have it too,
+    /// unless `is_shared` says that they have not.
+    explicit PipeReader(knit::detail::Fd fd, std::string name = "pipe", bool is_shared = true)
+        : PipeEnd(std::move(fd), std::move(name), is_shared) {}
 
     /// As many bytes as there are, at least one; 0 when every writer has closed. Cancelled: either CancelledError and
     /// nothing was read, or the bytes. Throws std::system_error.
@@ -70,7 +77,9 @@ public:
 class PipeWriter : public PipeEnd {
 public:
     PipeWriter() noexcept = default;
-    explicit PipeWriter(knit::detail::Fd fd, std::string name = "pipe") : PipeEnd(std::move(fd), std::move(name)) {}
+    /// As PipeReader's.
+    explicit PipeWriter(knit::detail::Fd fd, std::string name = "pipe", bool is_shared = true)
+        : PipeEnd(std::move(fd), std::move(name), is_shared) {}
 
     /// All the bytes; gives how many. Up to PIPE_BUF (4,096) bytes do not mix with other writers'. Throws WriteError:
     /// EPIPE when every reader has closed. Cancelled: CancelledError, and an unknown part has been written.
