@@ -183,7 +183,8 @@ Coro<io::Process> start(std::shared_ptr<SpawnRequest> request, io::ProcessOption
     io::Process process(state);
     const io::StreamOptions stream_options{options.limit};
     if (in) {
-        ProcessState::in(process).emplace(io::make_writer(io::PipeWriter(std::move(in), name + ": standard input", false)));
+        ProcessState::in(process).emplace(
+            io::make_writer(io::PipeWriter(std::move(in), name + ": standard input", false)));
     }
     if (out) {
         ProcessState::out(process).emplace(
