@@ -22,23 +22,23 @@ LIBRARY = ("core/", "io/")
 LAYERS = (
     ("core/0", "base stack.hpp mutex list error result time options platform log result_slot start_up_report start_up_report_json"),
     ("core/1", "work deque inbox timers frame_pool context_state"),
-    ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref "
+    ("core/2", "fork.hpp signals.hpp signal_claims worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref "
      "waiter sync_waiter future_wait hot_paths"),
     ("core/3", "stack.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
      "cancel wait_core report.cpp thread_wait await_chain await_cycle"),
     ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
-     "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
-    ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
+     "task_group_end await_cycles call_graph task_snapshot probe dump_signal signals.cpp signal_wait"),
+    ("core/5", "fork.cpp runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd unix_address"),
     ("io/1", "die doorbell ring buffers"),
     ("io/2", "loop_load op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set "
      "epoll_ops epoll_blocking descriptor accept connect_op"),
-    ("io/3", "socket receive.cpp unix_descriptor listen tcp unix udp file resolve signal process"
+    ("io/3", "socket receive.cpp unix_descriptor listen tcp unix udp file resolve signal transfer poll_op pipe"
      " byte_stream reader_state stream_reader stream_core stream_life stream_pumps stream_writer"),
-    ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams io knit"
-     " stream_server"),
+    ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams process "
+     "spawn stdio watch_fd io knit stream_server"),
 )
 # What io may include of core besides its public headers.
 CORE_FOR_IO = ("base", "mutex", "sync_waiter", "list", "work", "worker", "waiter", "awaitable", "task_core", "future_core", "timers", "driver", "blocking_job")
@@ -48,8 +48,8 @@ ONLY = (
     ("liburing", r"#\s*include\s*[<\"]liburing", r"io/src/ring\.(hpp|cpp)$", "only io/src/ring.* includes liburing"),
     ("concurrentqueue", r"#\s*include\s*[<\"]concurrentqueue", r"core/src/injector\.hpp$",
      "only core/src/injector.hpp includes concurrentqueue"),
-    ("environment", r"\b(getenv|secure_getenv|environ)\b", r"core/src/options\.cpp$",
-     "only core/src/options.cpp reads the environment"),
+    ("environment", r"\b(getenv|secure_getenv|environ)\b", r"(core/src/options|io/src/spawn)\.cpp$",
+     "only core/src/options.cpp reads the environment, and spawn.cpp hands it on"),
     ("thread-local", r"\bthread_local\b|\b__thread\b", r"core/(include/knit/detail/worker\.hpp|src/worker\.cpp)$",
      "the one thread-local is in worker.hpp"),
     ("syscall", r"\bsyscall\s*\(|\bfutex\b|SYS_futex", r"(core/src/platform|io/src/ring)\.cpp$",

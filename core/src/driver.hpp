@@ -42,6 +42,10 @@ public:
     /// How many operations of tasks are in flight. Owner thread.
     virtual std::size_t in_flight() const noexcept = 0;
 
+    /// This process is a forked child: what the driver shares with the parent is the parent's alone. Whatever is asked
+    /// of the driver from now on calls die_if_fork_child().
+    virtual void leave_to_parent() noexcept {}
+
     /// For the start-up report. Owner thread.
     virtual DriverReport report() const { return {"simulation", "it was linked in place of knit's I/O", 0, {}, {}}; }
 
@@ -70,5 +74,4 @@ protected:
 /// Makes the driver of one loop, on that loop's thread. Throws std::system_error with the cause and the cure. Defined
 /// in io/src/driver.cpp, and for the tests in tests/support/fake_driver.cpp: core leaves the symbol open.
 std::unique_ptr<Driver> make_driver(Worker& worker, const Settings& settings);
-
 }  // namespace knit::detail

@@ -12,6 +12,9 @@
 
 #include <unistd.h>
 
+#include "fork.hpp"
+#include "signal_claims.hpp"
+
 namespace knit::detail {
 namespace {
 
@@ -22,16 +25,11 @@ struct Watched {
     int signal;
     Bell* bell;
 };
-struct Replaced {
-    int signal;
-    struct sigaction before;
-};
 
 /// Leaked on purpose, with its bells.
 struct DumpSignals {
     std::mutex mutex;
     std::vector<Watched> watched;
-    std::vector<Replaced> replaced;
     Bell* unused = nullptr;
 };
 
@@ -40,8 +38,11 @@ DumpSignals& dump_signals() {
     return *signals;
 }
 
-void handle_dump_signal(int) {
+void handle_dump_signal(int signal) {
     const int saved_errno = errno;
+    if (is_fork_child()) {
+        do_default_action(signal);
+    }
     g_is_requested.store(true, std::memory_order_release);           // [dump.request]
     if (Bell* const bell = g_bell.load(std::memory_order_acquire)) {  // [dump.bell]
         bell->ring();
@@ -89,18 +90,11 @@ void give_back_bell(Bell& bell) noexcept {
 void watch_dump_signal(int signal, Bell& bell) {
     DumpSignals& signals = dump_signals();
     const std::lock_guard lock(signals.mutex);
+    const bool is_first = std::ranges::find(signals.watched, signal, &Watched::signal) == signals.watched.end();
     signals.watched.push_back({signal, &bell});
     choose_bell(signals);
-    if (std::ranges::find(signals.replaced, signal, &Replaced::signal) != signals.replaced.end()) {
-        return;
-    }
-    struct sigaction action {};
-    action.sa_handler = &handle_dump_signal;
-    action.sa_flags = SA_RESTART | SA_ONSTACK;
-    sigemptyset(&action.sa_mask);
-    struct sigaction before {};
-    if (sigaction(signal, &action, &before) == 0) {
-        signals.replaced.push_back({signal, before});
+    if (is_first) {
+        static_cast<void>(claim_signal(signal, SignalRank::dump, &handle_dump_signal));
     }
 }
 
@@ -109,16 +103,9 @@ void unwatch_dump_signal(int signal, Bell& bell) noexcept {
     const std::lock_guard lock(signals.mutex);
     std::erase_if(signals.watched, [&](const Watched& each) { return each.bell == &bell; });
     choose_bell(signals);
-    if (std::ranges::find(signals.watched, signal, &Watched::signal) != signals.watched.end()) {
-        return;
+    if (std::ranges::find(signals.watched, signal, &Watched::signal) == signals.watched.end()) {
+        release_signal(signal, SignalRank::dump);
     }
-    std::erase_if(signals.replaced, [&](const Replaced& each) {
-        struct sigaction now {};
-        if (each.signal == signal && sigaction(signal, nullptr, &now) == 0 && now.sa_handler == &handle_dump_signal) {
-            sigaction(signal, &each.before, nullptr);
-        }
-        return each.signal == signal;
-    });
 }
 
 bool take_dump_request() noexcept {

@@ -27,11 +27,13 @@
 #include <algorithm>
 
 #include "driver.hpp"
+#include "fork.hpp"
 #include "knit/error.hpp"
 #include "knit/log.hpp"
 #include "knit/loop.hpp"
 #include "platform.hpp"
 #include "report.hpp"
+#include "signals.hpp"
 #include "watchdog.hpp"
 
 namespace knit::detail {
@@ -76,6 +78,7 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
       own_cpus_(settings_.cpus.empty() ? std::vector<unsigned>() : allowed_cpus()),
       blocking_pool_(settings_.blocking_threads, own_cpus_),
       owner_(std::this_thread::get_id()) {
+    check_not_fork_child();
     stop_message_.runtime = this;
     stop_message_.run = [](Worker& worker, Work& work) noexcept {
         static_cast<StopMessage&>(work).is_posted.store(false, std::memory_order_release);  // [run.message]
@@ -105,6 +108,7 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
         if (!drivers_[0]->is_simulation()) {
             watchdog_->start();
         }
+        guard_fork(*this);
     } catch (...) {
         if (watchdog_ != nullptr) {
             watchdog_->stop();
@@ -256,6 +260,7 @@ void RuntimeCore::close() {
         throw RuntimeError("a Runtime is closed on the thread that made it: its loop 0 owns a ring of that thread");
     }
     Worker* const outer = Worker::current();  // a loop of another runtime, inside which this one is closed
+    check_not_fork_child();
     cancel_everything();
     if (!has_abandoned_) {
         join_blocking_pool();
@@ -264,6 +269,7 @@ void RuntimeCore::close() {
     stop_threads();
     close_loop_0();
     end_thread_waits(id_);
+    unguard_fork(*this);
     // What was abandoned: a job may wait for it, and hears only now that this is in vain.
     blocking_pool_.shutdown();
     if (outer != nullptr) {
@@ -314,6 +320,7 @@ void RuntimeCore::stop_threads() noexcept {
 /// On the loop's own thread, its last act.
 void RuntimeCore::close_loop(Worker& self) noexcept {
     self.attach();
+    leave_signals(self);
     self.close();
     if (drivers_[self.id()] != nullptr && !has_abandoned_) {
         drivers_[self.id()]->close();

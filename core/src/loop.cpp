@@ -4,6 +4,7 @@
 #include "knit/log.hpp"
 #include "report.hpp"
 #include "runtime_core.hpp"
+#include "signals.hpp"
 #include "stack.hpp"
 
 namespace knit {
@@ -74,6 +75,15 @@ Handle Loop::send(detail::Callback* callback) {
 void Loop::stop() {
     check_open();
     worker_.runtime().stop_loop_0();
+}
+
+void Loop::add_signal_function(int signal, std::function<void()> function) {
+    detail::set_signal_function(worker_, signal, std::move(function));
+}
+
+bool Loop::remove_signal_handler(int signal) {
+    check_thread();
+    return detail::remove_signal_function(worker_, signal);
 }
 
 void Loop::set_eager_start(bool on) {

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "driver.hpp"
+#include "fork.hpp"
 #include "knit/error.hpp"
 #include "knit/log.hpp"
 #include "platform.hpp"
@@ -39,6 +40,7 @@ struct StopWaiter : Waiter, Work {
 }  // namespace
 
 void RuntimeCore::check_can_run(const char* nested_message) const {
+    check_not_fork_child();
     if (is_closed()) {
         throw RuntimeError("Event loop is closed");
     }

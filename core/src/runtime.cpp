@@ -7,9 +7,11 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "fork.hpp"
 #include "knit/error.hpp"
 #include "knit/log.hpp"
 #include "runtime_core.hpp"
+#include "signal_claims.hpp"
 
 namespace knit {
 
@@ -82,6 +84,7 @@ Runtime& get_runtime() { return detail::running_worker().runtime().face(); }
 namespace detail {
 
 void check_not_running(const char* function) {
+    check_not_fork_child();
     if (Worker::current() != nullptr) {
         throw RuntimeError(std::string(function) + " cannot be called from a running event loop");
     }
@@ -113,9 +116,10 @@ void handle_signal(int signal) {
     if (worker == nullptr) {
         return;
     }
-    if (message.signal.exchange(signal, std::memory_order_acq_rel) != 0) {  // [signal.posted]
-        std::signal(signal, SIG_DFL);  // the second one does what it does without knit
-        raise(signal);
+    if (is_fork_child()) {
+        do_default_action(signal);
+    } else if (message.signal.exchange(signal, std::memory_order_acq_rel) != 0) {  // [signal.posted]
+        do_default_action(signal);  // the second one does what it does without knit
     } else if (!message.is_posted.exchange(true, std::memory_order_acq_rel)) {  // [signal.posted]
         if (!worker->post(message)) {
             message.is_posted.store(false, std::memory_order_release);  // [signal.posted]
@@ -136,16 +140,15 @@ void run_signal_message(Worker&, Work& work) noexcept {
 }  // namespace
 
 struct SignalScope::State {
-    std::vector<std::pair<int, struct sigaction>> replaced;
+    std::vector<int> claimed;
 };
 
 SignalScope::SignalScope(const RunOptions& options, TaskRef main) {
     std::vector<int> signals = options.shutdown_signals;
     bool is_interrupt_watched = false;
-    struct sigaction current {};
     const bool in_main_thread = getpid() == gettid();
     if (options.handle_sigint.value_or(in_main_thread) && std::ranges::find(signals, SIGINT) == signals.end() &&
-        sigaction(SIGINT, nullptr, &current) == 0 && current.sa_handler == SIG_DFL) {
+        is_signal_default(SIGINT)) {
         signals.push_back(SIGINT);
         is_interrupt_watched = true;
     }
@@ -161,14 +164,9 @@ SignalScope::SignalScope(const RunOptions& options, TaskRef main) {
     Worker& worker = static_cast<TaskCore&>(*main.ref()).loop_worker();
     message.main = std::move(main);
     message.worker.store(&worker, std::memory_order_release);  // [signal.scope]
-    struct sigaction action {};
-    action.sa_handler = &handle_signal;
-    action.sa_flags = SA_RESTART;
-    sigemptyset(&action.sa_mask);
     for (const int signal : signals) {
-        struct sigaction before {};
-        if (sigaction(signal, &action, &before) == 0) {
-            state_->replaced.emplace_back(signal, before);
+        if (claim_signal(signal, SignalRank::shutdown, &handle_signal)) {
+            state_->claimed.push_back(signal);
         }
     }
 }
@@ -177,8 +175,8 @@ SignalScope::~SignalScope() {
     if (state_ == nullptr) {
         return;
     }
-    for (const auto& [signal, before] : state_->replaced) {
-        sigaction(signal, &before, nullptr);
+    for (const int signal : state_->claimed) {
+        release_signal(signal, SignalRank::shutdown);
     }
     SignalMessage& message = signal_message();
     message.worker.store(nullptr, std::memory_order_release);  // [signal.scope]

@@ -88,6 +88,8 @@ public:
     std::vector<TaskRef> all_tasks();
     DriverReport driver_report() const;
     Watchdog& watchdog() noexcept { return *watchdog_; }
+    /// In a forked child: no driver touches what it shares with the parent.
+    void leave_to_parent() noexcept;
     /// Whether the calling thread turns all loops of this runtime by itself.
     bool is_simulated_here() const noexcept;
     /// A loop that had nothing to do goes on: the watchdog looks again.

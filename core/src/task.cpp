@@ -5,6 +5,7 @@
 #include <mutex>
 #include <set>
 
+#include "fork.hpp"
 #include "knit/detail/sync_waiter.hpp"
 #include "knit/error.hpp"
 #include "knit/loop.hpp"
@@ -13,7 +14,10 @@
 namespace knit {
 namespace detail {
 
-void throw_no_loop() { throw RuntimeError("no running event loop"); }
+void throw_no_loop() {
+    check_not_fork_child();
+    throw RuntimeError("no running event loop");
+}
 
 Worker& worker_of(Loop& loop) { return loop.worker(); }
 

@@ -61,6 +61,14 @@ void Descriptor::close_here() noexcept {
         return;
     }
     is_closing_ = true;  // unlink() of the last operation does the rest
+    stop_operations();
+}
+
+void Descriptor::stop_operations() noexcept {
+    // relaxed: this loop's own, or another's, which alone may touch the list
+    if (busy_.load(std::memory_order_relaxed) != Worker::current()) {
+        return;
+    }
     for (Op* op = first_; op != nullptr; op = op->next_) {
         op->stop_for_close();
     }

@@ -24,7 +24,9 @@ void Doorbell::ring() noexcept {
     // EINTR cannot be: the write does not block. EAGAIN neither: the count goes up by one for each time that it is
     // heard.
     const ssize_t written = ::write(bell_.get(), &one, sizeof one);
-    KNIT_ASSERT(written == sizeof one);
+    if (written != sizeof one) [[unlikely]] {
+        die("writing to the eventfd that wakes a loop", errno);
+    }
     written_.fetch_add(1, std::memory_order_release);  // [bell.done] the ringer's last touch
 }
 
@@ -38,6 +40,11 @@ void Doorbell::listen() noexcept {
         die("reading the eventfd that wakes the loop", errno);
     }
     hear(count);
+}
+
+void Doorbell::leave_to_parent() noexcept {
+    bell_ = Fd();
+    rung_.store(false, std::memory_order_release);  // [bell.rung] there is one thread
 }
 
 void Doorbell::wait_for_ringers() const noexcept {

@@ -34,6 +34,9 @@ public:
     /// Owner, at the end, after a ring of its own has been heard: whoever rang has left.
     void wait_for_ringers() const noexcept;
 
+    /// In a forked child: the parent's goes on, this process's number of it ends, and ring() ends the process.
+    void leave_to_parent() noexcept;
+
 private:
     Fd bell_;
     std::uint64_t heard_ = 0;  ///< writes to the bell that have been read

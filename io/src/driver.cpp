@@ -81,4 +81,11 @@ BufferPool* buffers_of(Worker& worker) noexcept { return static_cast<IoDriver&>(
 
 TimePoint IoDriver::now() noexcept { return std::chrono::steady_clock::now(); }
 
+void IoDriver::leave_to_parent() noexcept {
+    kind_ = Kind::parents;
+    bell_.leave_to_parent();
+    queued_ = 1;  // so that the next turn polls
+    flags_ = tail_ = &nothing_;
+}
+
 }  // namespace knit::detail

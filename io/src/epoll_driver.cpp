@@ -42,11 +42,13 @@ EpollDriver::~EpollDriver() {
 DriverReport EpollDriver::report() const { return {"epoll", reason_, 0, {}, {}}; }
 
 void EpollDriver::poll() noexcept {
+    check_not_parents();
     static_cast<void>(run_queue());
     collect(Duration::zero());
 }
 
 void EpollDriver::park(TimePoint deadline) noexcept {
+    check_not_parents();
     const bool has_completed = run_queue();
     Duration timeout = Duration::max();
     if (has_completed) {

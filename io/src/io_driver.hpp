@@ -21,11 +21,12 @@ BufferPool* buffers_of(Worker& worker) noexcept;
 
 class IoDriver : public Driver {
 public:
-    enum class Kind : std::uint8_t { uring, epoll };
+    enum class Kind : std::uint8_t { uring, epoll, parents };
 
     TimePoint now() noexcept final;
     void wake() noexcept final { bell_.ring(); }
     std::size_t in_flight() const noexcept final { return in_flight_; }
+    void leave_to_parent() noexcept final;
     Kind kind() const noexcept { return kind_; }
 
     /// Begins `op` with the next poll(). Its complete() is called once, or more often with IORING_CQE_F_MORE. Owner
@@ -50,6 +51,13 @@ protected:
     IoDriver(Kind kind, Ring* buffer_ring) : kind_(kind), buffer_ring_(buffer_ring) {}
     ~IoDriver() override;
 
+    /// First in poll() and park().
+    void check_not_parents() const noexcept {
+        if (kind_ == Kind::parents) [[unlikely]] {
+            die_if_fork_child();
+        }
+    }
+
     // What a driver does with an operation: Op knows IoDriver alone.
     static void prepare(Op& op, io_uring_sqe& sqe) noexcept { op.prepare(sqe); }
     static void complete(Op& op, int result, std::uint32_t flags) noexcept { op.complete(result, flags); }
@@ -61,7 +69,7 @@ protected:
     static Descriptor* descriptor(const Op& op) noexcept { return op.descriptor_; }
 
     std::size_t in_flight_ = 0;
-    const Kind kind_;
+    Kind kind_;  ///< parents: this is a forked child, and what there is here belongs to the process that forked it
     bool is_closed_ = false;
     Ring* const buffer_ring_;
     BufferPool* buffers_ = nullptr;

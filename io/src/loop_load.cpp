@@ -5,7 +5,7 @@
 #include "knit/detail/worker.hpp"
 #include "knit/loop.hpp"
 #include "knit/runtime.hpp"
-#include "uring_driver.hpp"
+#include "io_driver.hpp"
 
 namespace knit::detail {
 namespace {
@@ -30,7 +30,7 @@ bool LoopLoad::is_stuck(const Worker& worker, TimePoint now) noexcept {
     return Duration(time - seen_since_.load(std::memory_order_relaxed)) >= kLongStep;  // relaxed: a hint
 }
 
-LoopLoad& load_of(Worker& worker) noexcept { return static_cast<UringDriver&>(worker.driver()).load(); }
+LoopLoad& load_of(Worker& worker) noexcept { return static_cast<IoDriver&>(worker.driver()).load(); }
 
 Worker& choose_loop(Worker& here) noexcept {
     Runtime& runtime = here.loop().runtime();

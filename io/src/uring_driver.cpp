@@ -34,6 +34,7 @@ DriverReport UringDriver::report() const {
 }
 
 void UringDriver::poll() noexcept {
+    check_not_parents();
     if (queued_ != 0 || (__atomic_load_n(flags_, __ATOMIC_RELAXED) & flags_mask_) != 0) {
         // Busy: what could not be submitted stays queued, wants_poll() stays true, and the next turn tries again.
         static_cast<void>(ring_.enter_nowait());
@@ -43,6 +44,7 @@ void UringDriver::poll() noexcept {
 }
 
 void UringDriver::park(TimePoint deadline) noexcept {
+    check_not_parents();
     arm_doorbell();
     const TimePoint start = deadline == kNever ? TimePoint::min() : now();
     // A wait of no time costs the kernel far more than no wait.
@@ -75,6 +77,7 @@ void IoDriver::submit(Op& op) noexcept {
     if (kind_ == Kind::uring) [[likely]] {
         static_cast<UringDriver*>(this)->begin(op);
     } else {
+        check_not_parents();
         static_cast<EpollDriver*>(this)->begin(op);
     }
 }
@@ -83,6 +86,7 @@ void IoDriver::cancel(Op& op) noexcept {
     if (kind_ == Kind::uring) [[likely]] {
         static_cast<UringDriver*>(this)->end(op);
     } else {
+        check_not_parents();
         static_cast<EpollDriver*>(this)->end(op);
     }
 }

@@ -27,6 +27,7 @@
 #include "knit/runtime.hpp"
 #include "knit/semaphore.hpp"
 #include "knit/shield.hpp"
+#include "knit/signal_wait.hpp"
 #include "knit/sleep.hpp"
 #include "knit/staggered_race.hpp"
 #include "knit/start_up_report.hpp"

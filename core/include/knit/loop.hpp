@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -164,6 +165,41 @@ public:
         return detail::start_blocking<R>(worker_, executor,
                                          detail::bind_once(std::forward<F>(function), std::forward<A>(args)...));
     }
+    /// Calls `function(args...)` as a callback of this loop each time that the process gets `signal`; never inside the
+    /// code that the signal interrupts. In the context of this call. One for each signal and loop, a second replaces
+    /// the first; each loop that has one for a signal calls its own. Ends with the loop, or by
+    /// remove_signal_handler(); with the last one the signal does what it did before. The loop's thread only.
+    /// ValueError for a number that is no signal, RuntimeError "sig 9 cannot be caught".
+    template <class F, class... A>
+        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
+    void add_signal_handler(int signal, F&& function, A&&... args) {
+        check_thread();
+        add_signal_function(signal, detail::repeatable(std::forward<F>(function), std::forward<A>(args)...));
+    }
+    /// False when there was none. The loop's thread only. ValueError.
+    bool remove_signal_handler(int signal);
+
+    /// Calls `function(args...)` as a callback of this loop, once a turn, as long as `fd` is readable, its end or an
+    /// error included; in the context of this call. One for each descriptor, a second replaces the first. It ends by
+    /// remove_reader(), which has to come before fd is closed, or with the run. The loop's thread only. ValueError for
+    /// a negative number, std::system_error with EBADF for one that is not open.
+    template <class F, class... A>
+        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
+    void add_reader(int fd, F&& function, A&&... args) {
+        check_thread();
+        watch_descriptor(fd, false, detail::repeatable(std::forward<F>(function), std::forward<A>(args)...));
+    }
+    /// The same as long as `fd` is writable.
+    template <class F, class... A>
+        requires std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>&...>
+    void add_writer(int fd, F&& function, A&&... args) {
+        check_thread();
+        watch_descriptor(fd, true, detail::repeatable(std::forward<F>(function), std::forward<A>(args)...));
+    }
+    /// False when there was none. A call that is due already does not come. The loop's thread only.
+    bool remove_reader(int fd);
+    bool remove_writer(int fd);
+
     /// The pool of to_thread() takes no more jobs, on no loop of the runtime; waits until those that it has are done.
     /// Lazy. With a timeout it gives up then, with a warning; the end of run() still waits for them. Cancelled: only
     /// the waiting ends.
@@ -207,9 +243,14 @@ private:
     Handle schedule(detail::Callback* callback);
     Handle schedule_at(TimePoint when, detail::Callback* callback);
     Handle send(detail::Callback* callback);
+    void add_signal_function(int signal, std::function<void()> function);
+    // These, like remove_reader(), stand in io/src/watch_fd.cpp: core leaves the symbols open.
+    void watch_descriptor(int fd, bool is_writer, std::function<void()> function);
+    bool unwatch_descriptor(int fd, bool is_writer);
 
     detail::Worker& worker_;
     std::function<void(const ExceptionContext&)> exception_handler_;
+    std::shared_ptr<void> watches_;           ///< of add_reader() and add_writer()
     detail::Atomic<bool> is_closed_{false};  ///< close() sets it, any thread reads it [loop.closed]
 };
 

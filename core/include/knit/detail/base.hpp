@@ -58,6 +58,8 @@ inline constexpr bool kCopiesAwaiters = KNIT_TAIL_CALLS == 0;
 inline constexpr std::size_t kCacheLine = 64;
 
 [[noreturn]] KNIT_NOINLINE void assert_failed(const char* condition, const char* file, int line) noexcept;
+/// Where nothing can be thrown: ends a process that was forked while loops were open, and says what to do instead.
+KNIT_NOINLINE void die_if_fork_child() noexcept;
 
 /// A full barrier. On x86-64 a locked no-op on the stack, which costs a quarter of the `mfence` that Clang would emit.
 KNIT_INLINE void full_fence() noexcept {

@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <functional>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -122,6 +123,22 @@ Callback* make_callback(F&& function, A&&... args) {
         static_cast<void>(invoke_once(function, values...));
     };
     return new CallbackOf<decltype(bound)>(std::move(bound));
+}
+
+/// `function(args...)` as a function that may be called again and again; copies share it.
+template <class F, class... A>
+std::function<void()> repeatable(F&& function, A&&... args) {
+    using Given = std::invoke_result_t<std::decay_t<F>&, std::decay_t<A>&...>;
+    static_assert(
+        !requires { typename coro_value<std::remove_cvref_t<Given>>::type; },
+        "coroutines cannot be used with add_signal_handler(), add_reader() and add_writer(): call create_task() in a "
+        "plain function");
+    auto call = [function = std::decay_t<F>(std::forward<F>(function)),
+                 ... values = std::decay_t<A>(std::forward<A>(args))]() mutable {
+        static_cast<void>(std::invoke(function, values...));
+    };
+    auto shared = std::make_shared<decltype(call)>(std::move(call));
+    return [shared] { (*shared)(); };
 }
 
 /// A function to be called, on the keeper's loop, after a future is settled.

@@ -36,6 +36,10 @@ public:
     /// The owner's last call. Ends what is in flight with ECANCELED and destroys the descriptor after it: here, or by a
     /// message to the loop that has it in flight. Any thread.
     void close() noexcept;
+    /// What is in flight ends with ECANCELED; the descriptor stays. What another loop has in flight goes on.
+    void stop_operations() noexcept;
+    /// A close request has given back the number. The operation's own loop.
+    void forget_number() noexcept { static_cast<void>(fd_.release()); }
 
     /// Whether others, such as the shell that started us, may have it open too: then its O_NONBLOCK is left alone.
     virtual bool is_shared() const noexcept { return false; }

@@ -1,0 +1,142 @@
+// Who ends a program, and what is left of it.
+
+#include <unistd.h>
+
+#include "process_test.hpp"
+
+namespace knit::test {
+namespace {
+
+TEST(Process, ACancelledStartLeavesNoProcess) {
+    run_io([]() -> Coro<> {
+        const std::size_t before = open_descriptors();
+        for (int round = 0; round < 12; ++round) {
+            Task<Process> starting = create_task(start({"sleep", "100"}, with(PIPE, PIPE)));
+            co_await turns(round);
+            if (round > 8) {
+                co_await sleep(2ms);
+            }
+            starting.cancel();
+            Result<Process> started = co_await as_result(std::move(starting));
+            if (started) {
+                started.value().kill();
+                co_await started.value().wait();
+            }
+        }
+        while (!has_no_children()) {
+            co_await sleep(1ms);  // the one that is being killed by the pool
+        }
+        while (open_descriptors() != before) {
+            co_await sleep(1ms);  // those of jobs that end now
+        }
+    });
+}
+
+TEST(Process, ThatIsDroppedGoesOnAndIsReaped) {
+    const Logged logged;
+    run_io([]() -> Coro<> {
+        int pid = 0;
+        {
+            Process process = co_await start({"cat"}, with(PIPE, DEVNULL));
+            pid = process.pid();
+            EXPECT_FALSE(is_gone(pid));
+        }
+        while (!is_gone(pid)) {  // its input has ended with the Process
+            co_await sleep(1ms);
+        }
+    });
+    EXPECT_EQ("", logged.text());
+    EXPECT_TRUE(has_no_children());
+}
+
+TEST(Process, ThatStillRunsAtTheEndOfTheRunIsKilledAndReaped) {
+    int pid = 0;
+    run_io([&]() -> Coro<> {
+        Process process = co_await start({"sleep", "100"});
+        pid = process.pid();
+        EXPECT_EQ(1U, all_tasks().size());  // its watcher is nobody's
+    });
+    EXPECT_TRUE(is_gone(pid));
+    EXPECT_TRUE(has_no_children());
+}
+
+TEST(Process, TheProgramsOwnChildrenAreLeftAlone) {
+    run_io([]() -> Coro<> {
+        const pid_t own = ::fork();
+        if (own == 0) {
+            _exit(5);
+        }
+        Process process = co_await start({"true"});
+        EXPECT_EQ(0, co_await process.wait());
+        int status = 0;
+        EXPECT_EQ(own, waitpid(own, &status, 0));
+        EXPECT_EQ(5, WEXITSTATUS(status));
+    });
+}
+
+TEST(Process, ThatSomebodyElseReapedEndsWith255) {
+    const Logged logged;
+    const auto before = std::signal(SIGCHLD, SIG_IGN);
+    run_io([]() -> Coro<> {
+        Process process = co_await start({"sleep", "0.05"});
+        EXPECT_EQ(255, co_await process.wait());
+    });
+    std::signal(SIGCHLD, before);
+    EXPECT_NE(std::string::npos, logged.text().find("255")) << logged.text();
+}
+
+TEST(Process, IsWaitedForAndKilledFromAnyLoop) {
+    run_io(
+        []() -> Coro<> {
+            Process process = co_await start({"sleep", "100"});
+            Task<int> elsewhere = get_runtime().loop(1).create_task(process.wait());
+            const auto kill = [&]() -> Coro<> {
+                process.kill();
+                co_return;
+            };
+            co_await get_runtime().loop(2).create_task(kill());
+            EXPECT_EQ(-SIGKILL, co_await elsewhere);
+            EXPECT_EQ(-SIGKILL, co_await process.wait());
+        },
+        3);
+}
+
+TEST(Process, ManyAtATimeLeaveNothing) {
+    run_io([]() -> Coro<> {
+        const std::size_t before = open_descriptors();
+        const auto one = [](int code) -> Coro<int> {
+            Process process = co_await create_subprocess_shell("cat >/dev/null; exit " + std::to_string(code),
+                                                               with(PIPE, PIPE));
+            static_cast<void>(co_await process.communicate("x"));
+            co_return process.returncode().value();
+        };
+        std::vector<Task<int>> all;
+        for (int code = 0; code < 40; ++code) {
+            all.push_back(create_task(one(code)));
+        }
+        const std::vector<int> codes = co_await gather(std::move(all));
+        for (int code = 0; code < 40; ++code) {
+            EXPECT_EQ(code, codes[static_cast<std::size_t>(code)]);
+        }
+        co_await turns();
+        EXPECT_EQ(before, open_descriptors());
+        EXPECT_TRUE(has_no_children());
+    });
+}
+
+TEST(Process, ACancelledCommunicateLeavesTheProcessUsable) {
+    run_io([]() -> Coro<> {
+        Process process = co_await start({"cat"}, with(PIPE, PIPE));
+        process.in().write("x");
+        const auto read = [&]() -> Coro<> { static_cast<void>(co_await process.out().read()); };
+        Task<> reading = create_task(read());
+        co_await turns();
+        reading.cancel();
+        static_cast<void>(co_await as_result(std::move(reading)));
+        process.kill();
+        EXPECT_EQ(-SIGKILL, co_await process.wait());
+    });
+}
+
+}  // namespace
+}  // namespace knit::test
