@@ -35,7 +35,7 @@ LAYERS = (
     ("io/1", "ring buffers"),
     ("io/2", "loop_load op driver uring_driver descriptor"),
     ("io/3", "socket listen tcp unix udp file resolve signal process"),
-    ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams io knit"),
+    ("io/4", "loop_load.cpp descriptor_wait acceptor connection rebalance server serve server_state streams io knit"),
 )
 # What io may include of core besides its public headers.
 CORE_FOR_IO = ("base", "mutex", "sync_waiter", "list", "work", "worker", "waiter", "awaitable", "task_core", "future_core", "timers", "driver")

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "knit/io/endpoint.hpp"
+#include "knit/io/rebalance.hpp"
 #include "knit/io/server.hpp"
 #include "knit/io/socket.hpp"
 #include "knit/io/tcp.hpp"
