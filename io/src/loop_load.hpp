@@ -28,7 +28,7 @@ public:
     /// seen to go on just now. True of a busy loop that nobody has looked at for a while.
     bool is_stuck(const Worker& worker, TimePoint now) noexcept;
 
-    /// Processor time in thousandths of the time that passed, in the last window that is over.
+    /// How long it ran or could have run, in thousandths of the last window that is over.
     unsigned busy_permille(const Worker& worker, TimePoint now) noexcept;
     /// The loop is about to be given a connection; false when it has been given one in this window.
     bool claim_take(TimePoint now) noexcept;
@@ -72,7 +72,7 @@ private:
     Atomic<std::int64_t> taken_at_{0};  ///< nanoseconds; whoever gives writes, all read; publishes nothing
     std::mutex sample_mutex_;
     TimePoint sampled_at_{};
-    Duration sampled_cpu_{};
+    Duration sampled_run_{};
     unsigned busy_permille_ = 0;
 };
 

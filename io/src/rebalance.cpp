@@ -5,14 +5,22 @@
 // A loop that gives soon after it was given something is in a circle; its next turn comes twice as late each time.
 #include "knit/io/rebalance.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <mutex>
 #include <utility>
 
 #include "connection.hpp"
 #include "knit/detail/worker.hpp"
+#include "knit/io/detail/fd.hpp"
 #include "knit/runtime.hpp"
 #include "loop_load.hpp"
 
@@ -27,9 +35,21 @@ constexpr unsigned kBusyLeast = 500;  // in thousandths of the window
 constexpr unsigned kMargin = 100;
 constexpr unsigned kTasksLeast = 2;
 
-Duration cpu_time_of(int clock) noexcept {
-    timespec time{};
-    if (clock_gettime(clock, &time) != 0) {
+/// How long the thread of `worker` has run, or could have if there had been a processor for it: the latter is what the
+/// processor time does not tell on a machine with more to do than it can.
+Duration runnable_time(const Worker& worker) noexcept {
+    std::array<char, 96> text{};
+    std::snprintf(text.data(), text.size(), "/proc/self/task/%d/schedstat", worker.thread_id());
+    const Fd file(open(text.data(), O_RDONLY | O_CLOEXEC));
+    const ssize_t size = file ? read(file.get(), text.data(), text.size() - 1) : -1;
+    if (size > 0) {
+        text[static_cast<std::size_t>(size)] = '\0';
+        char* rest = nullptr;
+        const auto run = static_cast<std::int64_t>(std::strtoull(text.data(), &rest, 10));
+        return Duration(run + static_cast<std::int64_t>(std::strtoull(rest, nullptr, 10)));
+    }
+    timespec time{};  // no /proc, or no descriptor for it
+    if (clock_gettime(worker.cpu_clock(), &time) != 0) {
         return {};
     }
     return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
@@ -41,11 +61,11 @@ unsigned LoopLoad::busy_permille(const Worker& worker, TimePoint now) noexcept {
     const std::lock_guard lock(sample_mutex_);
     const Duration passed = now - sampled_at_;
     if (passed >= kWindow) {
-        const Duration used = cpu_time_of(worker.cpu_clock());
-        const Duration share = std::clamp<Duration>((used - sampled_cpu_) * 1000, Duration::zero(), passed * 1000);
+        const Duration used = runnable_time(worker);
+        const Duration share = std::clamp<Duration>((used - sampled_run_) * 1000, Duration::zero(), passed * 1000);
         busy_permille_ = sampled_at_ == TimePoint() ? 0 : static_cast<unsigned>(share / passed);
         sampled_at_ = now;
-        sampled_cpu_ = used;
+        sampled_run_ = used;
     }
     return busy_permille_;
 }
