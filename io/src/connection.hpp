@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "knit/detail/base.hpp"
+#include "knit/task.hpp"
 #include "loop_load.hpp"
 
 namespace knit::detail {
@@ -58,7 +59,10 @@ protected:
 
     /// False when it is not to begin any more: all connections were ended while it came. Its loop.
     [[nodiscard]] bool begin() noexcept;
+    /// The same for a connection that is the current task, and moves with it.
+    [[nodiscard]] bool begin_task();
     void end() noexcept;
+    const TaskRef& task() const noexcept { return task_; }
 
 private:
     friend class ServerState;
@@ -66,10 +70,15 @@ private:
 
     /// Under the lock of the loop's list, on any thread: neither locks nor ends anything.
     virtual Ender ender() = 0;
+    /// Its server has ended its connections since it came, this one too.
+    bool is_outdated() const noexcept;
+    /// Under the locks of both loops' lists.
+    void move_to(Worker& loop) noexcept;
     void list() noexcept;
     void unlist() noexcept;
 
     Admission admission_;
+    TaskRef task_;  ///< empty for one that is no task
     Connection* next_ = nullptr;
     Connection* previous_ = nullptr;
     bool is_listed_ = false;

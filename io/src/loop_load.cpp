@@ -10,24 +10,23 @@
 namespace knit::detail {
 namespace {
 
-// A step that is longer keeps a new connection waiting for more than the way to another loop costs.
+// A longer step keeps a new connection waiting for more than the way to another loop costs.
 constexpr std::chrono::milliseconds kLongStep{1};
+// Of a loop that has gone on since a look that is longer ago nobody knows what it does now.
+constexpr std::chrono::milliseconds kFresh{20};
 
 }  // namespace
 
 bool LoopLoad::is_stuck(const Worker& worker, TimePoint now) noexcept {
-    if (worker.is_resting()) {
-        return false;
-    }
-    const std::uint64_t steps = worker.steps();
     const std::int64_t time = now.time_since_epoch().count();
-    // relaxed: a hint
-    if (seen_steps_.load(std::memory_order_relaxed) != steps) {
-        seen_steps_.store(steps, std::memory_order_relaxed);  // relaxed: a hint
-        seen_since_.store(time, std::memory_order_relaxed);   // relaxed: a hint
+    const std::uint64_t steps = worker.steps();
+    const std::int64_t since_look = time - looked_at_.exchange(time, std::memory_order_relaxed);  // relaxed: a hint
+    const bool has_moved = steps_seen_.exchange(steps, std::memory_order_relaxed) != steps;       // relaxed: a hint
+    if (worker.is_resting() || (has_moved && Duration(since_look) <= kFresh)) {
+        moving_at_.store(time, std::memory_order_relaxed);  // relaxed: a hint
         return false;
     }
-    return Duration(time - seen_since_.load(std::memory_order_relaxed)) >= kLongStep;  // relaxed: a hint
+    return Duration(time - moving_at_.load(std::memory_order_relaxed)) >= kLongStep;  // relaxed: a hint
 }
 
 LoopLoad& load_of(Worker& worker) noexcept { return static_cast<IoDriver&>(worker.driver()).load(); }

@@ -41,15 +41,11 @@ public:
         : Connection(std::move(admission)), number_(number), cookie_(cookie_of(number)) {}
     ~HandledConnection() { end(); }
 
-    /// In the handler's task. False when it is not to begin any more.
-    bool begin() {
-        task_ = *current_task();
-        return Connection::begin();
-    }
+    using Connection::begin_task;
 
 private:
     Ender ender() override {
-        return [task = task_, number = number_, cookie = cookie_](End how) mutable {
+        return [task = task(), number = number_, cookie = cookie_](End how) mutable {
             if (how == End::abort) {
                 reset_on_close(number, cookie);
             }
@@ -57,7 +53,6 @@ private:
         };
     }
 
-    TaskRef task_;
     const int number_;  ///< the handler's own, and perhaps closed long since
     const std::uint64_t cookie_;
 };
@@ -90,7 +85,7 @@ private:
 Coro<> run_connection(Admission admitted, io::TcpStream accepted) {
     HandledConnection connection(std::move(admitted), accepted.native_handle());
     io::TcpStream stream = std::move(accepted);
-    if (!connection.begin()) {
+    if (!connection.begin_task()) {
         co_return;
     }
     std::exception_ptr failure;

@@ -281,11 +281,20 @@ void Admission::move_to(Worker& loop) noexcept {
 
 bool Connection::begin() noexcept {
     const std::lock_guard lock(load_of(admission_.loop()).mutex);
-    if (state().epoch_.load(std::memory_order_acquire) != admission_.epoch_) {  // [server.epoch]
+    if (is_outdated()) {
         return false;
     }
     list();
     return true;
+}
+
+bool Connection::begin_task() {
+    task_ = *current_task();
+    return begin();
+}
+
+bool Connection::is_outdated() const noexcept {
+    return state().epoch_.load(std::memory_order_acquire) != admission_.epoch_;  // [server.epoch]
 }
 
 void Connection::end() noexcept {
@@ -293,6 +302,12 @@ void Connection::end() noexcept {
         const std::lock_guard lock(load_of(admission_.loop()).mutex);
         unlist();
     }
+}
+
+void Connection::move_to(Worker& loop) noexcept {
+    unlist();
+    admission_.move_to(loop);
+    list();
 }
 
 void Connection::list() noexcept {

@@ -6,6 +6,7 @@
 #include "knit/io/file.hpp"
 #include "knit/io/pipe.hpp"
 #include "knit/io/process.hpp"
+#include "knit/io/rebalance.hpp"
 #include "knit/io/receive.hpp"
 #include "knit/io/server.hpp"
 #include "knit/io/signal.hpp"

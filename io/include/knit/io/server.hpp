@@ -13,6 +13,7 @@
 
 #include "knit/coro.hpp"
 #include "knit/io/endpoint.hpp"
+#include "knit/io/rebalance.hpp"
 #include "knit/io/tcp.hpp"
 #include "knit/time.hpp"
 
