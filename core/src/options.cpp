@@ -21,6 +21,7 @@ namespace knit::detail {
 namespace {
 
 constexpr unsigned kLoopsMax = 1024;
+constexpr std::size_t kSocketPathMax = 107;
 
 /// One tunable: a row of docs/tuning.md.
 struct Setting {
@@ -186,6 +187,15 @@ std::string show_signal(const Settings& settings) {
     const auto* const found = std::ranges::find(kDumpSignals, settings.dump_signal, &SignalName::number);
     return found != kDumpSignals.end() ? std::string(found->name) : std::to_string(settings.dump_signal);
 }
+bool parse_metrics(std::string_view text, Settings& settings) {
+    settings.metrics = text == "off" ? "" : text;
+    return true;
+}
+bool is_metrics_place(const Settings& settings) {
+    const std::string& place = settings.metrics;
+    return place != "@" && place.size() <= kSocketPathMax && place.find('\0') == std::string::npos;
+}
+std::string show_metrics(const Settings& settings) { return settings.metrics.empty() ? "off" : settings.metrics; }
 template <auto kMember>
 std::string show_number(const Settings& settings) {
     return std::to_string(settings.*kMember);
@@ -248,6 +258,9 @@ constexpr std::array kSettings = {
     Setting{"KNIT_DUMP_SIGNAL", "dump_signal", "off, USR1, USR2, HUP or QUIT; on is USR1", "off",
             "On this signal all tasks are written to stderr; the program goes on.", parse_signal,
             take_option<&O::dump_signal, &S::dump_signal>, is_dump_signal, show_signal},
+    Setting{"KNIT_METRICS", "metrics", "off, a path of at most 107 bytes, or @name for an abstract socket", "off",
+            "The Unix socket on which the runtime tells its metrics; the first runtime of a process takes it.",
+            parse_metrics, take_option<&O::metrics, &S::metrics>, is_metrics_place, show_metrics},
 };
 
 /// Read by knit's own tests, not by the library.

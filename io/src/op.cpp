@@ -38,6 +38,7 @@ void Op::start(std::coroutine_handle<> leaf, TaskCore& task) {
 void Op::submit() noexcept {
     stage_ = Stage::in_flight;
     is_absorbed_ = false;
+    driver().count_submitted();
     driver().submit(*this);
 }
 
@@ -51,6 +52,7 @@ void Op::complete(int result, std::uint32_t flags) noexcept {
     if ((flags & IORING_CQE_F_MORE) != 0) {
         return;
     }
+    driver().count_ended();
     if (is_whole_) {
         settle();
     } else {

@@ -66,6 +66,11 @@ public:
     /// Bits of the flags word that say that an enter would bring completions.
     static constexpr unsigned kWantsEnter = IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN;
 
+    /// Completions wait behind the full queue: the next enter brings them.
+    bool has_overflown() const noexcept {
+        return (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) != 0;  // a hint
+    }
+
     /// Sets up a ring of buffers for receives that let the kernel pick one. False where the kernel cannot, or memory is
     /// short. Once for each group.
     bool register_buffers(std::uint16_t group, unsigned entries) noexcept;

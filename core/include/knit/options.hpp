@@ -47,6 +47,8 @@ struct RunOptions {
     std::vector<int> shutdown_signals = {};
     /// How long the end of run() waits for cancelled tasks before it abandons them with a report. Default: for ever.
     std::optional<Duration> grace = {};
+    /// KNIT_METRICS: the Unix socket on which the runtime tells its metrics, "@name" for an abstract one; empty: none.
+    std::optional<std::string> metrics = {};
 };
 
 namespace detail {
@@ -64,6 +66,7 @@ struct Settings {
     Duration slow_task = std::chrono::milliseconds(100);
     bool report = false;
     int dump_signal = 0;
+    std::string metrics = {};
 };
 
 /// Throws ValueError that names the variable or field, its value and what is accepted, or the unknown KNIT_ name and
