@@ -85,6 +85,12 @@ std::string_view first_line(std::string_view text) {
     return line.substr(0, line.find_last_not_of("\r \t") + 1);
 }
 
+/// For poll(): -1 for ever.
+int milliseconds_to(TimePoint deadline, TimePoint now) noexcept {
+    const Duration left = std::max<Duration>(deadline - now, Duration::zero());
+    return deadline == kNever ? -1 : static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
+}
+
 bool is_http(std::string_view line) { return line.find(" HTTP/1.") != std::string_view::npos; }
 
 /// Whether `question` is all there.
@@ -124,8 +130,8 @@ void MetricsServer::stop() noexcept {
 }
 
 void MetricsServer::complain(const std::string& what) const {
-    log(LogLevel::error, "the metrics of this runtime are not told: KNIT_METRICS=" + runtime_.settings().metrics + ": " +
-                             what);
+    const std::string& place = runtime_.settings().metrics;
+    log(LogLevel::error, "the metrics of this runtime are not told on the socket " + place + ": " + what);
 }
 
 bool MetricsServer::open(const std::string& place) {
@@ -206,8 +212,7 @@ void MetricsServer::run() {
             polled_.push_back({client.number, static_cast<short>(client.answer.empty() ? POLLIN : POLLOUT), 0});
             deadline = std::min(deadline, client.deadline);
         }
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::max<Duration>(deadline - now, Duration(0)));
-        static_cast<void>(::poll(polled_.data(), polled_.size(), deadline == kNever ? -1 : static_cast<int>(left.count())));
+        static_cast<void>(::poll(polled_.data(), polled_.size(), milliseconds_to(deadline, now)));
         now = std::chrono::steady_clock::now();
         for (std::size_t index = 0; index < clients_.size(); ++index) {
             Client& client = clients_[index];

@@ -70,7 +70,8 @@ std::string number_text(Duration value) {
     // Not printf(): the program may have set a locale whose decimal point is none.
     std::array<char, 64> text{};
     const double seconds = std::chrono::duration<double>(value).count();
-    const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::fixed, 9);
+    char* const limit = text.data() + text.size();
+    const auto [end, error] = std::to_chars(text.data(), limit, seconds, std::chars_format::fixed, 9);
     return error == std::errc() ? std::string(text.data(), end) : "0";
 }
 

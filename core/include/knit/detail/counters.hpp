@@ -28,8 +28,8 @@ private:
 class BusyClock {
 public:
     /// The writer.
-    void begin(TimePoint now) noexcept { word_.store((since_epoch(now) - worked()) * 2 + 1, std::memory_order_relaxed); }
-    void end(TimePoint now) noexcept { word_.store((since_epoch(now) - worked()) * 2, std::memory_order_relaxed); }
+    void begin(TimePoint now) noexcept { store((since_epoch(now) - half()) * 2 + 1); }
+    void end(TimePoint now) noexcept { store((since_epoch(now) - half()) * 2); }
 
     /// Any thread; `read_clock` gives the present time. It never goes back.
     template <class ReadClock>
@@ -53,7 +53,8 @@ private:
     static std::int64_t since_epoch(TimePoint time) noexcept {
         return std::chrono::duration_cast<Duration>(time.time_since_epoch()).count();
     }
-    std::int64_t worked() const noexcept { return word_.load(std::memory_order_relaxed) / 2; }  // relaxed: own
+    std::int64_t half() const noexcept { return word_.load(std::memory_order_relaxed) / 2; }  // relaxed: own
+    void store(std::int64_t word) noexcept { word_.store(word, std::memory_order_relaxed); }  // relaxed: a number
 
     Atomic<std::int64_t> word_{0};  ///< the loop writes, any thread reads; publishes nothing
 };
