@@ -20,9 +20,11 @@ LIBRARY = ("core/", "io/")
 # Who may include whom: a file includes its own layer or lower ones. Each file is named by its stem, or whole where header
 # and source differ; core first, io above.
 LAYERS = (
-    ("core/0", "base stack.hpp mutex list error result time options platform log result_slot start_up_report start_up_report_json"),
-    ("core/1", "work deque inbox timers frame_pool context_state"),
-    ("core/2", "fork.hpp signals.hpp signal_claims worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref "
+    ("core/0", "base stack.hpp mutex list error result time options metrics.hpp platform log result_slot "
+     "start_up_report start_up_report_json"),
+    ("core/1", "counters work deque inbox timers frame_pool context_state"),
+    ("core/2", "fork.hpp signals.hpp signal_claims worker idle driver injector runtime_core blocking_pool report "
+     "task_core future_core core_ref "
      "waiter sync_waiter future_wait hot_paths"),
     ("core/3", "stack.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
      "cancel wait_core report.cpp thread_wait await_chain await_cycle"),
@@ -30,7 +32,7 @@ LAYERS = (
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal signals.cpp signal_wait"),
-    ("core/5", "fork.cpp runtime lifecycle run_loop all_tasks runner observe core"),
+    ("core/5", "fork.cpp runtime lifecycle run_loop all_tasks runner observe metrics.cpp metrics_text metrics_server core"),
     ("io/0", "address endpoint fd unix_address"),
     ("io/1", "die doorbell ring buffers"),
     ("io/2", "loop_load op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set "
@@ -54,8 +56,8 @@ ONLY = (
      "the one thread-local is in worker.hpp"),
     ("syscall", r"\bsyscall\s*\(|\bfutex\b|SYS_futex", r"(core/src/platform|io/src/ring)\.cpp$",
      "only platform.cpp and ring.cpp make raw system calls"),
-    ("thread", r"\bstd::j?thread\b(?!::)", r"core/src/(lifecycle|runtime_core|blocking_pool|watchdog)\.(hpp|cpp)$",
-     "only lifecycle, blocking_pool and watchdog make threads"),
+    ("thread", r"\bstd::j?thread\b(?!::)", r"core/src/(lifecycle|runtime_core|blocking_pool|watchdog|metrics_server)\.(hpp|cpp)$",
+     "only lifecycle, blocking_pool, watchdog and metrics_server make threads"),
     ("atomic", r"\bstd::atomic(_ref)?\s*<", r"core/include/knit/detail/base\.hpp$", "say Atomic<T> (base.hpp)"),
     ("macro", r"^\s*#\s*define\b", r"(core/include/knit/detail/base|tests/support/co_test)\.hpp$", "macros are defined in base.hpp and co_test.hpp alone"),
 )

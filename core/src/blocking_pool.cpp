@@ -43,6 +43,7 @@ void BlockingPool::run() {
         if (!jobs_.empty()) {
             Entry entry = std::move(jobs_.front());
             jobs_.pop_front();
+            ++begun_count_;
             lock.unlock();
             entry.job(entry.has_queued);
             entry.job = nullptr;  // what it holds may be the user's, whose destructor must not find the mutex held
@@ -76,6 +77,11 @@ void BlockingPool::end_thread() noexcept {
 bool BlockingPool::has_threads() {
     const std::lock_guard lock(mutex_);
     return !threads_.empty();
+}
+
+BlockingMetrics BlockingPool::metrics() {
+    const std::lock_guard lock(mutex_);
+    return {live_count_, idle_count_, jobs_.size(), begun_count_};
 }
 
 bool BlockingPool::refuse(std::function<void()> on_end) {

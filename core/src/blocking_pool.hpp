@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "knit/metrics.hpp"
+
 namespace knit::detail {
 
 class BlockingPool {
@@ -41,6 +43,8 @@ public:
     void shutdown();
     /// Whether a job has ever been submitted. Any thread.
     bool has_threads();
+    /// Any thread.
+    BlockingMetrics metrics();
 
 private:
     struct Entry {
@@ -62,6 +66,7 @@ private:
     std::vector<std::function<void()>> on_end_;
     std::size_t live_count_ = 0;  ///< threads that have not run out of work after the end
     std::size_t idle_count_ = 0;
+    std::uint64_t begun_count_ = 0;
     bool is_shut_down_ = false;
 };
 

@@ -7,6 +7,7 @@
 
 #include "knit/detail/base.hpp"
 #include "knit/start_up_report.hpp"
+#include "knit/detail/counters.hpp"
 #include "knit/time.hpp"
 
 namespace knit::detail {
@@ -60,8 +61,22 @@ public:
                __atomic_load_n(tail_, __ATOMIC_RELAXED) != collected_;
     }
 
+    /// What it has counted. Any thread.
+    const DriverCounters& counters() const noexcept { return counters_; }
+    /// An operation of a task begins, or has completed for the last time. Owner thread.
+    void count_submitted() noexcept { counters_.submitted.add(); }
+    void count_ended() noexcept { counters_.ended.add(); }
+
 protected:
     Driver() = default;
+
+    /// A system call that submits or waits. Owner thread.
+    void count_enter(bool has_overflown = false) noexcept {
+        counters_.enters.add();
+        if (has_overflown) [[unlikely]] {
+            counters_.overflows.add();
+        }
+    }
 
     unsigned queued_ = 0;                ///< prepared, not yet submitted
     unsigned flags_mask_ = 0;            ///< bits of *flags_ that say "come and collect"
@@ -69,6 +84,9 @@ protected:
     const unsigned* flags_ = &nothing_;  ///< written by the kernel
     const unsigned* tail_ = &nothing_;   ///< written by the kernel
     static constexpr unsigned nothing_ = 0;
+
+private:
+    DriverCounters counters_;  ///< the owner writes, any thread reads
 };
 
 /// Makes the driver of one loop, on that loop's thread. Throws std::system_error with the cause and the cure. Defined

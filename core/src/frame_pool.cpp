@@ -80,6 +80,16 @@ FramePool::~FramePool() {
     }
 }
 
+std::size_t FramePool::free_bytes() const noexcept {
+    std::size_t bytes = 0;
+    for (std::size_t index = 0; index < kClasses; ++index) {
+        const Bin& bin = bins_[index];
+        const std::size_t full = room_of(class_bytes(index));
+        bytes += (full - bin.room + (bin.has_spare ? full : 0)) * class_bytes(index);
+    }
+    return bytes;
+}
+
 /// Active is empty: gets more blocks, and gives one of them.
 void* FramePool::refill(Bin& bin) {
     const std::size_t index = index_of(bin);

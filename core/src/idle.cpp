@@ -15,6 +15,8 @@ constexpr unsigned kRoundsPerClock = 16;
 // After so many spins in vain only every kSpinRetry-th sleep is preceded by one.
 constexpr unsigned kSpinMisses = 4;
 constexpr unsigned kSpinRetry = 16;
+// Counting the bytes of a frame pool takes some 50 ns.
+constexpr std::chrono::milliseconds kPoolEvery{1};
 
 }  // namespace
 
@@ -110,13 +112,14 @@ void Worker::sleep() noexcept {
     }
     const bool sees_work = runtime_.has_stealable();
     if (!sees_work && !has_own_work()) {
-        driver_->park(timers_.next());
+        park();
     }
     const std::uint32_t found = sleep_.exchange(awake, std::memory_order_seq_cst);  // [worker.sleep]
     if (found == parked) {
         idle.end_sleep(sees_work);
     } else {
         ++claims_;
+        counters_.wakes_received.add();
     }
     is_searching_ = found == searching || (found == parked && sees_work);
     if (is_searching_) {
@@ -125,6 +128,32 @@ void Worker::sleep() noexcept {
             stop_searching();
             run_offered(*work);
         }
+    }
+}
+
+/// In the kernel. The clock is read here, and not where tasks run.
+void Worker::park() noexcept {
+    const TimePoint before = driver_->now();
+    look_at_pool(before);
+    counters_.parks.add();
+    counters_.busy.end(before);
+    driver_->park(timers_.next());
+    const TimePoint after = driver_->now();
+    counters_.busy.begin(after);
+    set_coarse_time(after);
+    is_time_known_ = true;
+}
+
+void Worker::look_at_pool(TimePoint time) noexcept {
+    if (time - pool_seen_ >= kPoolEvery) {
+        pool_seen_ = time;
+        counters_.frame_pool_bytes.set(pool_.free_bytes());
+    }
+}
+
+void Worker::count_wake_sent() noexcept {
+    if (Worker* const sender = current()) {
+        sender->counters_.wakes_sent.add();
     }
 }
 
@@ -147,6 +176,7 @@ bool Worker::claim_sleeper() noexcept {
         return false;
     }
     runtime_.idle().end_sleep(false);
+    count_wake_sent();
     driver_->wake();
     wakes_done_.fetch_add(1, std::memory_order_release);  // [worker.wakes]
     return true;
@@ -154,6 +184,7 @@ bool Worker::claim_sleeper() noexcept {
 
 Work* Worker::find_elsewhere() noexcept {
     if (Work* work = runtime_.injector().pop()) {
+        counters_.shared_taken.add();
         return work;
     }
     const std::size_t loops = runtime_.size();
@@ -165,6 +196,7 @@ Work* Worker::find_elsewhere() noexcept {
         Worker& victim = runtime_.worker((random_ / 65536 + step) % loops);
         if (&victim != this && victim.has_stealable()) {
             if (Work* work = victim.steal()) {
+                steals_[victim.id()].add();
                 return work;
             }
         }

@@ -31,6 +31,7 @@
 #include "knit/error.hpp"
 #include "knit/log.hpp"
 #include "knit/loop.hpp"
+#include "metrics_server.hpp"
 #include "platform.hpp"
 #include "report.hpp"
 #include "signals.hpp"
@@ -103,16 +104,20 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
         drivers_.resize(size());
         drivers_[0] = make_driver(worker(0), settings_);
         worker(0).set_driver(drivers_[0].get());
+        started_at_ = worker(0).now();
         watchdog_ = std::make_unique<Watchdog>(*this);
         start_threads();
         if (!drivers_[0]->is_simulation()) {
             watchdog_->start();
+            metrics_server_ = std::make_unique<MetricsServer>(*this);
+            metrics_server_->start();
         }
         guard_fork(*this);
     } catch (...) {
         if (watchdog_ != nullptr) {
             watchdog_->stop();
         }
+        metrics_server_.reset();
         stop_threads();
         close_loop_0();
         throw;
@@ -265,6 +270,7 @@ void RuntimeCore::close() {
     if (!has_abandoned_) {
         join_blocking_pool();
     }
+    metrics_server_.reset();
     watchdog_->stop();
     stop_threads();
     close_loop_0();
@@ -335,6 +341,7 @@ void RuntimeCore::close_loop_0() noexcept {
         }
     }
     close_loop(worker(0));
+    keep_last_metrics();
     for (LoopBox* box : boxes_) {
         box->worker.set_driver(nullptr);
     }

@@ -21,6 +21,7 @@ namespace knit::detail {
 namespace {
 
 constexpr unsigned kLoopsMax = 1024;
+constexpr std::size_t kSocketPathMax = 107;
 
 /// One tunable: a row of docs/tuning.md.
 struct Setting {
@@ -197,6 +198,15 @@ std::string show_driver(const Settings& settings) {
     const auto number = static_cast<std::size_t>(settings.driver);
     return number < kDrivers.size() ? std::string(kDrivers[number]) : std::to_string(number);
 }
+bool parse_metrics(std::string_view text, Settings& settings) {
+    settings.metrics = text == "off" ? "" : text;
+    return true;
+}
+bool is_metrics_place(const Settings& settings) {
+    const std::string& place = settings.metrics;
+    return place != "@" && place.size() <= kSocketPathMax && place.find('\0') == std::string::npos;
+}
+std::string show_metrics(const Settings& settings) { return settings.metrics.empty() ? "off" : settings.metrics; }
 template <auto kMember>
 std::string show_number(const Settings& settings) {
     return std::to_string(settings.*kMember);
@@ -262,6 +272,9 @@ constexpr std::array kSettings = {
     Setting{"KNIT_DRIVER", "driver", "auto, uring or epoll", "auto",
             "What the loops wait with. auto: io_uring, or epoll, with a warning that says why, where it is denied.",
             parse_driver, take_option<&O::driver, &S::driver>, is_driver, show_driver},
+    Setting{"KNIT_METRICS", "metrics", "off, a path of at most 107 bytes, or @name for an abstract socket", "off",
+            "The Unix socket on which the runtime tells its metrics; the first runtime of a process takes it.",
+            parse_metrics, take_option<&O::metrics, &S::metrics>, is_metrics_place, show_metrics},
 };
 
 /// Read by knit's own tests, not by the library.

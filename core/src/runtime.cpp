@@ -79,6 +79,8 @@ void Runtime::set_exception_handler(std::function<void(const ExceptionContext&)>
 
 std::vector<TaskRef> Runtime::all_tasks() { return core_->all_tasks(); }
 
+Metrics Runtime::metrics() { return core_->metrics(); }
+
 Runtime& get_runtime() { return detail::running_worker().runtime().face(); }
 
 namespace detail {

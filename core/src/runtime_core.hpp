@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "idle.hpp"
 #include "injector.hpp"
 #include "knit/detail/worker.hpp"
+#include "knit/metrics.hpp"
 #include "knit/options.hpp"
 
 namespace knit {
@@ -25,6 +27,7 @@ struct DriverReport;
 namespace knit::detail {
 
 class Driver;
+class MetricsServer;
 class Watchdog;
 
 /// The tasks of one loop that are not done, in the order of creation. That loop's thread.
@@ -87,6 +90,8 @@ public:
     /// The tasks of all loops; waits until each loop has answered.
     std::vector<TaskRef> all_tasks();
     DriverReport driver_report() const;
+    /// What has been counted until now; after close() until then. Any thread.
+    Metrics metrics();
     Watchdog& watchdog() noexcept { return *watchdog_; }
     /// In a forked child: no driver touches what it shares with the parent.
     void leave_to_parent() noexcept;
@@ -117,6 +122,8 @@ private:
     void close_loop_0() noexcept;
     void run_thread(std::size_t index);
     void rethrow_failure();
+    Metrics take_metrics();
+    void keep_last_metrics() noexcept;
     /// A message to each loop but 0; `what` deletes it.
     void tell_loops(Work::Run what);
 
@@ -134,6 +141,10 @@ private:
         drivers_;  ///< one for each loop; kept until all threads are joined, who may be
                    ///< ringing one that has just closed
     std::unique_ptr<Watchdog> watchdog_;
+    std::unique_ptr<MetricsServer> metrics_server_;
+    std::mutex metrics_mutex_;              ///< guards last_metrics_, and the drivers' end against a look at them
+    std::optional<Metrics> last_metrics_;  ///< of a runtime that has closed
+    TimePoint started_at_{};
     std::thread::id owner_;
     Atomic<bool> is_running_{false};  ///< the owner sets it, any thread may ask; publishes nothing
     Atomic<bool> is_closed_{false};             ///< the owner sets it at the end, any thread asks [run.closed]

@@ -55,7 +55,8 @@ Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
       runtime_(runtime),
       loop_(loop),
       id_(id),
-      runtime_id_(runtime.id()) {
+      runtime_id_(runtime.id()),
+      steals_(std::make_unique<Count[]>(runtime.settings().loops)) {
     deque_.set_asymmetric(asymmetric_);
 }
 
@@ -90,6 +91,7 @@ TimePoint Worker::now() noexcept { return driver_ != nullptr ? driver_->now() : 
 void Worker::run_until_stopped() noexcept {
     stack_limit_ = stack_pointer() - kTransferStack;
     is_stopping_ = false;
+    counters_.busy.begin(now());
     end_rest();
     while (!is_stopping_) {
         if (turn()) {
@@ -101,18 +103,24 @@ void Worker::run_until_stopped() noexcept {
         }
     }
     is_resting_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
+    counters_.offers.set(offers_);
+    counters_.busy.end(now());
 }
 
 /// Something begins, after the loop had nothing to do.
 void Worker::end_rest() noexcept {
     if (is_resting()) {
-        set_coarse_time(now());
+        if (!std::exchange(is_time_known_, false)) {
+            set_coarse_time(now());
+        }
         is_resting_.store(false, std::memory_order_relaxed);  // relaxed: a flag alone
         runtime_.end_doze();
     }
 }
 
 bool Worker::turn() noexcept {
+    counters_.turns.add();
+    counters_.timers.set(timers_.size());
     const bool collected = collect();
     if (is_searching_ && (!ready_.empty() || deque_.size_hint() != 0)) [[unlikely]] {
         stop_searching();  // before the work: it may take long, and others sleep because this loop searches
@@ -120,8 +128,11 @@ bool Worker::turn() noexcept {
     Work* const batch = ready_.take_all();
     if (batch != nullptr) {
         run_batch(batch);
+    } else {
+        counters_.ready.set(0);
     }
     const bool ran_offered = run_deque();
+    counters_.offers.set(offers_);
     is_idle_ = !collected && batch == nullptr && !ran_offered;
     has_reported_drained_ = has_reported_drained_ && is_idle_;
     return !is_idle_;
@@ -134,11 +145,13 @@ bool Worker::collect() noexcept {
     }
     bool found = false;
     if (!inbox_.empty()) {
-        for (Work* work = inbox_.take_all(); work != nullptr;) {
+        std::uint64_t count = 0;
+        for (Work* work = inbox_.take_all(); work != nullptr; ++count) {
             Work* const next = work->next;
             ready_.push(*work);
             work = next;
         }
+        counters_.messages.add(count);
         found = true;
     }
     if (timers_.next() != kNever) {
@@ -146,6 +159,7 @@ bool Worker::collect() noexcept {
         set_coarse_time(time);
         while (Timer* timer = timers_.pop_due(time)) {
             ready_.push(*timer);
+            counters_.timers_fired.add();
             found = true;
         }
     }
@@ -153,7 +167,7 @@ bool Worker::collect() noexcept {
 }
 
 void Worker::answer_messages(Work::Run which) noexcept {
-    for (Work* work = inbox_.take_all(); work != nullptr;) {
+    for (Work* work = inbox_.take_all(); work != nullptr; counters_.messages.add()) {
         Work* const next = work->next;
         if (work->run == which) {
             work->run(*this, *work);
@@ -165,7 +179,8 @@ void Worker::answer_messages(Work::Run which) noexcept {
 }
 
 void Worker::run_batch(Work* first) noexcept {
-    for (Work* work = first; work != nullptr;) {
+    std::uint64_t count = 0;
+    for (Work* work = first; work != nullptr; ++count) {
         Work* const next = work->next;
         batch_rest_ = next;
         count_step();
@@ -179,6 +194,7 @@ void Worker::run_batch(Work* first) noexcept {
         }
         work = next;
     }
+    counters_.ready.set(count);
 }
 
 /// In the middle of much work: what would wait for the end of it, must not. What has completed runs in the next turn.
@@ -188,13 +204,16 @@ void Worker::look() noexcept {
     if (++looks_ % kLooksPerClock != 0) {
         return;
     }
+    counters_.offers.set(offers_);
     if (Work* work = runtime_.injector().pop()) {
+        counters_.shared_taken.add();
         run_offered(*work);
     }
     // Not oftener: each time the loop starts another subtree at its top, whose frames then wait beside the present
     // one's.
     const TimePoint time = driver_->now();
     set_coarse_time(time);
+    look_at_pool(time);
     if (time - oldest_taken_ >= kOldestEvery) {
         oldest_taken_ = time;
         if (Work* work = deque_.take_oldest()) {
@@ -306,6 +325,7 @@ bool Worker::post(Work& work) noexcept {
     if (sleep_.load(std::memory_order_seq_cst) == parked &&                               // [worker.sleep]
         sleep_.compare_exchange_strong(expected, notified, std::memory_order_seq_cst)) {  // [worker.sleep]
         runtime_.idle().end_sleep(false);
+        count_wake_sent();
         driver_->wake();
         wakes_done_.fetch_add(1, std::memory_order_release);  // [worker.wakes] the last touch
     }

@@ -182,6 +182,7 @@ void EpollDriver::wait_for(EpollRequest& request, const Attempt& attempt) noexce
 }
 
 void EpollDriver::collect(Duration timeout) noexcept {
+    count_enter();
     for (const epoll_event& event : set_.wait(timeout)) {
         if (EpollSet::is_bell(event)) {
             bell_.listen();

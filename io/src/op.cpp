@@ -40,6 +40,7 @@ void Op::start(std::coroutine_handle<> leaf, TaskCore& task) {
 void Op::submit() noexcept {
     stage_ = Stage::in_flight;
     is_absorbed_ = false;
+    driver().count_submitted();
     driver().submit(*this);
 }
 
@@ -53,6 +54,7 @@ void Op::complete(int result, std::uint32_t flags) noexcept {
     if ((flags & IORING_CQE_F_MORE) != 0) {
         return;
     }
+    driver().count_ended();
     if (!is_whole_ && is_stopping()) {
         is_whole_ = absorb(-ECANCELED);
         KNIT_ASSERT(is_whole_);

@@ -71,6 +71,11 @@ public:
     /// Names of the set-up flags that the kernel granted, and of those that it refused.
     std::vector<std::string> flags_granted() const;
     std::vector<std::string> flags_stripped() const;
+    /// Completions wait behind the full queue: the next enter brings them.
+    bool has_overflown() const noexcept {
+        return (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) != 0;  // a hint
+    }
+
     /// Sets up a ring of buffers for receives that let the kernel pick one. False where the kernel cannot, or memory is
     /// short. Once for each group.
     bool register_buffers(std::uint16_t group, unsigned entries) noexcept;

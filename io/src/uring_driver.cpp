@@ -37,6 +37,7 @@ void UringDriver::poll() noexcept {
     check_not_parents();
     if (queued_ != 0 || (__atomic_load_n(flags_, __ATOMIC_RELAXED) & flags_mask_) != 0) {
         // Busy: what could not be submitted stays queued, wants_poll() stays true, and the next turn tries again.
+        count_enter(ring_.has_overflown());
         static_cast<void>(ring_.enter_nowait());
         queued_ = ring_.queued();
     }
@@ -52,6 +53,7 @@ void UringDriver::park(TimePoint deadline) noexcept {
         poll();
         return;
     }
+    count_enter(ring_.has_overflown());
     const Ring::Entered entered = ring_.enter_wait(deadline == kNever ? Duration::max() : deadline - start);
     queued_ = ring_.queued();
     if (collect() == 0 && entered == Ring::Entered::busy) {
@@ -97,6 +99,7 @@ io_uring_sqe& UringDriver::next_sqe() noexcept {
     // Ends: an enter takes at least one request unless the kernel is busy, and it is busy only until it gets memory or
     // we have collected; all that this needs is done here, without running any task.
     while (sqe == nullptr) [[unlikely]] {
+        count_enter(ring_.has_overflown());
         if (ring_.enter_nowait() == Ring::Entered::busy && collect() == 0) {
             back_off();
         }

@@ -107,6 +107,22 @@ TEST_F(Options, TheDriverIsGivenByName) {
     EXPECT_EQ(description({.driver = DriverKind::epoll}, "KNIT_DRIVER"), "KNIT_DRIVER epoll RunOptions::driver");
 }
 
+TEST_F(Options, TheMetricsSocketIsAPathOrAnAbstractName) {
+    EXPECT_EQ(resolve({}).metrics, "");
+    EXPECT_EQ(resolve({.metrics = "/run/knit"}).metrics, "/run/knit");
+    set("KNIT_METRICS", "@knit");
+    EXPECT_EQ(resolve({}).metrics, "@knit");
+    EXPECT_EQ(resolve({.metrics = ""}).metrics, "");
+    set("KNIT_METRICS", "off");
+    EXPECT_EQ(resolve({}).metrics, "");
+    set("KNIT_METRICS", "@");
+    EXPECT_EQ(error_of({}),
+              "KNIT_METRICS=@: expected off, a path of at most 107 bytes, or @name for an abstract socket");
+    unsetenv("KNIT_METRICS");
+    EXPECT_EQ(error_of({.metrics = std::string(107, 'x')}), "no error");
+    EXPECT_NE(error_of({.metrics = std::string(108, 'x')}), "no error");
+}
+
 TEST_F(Options, WithoutAnythingSetAreTheDefaults) {
     const Settings settings = resolve({});
     EXPECT_EQ(settings.loops, default_loops());
@@ -190,7 +206,7 @@ TEST_F(Options, RefusesAnUnknownVariableAndListsTheKnown) {
         error_of({}),
         "unknown environment variable KNIT_LOPS; knit reads: KNIT_LOOPS, KNIT_CPUS, KNIT_RING_ENTRIES, KNIT_SPIN_US, "
         "KNIT_STEAL, KNIT_BUDGET, KNIT_BLOCKING_THREADS, KNIT_DEBUG, KNIT_SLOW_TASK_MS, KNIT_REPORT, KNIT_DUMP_SIGNAL, "
-        "KNIT_DRIVER");
+        "KNIT_DRIVER, KNIT_METRICS");
 }
 
 TEST_F(Options, LeavesTheVariablesOfTheTestsAlone) {

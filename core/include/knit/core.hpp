@@ -20,6 +20,7 @@
 #include "knit/lock.hpp"
 #include "knit/log.hpp"
 #include "knit/loop.hpp"
+#include "knit/metrics.hpp"
 #include "knit/options.hpp"
 #include "knit/queue.hpp"
 #include "knit/result.hpp"

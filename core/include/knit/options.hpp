@@ -56,6 +56,8 @@ struct RunOptions {
     std::optional<Duration> grace = {};
     /// KNIT_DRIVER: what the loops wait with. Default: io_uring, or epoll, with a warning, where io_uring is denied.
     std::optional<DriverKind> driver = {};
+    /// KNIT_METRICS: the Unix socket on which the runtime tells its metrics, "@name" for an abstract one; empty: none.
+    std::optional<std::string> metrics = {};
 };
 
 /// One setting in force.
@@ -82,6 +84,7 @@ struct Settings {
     bool report = false;
     int dump_signal = 0;
     DriverKind driver = DriverKind::automatic;
+    std::string metrics = {};
 };
 
 /// Throws ValueError that names the variable or field, its value and what is accepted, or the unknown KNIT_ name and

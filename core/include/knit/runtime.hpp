@@ -9,6 +9,7 @@
 
 #include "knit/gather.hpp"
 #include "knit/loop.hpp"
+#include "knit/metrics.hpp"
 #include "knit/options.hpp"
 #include "knit/start_up_report.hpp"
 #include "knit/task.hpp"
@@ -95,6 +96,9 @@ public:
     /// The tasks of all loops that have started and are not done: a snapshot, in the order of creation. Any thread but
     /// a loop's own. Blocks until every loop has answered.
     std::vector<TaskRef> all_tasks();
+    /// What the loops have counted, without stopping any: it answers also while all are blocked. Any thread. After
+    /// close() the last numbers.
+    Metrics metrics();
     /// For every loop; see Loop::set_exception_handler().
     void set_exception_handler(std::function<void(const ExceptionContext&)> handler);
     /// The effective settings, a line each: name, value, where it came from.

@@ -71,6 +71,9 @@ public:
         return KNIT_ASAN || size > kLargest ? 0 : static_cast<std::uint32_t>(class_of(size));
     }
 
+    /// Owner. What it holds that is free, in bytes; looks at every class.
+    std::size_t free_bytes() const noexcept;
+
     /// For threads without a loop.
     [[nodiscard]] static void* allocate_anywhere(std::size_t size) { return ::operator new(block_bytes(size)); }
     static void free_anywhere(void* memory, std::size_t size) noexcept { ::operator delete(memory, block_bytes(size)); }

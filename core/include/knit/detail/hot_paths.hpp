@@ -33,6 +33,7 @@ inline void* allocate_frame(std::size_t bytes) {
 
 inline void Worker::offer(Work& work) {
     deque_.push(work);
+    ++offers_;
     // Usually nobody sleeps and nobody searches.
     const std::uint64_t word = idle_word_->load(std::memory_order_seq_cst);  // [idle.word]
     if (word != 0) [[unlikely]] {

@@ -12,7 +12,9 @@
 #pragma once
 
 #include <coroutine>
+#include <memory>
 
+#include "knit/detail/counters.hpp"
 #include "knit/detail/deque.hpp"
 #include "knit/detail/frame_pool.hpp"
 #include "knit/detail/inbox.hpp"
@@ -186,6 +188,13 @@ public:
     }
     void set_current_task(TaskCore* task) noexcept { current_task_ = task; }
 
+    /// What it has counted; the rest, made(), ended() and steps(), stands elsewhere because it is used.
+    const WorkerCounters& counters() const noexcept { return counters_; }
+    /// How many tasks it has taken from that loop.
+    std::uint64_t stolen_from(std::size_t loop) const noexcept { return steals_[loop].value(); }
+    /// Null before the loop's start and after its end.
+    const Driver* driver_nowait() const noexcept { return driver_; }
+
     // Owner thread: accounts.
 
     /// Counts a task as made here, and gives its number.
@@ -241,6 +250,9 @@ private:
     bool run_deque_watched(Work* work) noexcept;
     void run_offered_now(Work& work) noexcept;
     void end_rest() noexcept;
+    void park() noexcept;
+    void look_at_pool(TimePoint time) noexcept;
+    static void count_wake_sent() noexcept;
     void count_step() noexcept {
         steps_.store(steps_.load(std::memory_order_relaxed) + 1,  // relaxed: only this thread writes it
                      std::memory_order_release);                  // [worker.steps]
@@ -263,6 +275,7 @@ private:
     bool is_searching_ = false;
     bool has_reported_drained_ = false;
     bool is_idle_ = true;  ///< the last turn found nothing
+    bool is_time_known_ = false;  ///< the coarse time has been set since the loop woke
     bool asymmetric_;
     bool is_draining_ = false;
     bool is_discarding_ = false;
@@ -272,6 +285,7 @@ private:
     FramePool pool_;
     std::uint64_t id_offset_ = 0;  ///< a task's number is this plus the count of those made here
     std::uint64_t id_limit_ = 0;   ///< the count up to which that holds
+    std::uint64_t offers_ = 0;     ///< published by the turn: a plain increment is one instruction
     Atomic<std::uint64_t> made_{0};   ///< tasks made here; the owner writes, the end of a run reads [worker.count]
     Atomic<std::uint64_t> ended_{0};  ///< tasks ended here; likewise [worker.count]
     Atomic<std::uint64_t> asked_{0};        ///< tasks asked to end; likewise [worker.count]
@@ -283,6 +297,7 @@ private:
     TimePoint oldest_taken_{};  ///< when the oldest offered task was last run before its turn
     unsigned random_ = 0;
     unsigned spin_misses_ = 0;
+    TimePoint pool_seen_{};  ///< when the frame pool's bytes were last counted
     Atomic<int> thread_id_{0};  ///< the thread that attaches itself writes, a watcher reads; publishes nothing
     Atomic<int> cpu_clock_{0};  ///< likewise
 
@@ -292,6 +307,9 @@ private:
     const std::uint64_t runtime_id_;
 
     Deque deque_;
+
+    WorkerCounters counters_;                 ///< the owner writes, any thread reads
+    const std::unique_ptr<Count[]> steals_;  ///< by the loop stolen from; likewise
 
     // Other threads'.
     Inbox inbox_;
