@@ -20,7 +20,7 @@ LIBRARY = ("core/", "io/")
 # Who may include whom: a file includes its own layer or lower ones. Each file is named by its stem, or whole where header
 # and source differ; core first, io above.
 LAYERS = (
-    ("core/0", "base stack.hpp mutex list error result time options metrics.hpp platform log result_slot "
+    ("core/0", "base stack.hpp mutex list error result time options cpu_list metrics.hpp platform log result_slot "
      "start_up_report start_up_report_json"),
     ("core/1", "counters work deque inbox timers frame_pool context_state"),
     ("core/2", "fork.hpp signals.hpp signal_claims worker idle driver injector runtime_core blocking_pool report "

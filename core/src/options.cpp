@@ -14,6 +14,7 @@
 
 #include <unistd.h>
 
+#include "cpu_list.hpp"
 #include "knit/error.hpp"
 #include "platform.hpp"
 
@@ -44,12 +45,6 @@ enum class Source { fallback, environment, option };
 
 // Values.
 
-bool parse_whole(std::string_view text, unsigned& value) {
-    const char* const end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, value);
-    return error == std::errc() && rest == end;
-}
-
 bool parse_switch(std::string_view text, bool& value) {
     std::string word(text);
     std::transform(word.begin(), word.end(), word.begin(), [](char letter) {
@@ -61,62 +56,7 @@ bool parse_switch(std::string_view text, bool& value) {
     return value || std::find(kOff.begin(), kOff.end(), word) != kOff.end();
 }
 
-bool is_allowed(unsigned cpu, std::span<const unsigned> allowed) {
-    return std::find(allowed.begin(), allowed.end(), cpu) != allowed.end();
-}
-
-/// "4" or "0-3", to the end of `cpus`. A range ends at its first CPU that is not allowed, so a huge one costs nothing;
-/// that CPU is kept, for is_acceptable to find.
-bool parse_cpu_range(std::string_view text, std::span<const unsigned> allowed, std::vector<unsigned>& cpus) {
-    const std::size_t dash = text.find('-');
-    unsigned first = 0;
-    if (!parse_whole(text.substr(0, dash), first)) {
-        return false;
-    }
-    unsigned last = first;
-    if (dash != std::string_view::npos && (!parse_whole(text.substr(dash + 1), last) || last < first)) {
-        return false;
-    }
-    cpus.push_back(first);
-    for (unsigned cpu = first; cpu != last && is_allowed(cpu, allowed);) {
-        cpus.push_back(++cpu);
-    }
-    return true;
-}
-
-bool parse_cpus(std::string_view text, Settings& settings) {
-    const std::vector<unsigned> allowed = allowed_cpus();
-    settings.cpus.clear();
-    if (text == "auto") {
-        settings.cpus = allowed;
-        return true;
-    }
-    for (std::size_t start = 0; start <= text.size();) {
-        const std::size_t comma = std::min(text.find(',', start), text.size());
-        if (!parse_cpu_range(text.substr(start, comma - start), allowed, settings.cpus)) {
-            return false;
-        }
-        start = comma + 1;
-    }
-    return true;
-}
-
-std::string show_cpus(std::span<const unsigned> cpus) {
-    std::string text;
-    for (std::size_t i = 0; i < cpus.size();) {
-        std::size_t last = i;
-        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) {
-            ++last;
-        }
-        // Piece by piece: GCC 12 at -O3 warns of an overlap in "..." + std::string that is none (bug 105651).
-        text.append(text.empty() ? "" : ",").append(std::to_string(cpus[i]));
-        if (last != i) {
-            text.append("-").append(std::to_string(cpus[last]));
-        }
-        i = last + 1;
-    }
-    return text;
-}
+bool parse_cpus(std::string_view text, Settings& settings) { return parse_cpu_list(text, settings.cpus); }
 
 // The four columns of code in the table, each for a kind of value.
 
@@ -223,7 +163,7 @@ std::string show_time(const Settings& settings) {
     return error == std::errc() ? std::string(text.data(), end) : "?";
 }
 std::string show_cpu_setting(const Settings& settings) {
-    return settings.cpus.empty() ? "not pinned" : show_cpus(settings.cpus);
+    return settings.cpus.empty() ? "not pinned" : show_cpu_list(settings.cpus);
 }
 
 using O = RunOptions;
@@ -299,7 +239,7 @@ Settings default_settings() {
     std::string message = what + ": expected " + std::string(setting.accepted);
     if (setting.variable == "KNIT_CPUS") {
         const std::vector<unsigned> allowed = allowed_cpus();
-        message += "; this process may use " + show_cpus(allowed);
+        message += "; this process may use " + show_cpu_list(allowed);
     }
     throw ValueError(message);
 }
