@@ -14,11 +14,11 @@ bool parse_whole(std::string_view text, unsigned& value) {
     return error == std::errc() && rest == end;
 }
 
-namespace {
-
 bool is_allowed(unsigned cpu, std::span<const unsigned> allowed) {
     return std::find(allowed.begin(), allowed.end(), cpu) != allowed.end();
 }
+
+namespace {
 
 /// "4" or "0-3", to the end of `cpus`. A range ends at its first CPU that is not allowed, so a huge one costs nothing;
 /// that CPU is kept, for is_acceptable to find.

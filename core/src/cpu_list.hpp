@@ -11,6 +11,8 @@ namespace knit::detail {
 /// Digits and nothing else, that fit.
 bool parse_whole(std::string_view text, unsigned& value);
 
+bool is_allowed(unsigned cpu, std::span<const unsigned> allowed);
+
 /// "auto" (all that this process may use), or numbers and ranges with commas between them. False: it is no such list.
 /// Whether each may be used is not looked at.
 bool parse_cpu_list(std::string_view text, std::vector<unsigned>& cpus);
