@@ -81,8 +81,8 @@ void EpollDriver::begin(Op& op) noexcept {
         complete(op, -ENOMEM, 0);
         return;
     }
-    request->sqe = {};
-    prepare(op, request->sqe);
+    request->sqe() = {};
+    prepare(op, request->sqe());
     request->op = &op;
     request->driver = this;
     request->state = EpollRequest::State::queued;
@@ -129,7 +129,7 @@ void EpollDriver::handle(EpollRequest& request) noexcept {
         finish(request, -ECANCELED);
         return;
     }
-    if (request.sqe.opcode == IORING_OP_ACCEPT) {
+    if (request.sqe().opcode == IORING_OP_ACCEPT) {
         if (const int error = prepare_accept(request); error != 0) {
             finish(request, -error);
             return;
@@ -146,11 +146,11 @@ void EpollDriver::handle(EpollRequest& request) noexcept {
 /// accept(2) has no flag that says "do not wait": the listener is made non-blocking, once, when it is registered.
 int EpollDriver::prepare_accept(const EpollRequest& request) noexcept {
     Descriptor* const owner = descriptor(*request.op);
-    if (set_.is_watched(request.sqe.fd, owner)) {
+    if (set_.is_watched(request.sqe().fd, owner)) {
         return 0;
     }
-    const int result = set_nonblocking(request.sqe.fd);
-    return result != 0 ? -result : set_.watch(request.sqe.fd, owner, EPOLLIN);
+    const int result = set_nonblocking(request.sqe().fd);
+    return result != 0 ? -result : set_.watch(request.sqe().fd, owner, EPOLLIN);
 }
 
 void EpollDriver::settle(EpollRequest& request, const Attempt& attempt) noexcept {
@@ -233,7 +233,7 @@ void EpollDriver::run_elsewhere(EpollRequest& request) noexcept {
         if (worker_ != nullptr) {
             submit_blocking(*worker_, nullptr, [&request](bool) noexcept {
                 const bool is_wanted = !request.is_unwanted.load(std::memory_order_relaxed);  // relaxed: a hint
-                request.result = is_wanted ? run_blocking(request.sqe) : -ECANCELED;
+                request.result = is_wanted ? run_blocking(request.sqe()) : -ECANCELED;
                 // A closed loop has abandoned the operation, and its memory with it.
                 static_cast<void>(request.driver->worker_->post(request));
             });
@@ -242,7 +242,7 @@ void EpollDriver::run_elsewhere(EpollRequest& request) noexcept {
     } catch (const std::exception&) {
         // The pool has been shut down, or there is no memory.
     }
-    finish(request, run_blocking(request.sqe));
+    finish(request, run_blocking(request.sqe()));
 }
 
 void EpollDriver::come_back(Worker&, Work& work) noexcept {

@@ -95,7 +95,7 @@ Attempt try_accept(const io_uring_sqe& sqe) noexcept {
 }
 
 Attempt try_connect(EpollRequest& request) noexcept {
-    const io_uring_sqe& sqe = request.sqe;
+    const io_uring_sqe& sqe = request.sqe();
     if (request.is_connecting) {
         if (const int events = poll_now(sqe.fd, POLLOUT); events <= 0) {
             return events < 0 ? Attempt::done(events) : Attempt::wait(sqe.fd, Want::output);
@@ -204,7 +204,7 @@ Attempt try_waitid(const io_uring_sqe& sqe) noexcept {
 }  // namespace
 
 Attempt attempt(EpollRequest& request, const Descriptor* descriptor, BufferPool* buffers) noexcept {
-    const io_uring_sqe& sqe = request.sqe;
+    const io_uring_sqe& sqe = request.sqe();
     switch (sqe.opcode) {
         case IORING_OP_NOP: return Attempt::done(0);
         case IORING_OP_RECV:
@@ -231,8 +231,8 @@ Attempt attempt(EpollRequest& request, const Descriptor* descriptor, BufferPool*
 }
 
 std::uint32_t events_for(const EpollRequest& request, Want want) noexcept {
-    if (request.sqe.opcode == IORING_OP_POLL_ADD) {
-        return request.sqe.poll32_events & (EPOLLIN | EPOLLOUT | EPOLLPRI);
+    if (request.sqe().opcode == IORING_OP_POLL_ADD) {
+        return request.sqe().poll32_events & (EPOLLIN | EPOLLOUT | EPOLLPRI);
     }
     return want == Want::output ? EPOLLOUT : EPOLLIN;
 }

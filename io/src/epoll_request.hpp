@@ -10,7 +10,10 @@
 ///   ended     end, of one that waits                the next poll
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -33,7 +36,6 @@ enum class Want : std::uint8_t {
 struct EpollRequest : Work {
     enum class State : std::uint8_t { free, queued, waiting, delayed, pooled, ended };
 
-    io_uring_sqe sqe{};
     Op* op = nullptr;
     EpollDriver* driver = nullptr;
     EpollRequest* later = nullptr;  ///< in the list where it stands
@@ -45,6 +47,11 @@ struct EpollRequest : Work {
     bool is_connecting = false;
     bool is_cancelled = false;         ///< while queued: it is still tried, but does not wait
     Atomic<bool> is_unwanted{false};   ///< the loop sets it, the blocking pool looks before it begins; a hint
+    /// A request as a ring takes it; in bytes, because it ends in an array of no size, which GCC wants to stand last.
+    alignas(io_uring_sqe) std::byte sqe_bytes[sizeof(io_uring_sqe)] = {};
+
+    io_uring_sqe& sqe() noexcept { return *std::launder(reinterpret_cast<io_uring_sqe*>(sqe_bytes)); }
+    const io_uring_sqe& sqe() const noexcept { return *std::launder(reinterpret_cast<const io_uring_sqe*>(sqe_bytes)); }
 };
 
 /// First in, first out, with removal from the middle.
