@@ -116,7 +116,7 @@ void UringDriver::submit(Op& op) noexcept {
     ++in_flight_;
 }
 
-static_assert(alignof(Op) > 2, "the low bits of an operation's address are the tokens'");
+static_assert(alignof(Op) > 2, "the second bit of an operation's address is kCancel's");
 
 void UringDriver::cancel(Op& op) noexcept {
     op.is_cancel_out_ = true;  // first: getting a slot may collect completions, its own among them
@@ -128,14 +128,14 @@ void UringDriver::cancel(Op& op) noexcept {
 
 unsigned UringDriver::collect() noexcept {
     const unsigned count = ring_.reap([this](std::uint64_t data, int result, unsigned flags) {
-        if ((data & (kDoorbell | kCancel)) == 0) [[likely]] {
+        if (data > kTokenMax && (data & kCancel) == 0) [[likely]] {
             in_flight_ -= (flags & IORING_CQE_F_MORE) == 0 ? 1U : 0U;
             reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data))->complete(result, flags);
-        } else if (data == kDoorbell) {
-            hear_doorbell(result);
-        } else {
+        } else if (data > kTokenMax) {
             --in_flight_;
             reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data & ~kCancel))->cancel_answered(result);
+        } else if (data == kDoorbell) {
+            hear_doorbell(result);
         }
     });
     collected_ += count;

@@ -47,8 +47,8 @@ public:
     const std::string& description() const noexcept { return ring_.description(); }
 
 private:
-    // User data: an operation's address, that with kCancel for the cancel of it, or kDoorbell.
-    static constexpr std::uint64_t kDoorbell = 1;
+    /// User data: a token, an operation's address, or that with kCancel for the answer to the cancel of it.
+    enum Token : std::uint64_t { kIgnored = 0, kDoorbell = 1, kTokenMax = 3 };
     static constexpr std::uint64_t kCancel = 2;
 
     unsigned collect() noexcept;
