@@ -32,9 +32,9 @@ LAYERS = (
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd unix_address"),
-    ("io/1", "ring buffers"),
-    ("io/2", "op driver uring_driver descriptor accept connect_op"),
-    ("io/3", "socket unix_descriptor listen tcp unix udp file resolve signal process"),
+    ("io/1", "ring"),
+    ("io/2", "op driver uring_driver descriptor accept connect_op datagram"),
+    ("io/3", "buffers socket ancillary unix_descriptor listen tcp connect send_file getaddrinfo unix unix_datagram udp file resolve signal process"),
     ("io/4", "server server_state streams io knit"),
 )
 # What io may include of core besides its public headers.

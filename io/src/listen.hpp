@@ -1,6 +1,7 @@
 /// Making listening sockets: for TcpListener, and for serve() with one on every loop.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "knit/io/detail/address.hpp"
@@ -18,7 +19,11 @@ enum class SharePort {
 struct Listening {
     SharePort share = SharePort::no;
     int backlog = 1024;
-    bool both_families = false;  ///< an IPv6 socket takes IPv4 connections too
+    bool both_families = false;  ///< an IPv6 socket takes IPv4 connections too; ipv6_only overrules it
+    std::optional<bool> ipv6_only = {};
+    int defer_accept_seconds = 0;
+    int fast_open = 0;
+    int receive_buffer_size = 0;
 };
 
 /// A socket that listens at `address`. Throws std::system_error with `endpoint` in what().
