@@ -204,7 +204,8 @@ public:
 
     /// Sends `count` bytes of the file from `offset` on, or all to its end; gives how many, fewer than `count`
     /// when the file ends before. `file` is a descriptor, or anything with native_handle(); it stays open and keeps its
-    /// position, and has to stay until the await is over. Cancelled: CancelledError, an unknown part has been sent.
+    /// position; it and this object have to stay where they are until the await is over. Cancelled: CancelledError,
+    /// and an unknown part has been sent.
     Coro<std::uint64_t> send_file(int file, std::uint64_t offset = 0, std::optional<std::uint64_t> count = {});
     template <class File>
     requires requires(const File& file) {

@@ -22,9 +22,9 @@ protected:
     explicit DatagramOp(const DescriptorOwner& socket) noexcept : socket_(&socket) {}
     bool absorb(int result) noexcept override;
     /// Says it to the kernel; what is said has to stay where it is.
-    void prepare_send(io_uring_sqe& sqe, std::span<const std::byte> bytes, const sockaddr* name,
-                      socklen_t name_size) noexcept;
-    void prepare_receive(io_uring_sqe& sqe, std::span<std::byte> buffer, sockaddr* name, socklen_t name_room) noexcept;
+    void prepare_send(io_uring_sqe& sqe, std::span<const std::byte> bytes, const sockaddr* address,
+                      socklen_t size) noexcept;
+    void prepare_receive(io_uring_sqe& sqe, std::span<std::byte> buffer, sockaddr* address, socklen_t room) noexcept;
     socklen_t received_name_size() const noexcept { return header_.msg_namelen; }
 
 private:
