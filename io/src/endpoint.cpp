@@ -1,6 +1,7 @@
 #include "knit/io/endpoint.hpp"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 
 #include <array>
 #include <charconv>
@@ -79,12 +80,58 @@ std::string Endpoint::to_string() const {
 }  // namespace knit::io
 
 namespace knit::detail {
+namespace {
+
+/// The number of an interface, given as a name or a number.
+std::uint32_t parse_scope(const std::string& scope) {
+    std::uint32_t number = if_nametoindex(scope.c_str());
+    if (number == 0 && std::from_chars(scope.data(), scope.data() + scope.size(), number).ec != std::errc()) {
+        throw ValueError("there is no network interface '" + scope + "'");
+    }
+    return number;
+}
+
+}  // namespace
 
 SocketAddress::SocketAddress(const sockaddr* address, socklen_t size) noexcept {
     if (size <= sizeof storage_) {
         std::memcpy(storage_, address, size);
         size_ = size;
     }
+}
+
+SocketAddress::SocketAddress(const io::Endpoint& endpoint) {
+    auto* const four = reinterpret_cast<sockaddr_in*>(storage_);
+    auto* const six = reinterpret_cast<sockaddr_in6*>(storage_);
+    const std::size_t percent = endpoint.host().find('%');
+    if (inet_pton(AF_INET, endpoint.host().c_str(), &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        size_ = sizeof *four;
+    } else if (inet_pton(AF_INET6, endpoint.host().substr(0, percent).c_str(), &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        size_ = sizeof *six;
+        if (percent != std::string::npos) {
+            six->sin6_scope_id = parse_scope(endpoint.host().substr(percent + 1));
+        }
+    } else {
+        throw ValueError("'" + endpoint.host() + "' is no IPv4 or IPv6 address: look a name up with getaddrinfo()");
+    }
+    set_port(endpoint.port());
+}
+
+SocketAddress SocketAddress::mapped_to_ipv6() const noexcept {
+    if (size_ < sizeof(sockaddr_in) || family() != AF_INET) {
+        return *this;
+    }
+    SocketAddress result;
+    auto* const six = reinterpret_cast<sockaddr_in6*>(result.storage_);
+    six->sin6_family = AF_INET6;
+    six->sin6_addr.s6_addr[10] = 0xff;
+    six->sin6_addr.s6_addr[11] = 0xff;
+    std::memcpy(&six->sin6_addr.s6_addr[12], &reinterpret_cast<const sockaddr_in*>(storage_)->sin_addr, 4);
+    result.size_ = sizeof *six;
+    result.set_port(port());
+    return result;
 }
 
 // The port stands at the same place in both families.

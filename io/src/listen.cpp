@@ -16,11 +16,14 @@ namespace {
     throw std::system_error(errno, std::generic_category(), std::string(operation) + " " + endpoint.to_string());
 }
 
-void switch_on(const Fd& fd, int level, int name, const io::Endpoint& endpoint) {
-    const int on = 1;
-    if (setsockopt(fd.get(), level, name, &on, sizeof on) != 0) {
+void set_option(const Fd& fd, int level, int name, int value, const io::Endpoint& endpoint) {
+    if (setsockopt(fd.get(), level, name, &value, sizeof value) != 0) {
         fail("set an option of", endpoint);
     }
+}
+
+void switch_on(const Fd& fd, int level, int name, const io::Endpoint& endpoint) {
+    set_option(fd, level, name, 1, endpoint);
 }
 
 }  // namespace
@@ -36,10 +39,16 @@ Fd bind_at(const SocketAddress& address, const io::Endpoint& endpoint, const Lis
         switch_on(fd, SOL_SOCKET, SO_REUSEPORT, endpoint);
     }
     if (address.family() == AF_INET6) {
-        const int only = how.both_families ? 0 : 1;
-        if (setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0) {
-            fail("set an option of", endpoint);
-        }
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, how.ipv6_only.value_or(!how.both_families) ? 1 : 0, endpoint);
+    }
+    if (how.defer_accept_seconds != 0) {
+        set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, how.defer_accept_seconds, endpoint);
+    }
+    if (how.fast_open != 0) {
+        set_option(fd, IPPROTO_TCP, TCP_FASTOPEN, how.fast_open, endpoint);
+    }
+    if (how.receive_buffer_size != 0) {
+        set_option(fd, SOL_SOCKET, SO_RCVBUF, how.receive_buffer_size, endpoint);
     }
     if (bind(fd.get(), address.data(), address.size()) != 0) {
         fail("bind", endpoint);

@@ -1,6 +1,7 @@
 /// Making listening sockets: for TcpListener, and for servers.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "knit/io/detail/address.hpp"
@@ -12,7 +13,11 @@ namespace knit::detail {
 struct Listening {
     bool reuse_port = false;  ///< others that say so may listen there too
     int backlog = 1024;
-    bool both_families = false;  ///< an IPv6 socket takes IPv4 connections too
+    bool both_families = false;  ///< an IPv6 socket takes IPv4 connections too; ipv6_only overrules it
+    std::optional<bool> ipv6_only = {};
+    int defer_accept_seconds = 0;
+    int fast_open = 0;
+    int receive_buffer_size = 0;
 };
 
 /// A socket that is bound to `address`. Throws std::system_error with `endpoint` in what().

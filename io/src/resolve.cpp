@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <memory>
 
+#include "knit/to_thread.hpp"
+
 namespace knit::detail {
 namespace {
 
@@ -76,6 +78,14 @@ std::vector<SocketAddress> resolve(const io::Endpoint& endpoint, Purpose purpose
                        [](const SocketAddress& address) { return address.family() == AF_INET6; });
     }
     return result;
+}
+
+Coro<std::vector<SocketAddress>> resolve_off_loop(io::Endpoint endpoint, Purpose purpose) {
+    if (is_literal(endpoint)) {
+        co_return resolve(endpoint, purpose);
+    }
+    auto in_thread = to_thread([endpoint, purpose] { return resolve(endpoint, purpose); });
+    co_return co_await std::move(in_thread);
 }
 
 }  // namespace knit::detail

@@ -2,67 +2,49 @@
 
 #include <netinet/tcp.h>
 
-#include <cerrno>
-#include <memory>
-#include <optional>
-#include <system_error>
-#include <vector>
+#include <chrono>
+#include <limits>
 
-#include "connect_op.hpp"
-#include "knit/to_thread.hpp"
+#include "knit/error.hpp"
 #include "listen.hpp"
-#include "resolve.hpp"
-
-namespace knit::detail {
-namespace {
-
-SocketDescriptor* make_socket(const SocketAddress& peer) {
-    Fd fd(socket(peer.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!fd) {
-        throw std::system_error(errno, std::generic_category(), "make a socket for " + peer.to_string());
-    }
-    return new SocketDescriptor(std::move(fd), peer);
-}
-
-Coro<std::vector<SocketAddress>> resolve_for_connect(io::Endpoint endpoint) {
-    if (is_literal(endpoint)) {
-        co_return resolve(endpoint, Purpose::connect);
-    }
-    auto look_up = to_thread([endpoint] { return resolve(endpoint, Purpose::connect); });
-    co_return co_await std::move(look_up);
-}
-
-Coro<io::TcpStream> connect_to(SocketAddress peer) {
-    DescriptorOwner socket(make_socket(peer));
-    co_await ConnectOp(socket, peer.data(), peer.size());
-    io::TcpStream stream(static_cast<SocketDescriptor*>(socket.release()));
-    stream.nodelay(true);
-    co_return stream;
-}
-
-}  // namespace
-}  // namespace knit::detail
+#include "ring.hpp"
 
 namespace knit::io {
 
 using knit::detail::Fd;
+using knit::detail::seconds_up;
 using knit::detail::SocketDescriptor;
 
-Coro<TcpStream> TcpStream::connect(Endpoint endpoint) {
-    const auto addresses = co_await knit::detail::resolve_for_connect(std::move(endpoint));
-    std::optional<std::system_error> failure;
-    for (const knit::detail::SocketAddress& address : addresses) {
-        try {
-            co_return co_await knit::detail::connect_to(address);
-        } catch (const std::system_error& error) {
-            failure = error;
-        }
+void TcpStream::nodelay(bool on) { set(IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0, "nodelay"); }
+bool TcpStream::nodelay() const { return get(IPPROTO_TCP, TCP_NODELAY, "nodelay") != 0; }
+void TcpStream::keepalive(bool on) { set(SOL_SOCKET, SO_KEEPALIVE, on ? 1 : 0, "keepalive"); }
+bool TcpStream::keepalive() const { return get(SOL_SOCKET, SO_KEEPALIVE, "keepalive") != 0; }
+
+void TcpStream::keepalive(const KeepAlive& times) {
+    if (times.idle) {
+        set(IPPROTO_TCP, TCP_KEEPIDLE, seconds_up(*times.idle, "keepalive's idle"), "keepalive's idle");
     }
-    throw std::system_error(*failure);
+    if (times.interval) {
+        set(IPPROTO_TCP, TCP_KEEPINTVL, seconds_up(*times.interval, "keepalive's interval"), "keepalive's interval");
+    }
+    if (times.count) {
+        set(IPPROTO_TCP, TCP_KEEPCNT, *times.count, "keepalive's count");
+    }
+    keepalive(true);
 }
 
-void TcpStream::nodelay(bool on) { set_option(IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0, "nodelay"); }
-bool TcpStream::nodelay() const { return option(IPPROTO_TCP, TCP_NODELAY, "nodelay") != 0; }
+void TcpStream::user_timeout(Duration limit) {
+    const auto time = std::chrono::ceil<std::chrono::milliseconds>(limit).count();
+    if (time < 0 || time > std::numeric_limits<int>::max()) {
+        throw ValueError("user_timeout must be from zero to 24 days");
+    }
+    set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(time), "user_timeout");
+}
+Duration TcpStream::user_timeout() const {
+    return std::chrono::milliseconds(get(IPPROTO_TCP, TCP_USER_TIMEOUT, "user_timeout"));
+}
+
+void TcpStream::quickack(bool on) { set(IPPROTO_TCP, TCP_QUICKACK, on ? 1 : 0, "quickack"); }
 
 void Accept::prepare(io_uring_sqe& sqe) noexcept {
     peer_.reserve_all();
@@ -77,7 +59,16 @@ TcpStream Accept::await_resume() {
 TcpListener::TcpListener(Fd fd) : Socket(new SocketDescriptor(std::move(fd))) {}
 
 TcpListener TcpListener::bind(const Endpoint& endpoint, const ListenOptions& options) {
-    return TcpListener(knit::detail::listen_at_first(endpoint, {options.reuse_port, options.backlog, false}));
+    knit::detail::Listening how;
+    how.reuse_port = options.reuse_port;
+    how.backlog = options.backlog;
+    how.ipv6_only = options.ipv6_only;
+    how.fast_open = options.fast_open;
+    how.receive_buffer_size = options.receive_buffer_size;
+    if (options.defer_accept) {
+        how.defer_accept_seconds = seconds_up(*options.defer_accept, "defer_accept");
+    }
+    return TcpListener(knit::detail::listen_at_first(endpoint, how));
 }
 
 }  // namespace knit::io

@@ -71,13 +71,13 @@ std::pair<Fd, Fd> make_unix_pair(int type) {
     return {Fd(ends[0]), Fd(ends[1])};
 }
 
-void bind_unix(const Fd& fd, const UnixAddress& address) {
+void bind_unix(int number, const UnixAddress& address) {
     struct stat status{};
     const std::string path = address.path();
     if (address.is_file() && ::stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
         static_cast<void>(::unlink(path.c_str()));  // refused: bind() says so
     }
-    if (::bind(fd.get(), address.data(), address.size()) != 0) {
+    if (::bind(number, address.data(), address.size()) != 0) {
         throw std::system_error(errno, std::generic_category(), "bind unix:" + path);
     }
 }
@@ -141,7 +141,7 @@ UnixListener UnixListener::bind(const std::filesystem::path& path, const UnixLis
         throw ValueError("UnixListener::bind() takes a path or an @name, and it is empty");
     }
     Fd fd = knit::detail::make_unix_socket(SOCK_STREAM, address.path());
-    knit::detail::bind_unix(fd, address);
+    knit::detail::bind_unix(fd.get(), address);
     knit::detail::SocketFile file;
     if (options.remove_file && address.is_file()) {
         file = knit::detail::SocketFile(path);

@@ -23,6 +23,6 @@ public:
 Fd make_unix_socket(int type, const std::string& whom);
 std::pair<Fd, Fd> make_unix_pair(int type);
 /// A socket's file that is there already is replaced.
-void bind_unix(const Fd& fd, const UnixAddress& address);
+void bind_unix(int number, const UnixAddress& address);
 
 }  // namespace knit::detail

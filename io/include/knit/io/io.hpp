@@ -1,9 +1,11 @@
 /// Everything of knit that has a descriptor.
 #pragma once
 
+#include "knit/io/buffers.hpp"
 #include "knit/io/byte_stream.hpp"
 #include "knit/io/endpoint.hpp"
 #include "knit/io/file.hpp"
+#include "knit/io/getaddrinfo.hpp"
 #include "knit/io/pipe.hpp"
 #include "knit/io/process.hpp"
 #include "knit/io/rebalance.hpp"
@@ -17,4 +19,6 @@
 #include "knit/io/stream_writer.hpp"
 #include "knit/io/streams.hpp"
 #include "knit/io/tcp.hpp"
+#include "knit/io/udp.hpp"
 #include "knit/io/unix.hpp"
+#include "knit/io/unix_datagram.hpp"

@@ -1,22 +1,31 @@
-/// What every stream socket can do: read, write, half-close, options. TcpStream adds how one is made.
+/// What every stream socket can do: read, write, half-close, options. TcpStream and UnixStream add how one is made.
 #pragma once
 
-#include <array>
 #include <concepts>
 #include <cstddef>
-#include <ranges>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
+#include "knit/coro.hpp"
+#include "knit/io/buffers.hpp"
 #include "knit/io/detail/address.hpp"
 #include "knit/io/detail/descriptor.hpp"
 #include "knit/io/detail/op.hpp"
 #include "knit/io/endpoint.hpp"
 #include "knit/io/receive.hpp"
+#include "knit/time.hpp"
 
 namespace knit::detail {
+
+constexpr std::uint32_t kNoZeroCopy = std::numeric_limits<std::uint32_t>::max();
+
+/// Whole seconds for the kernel, rounded up. Throws ValueError when it is negative or too long; `what` is the option.
+int seconds_up(Duration time, const char* what);
 
 /// A connected or listening socket: its descriptor, its peer, and what a cancelled read_exactly() had read already.
 class SocketDescriptor : public Descriptor {
@@ -24,17 +33,13 @@ public:
     explicit SocketDescriptor(Fd fd, const SocketAddress& whom = {}) : Descriptor(std::move(fd)), peer(whom) {}
     std::string describe() const override;
 
-    SocketAddress peer;  ///< of a listener and of a Unix socket: empty
-    std::string unread;  ///< comes before what the kernel has
-};
+    /// Takes the first `count` bytes off unread, which there are.
+    void take_unread(std::size_t count) noexcept;
 
-template <class R>
-concept ByteRange = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
-                    (std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, char> ||
-                     std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, unsigned char> ||
-                     std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, std::byte>) &&
-                    !(std::is_array_v<R> && std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, char>);
-// A char array is text up to its NUL: string_view takes it.
+    SocketAddress peer;  ///< of a listener and of a Unix socket: empty
+    std::uint32_t zero_copy_threshold = kNoZeroCopy;
+    std::unique_ptr<std::string> unread;  ///< comes before what the kernel has; null, or not empty
+};
 
 /// Reads once, or until the buffer is full.
 class ReadOp : public Op {
@@ -106,7 +111,12 @@ private:
     std::span<const std::byte> bytes_;
     std::size_t done_ = 0;
     bool to_the_end_;
+    bool is_zero_copy_ = false;  ///< the request in flight
+    bool must_copy_ = false;     ///< zero copy has been refused
 };
+
+/// Which direction of a connection ends.
+enum class Shutdown { read, write, both };
 
 /// A socket: what streams and listeners share. Move-only. Awaiters hold a reference to the object until they are
 /// awaited, so it has to be there then; once an operation is in flight the socket may be moved, closed or destroyed. It
@@ -127,12 +137,25 @@ public:
     /// descriptor when that has ended. Any thread, though not at the same time as another use. May be called again.
     void close() noexcept { owner_.close(); }
 
+    /// SO_SNDBUF, SO_RCVBUF, in bytes; the kernel keeps the double of it for its own needs.
+    void send_buffer_size(int bytes);
+    int send_buffer_size() const;
+    void receive_buffer_size(int bytes);
+    int receive_buffer_size() const;
+    /// Any option, as in setsockopt(2) and getsockopt(2); they and all other options throw std::system_error with the
+    /// option's name.
+    void set_option(int level, int name, int value);
+    void set_option(int level, int name, const void* value, std::size_t size);
+    int option(int level, int name) const;
+
 protected:
     explicit Socket(knit::detail::SocketDescriptor* descriptor) noexcept : owner_(descriptor) {}
     /// Throws std::system_error with EBADF, saying that `what` needs an open socket.
     knit::detail::SocketDescriptor& descriptor(const char* what) const;
-    void set_option(int level, int name, int value, const char* what);
-    int option(int level, int name, const char* what) const;
+    // `what` names the option in messages.
+    void set(int level, int name, int value, const char* what);
+    void set(int level, int name, const void* value, std::size_t size, const char* what);
+    int get(int level, int name, const char* what) const;
 
     knit::detail::DescriptorOwner owner_;
 };
@@ -178,20 +201,40 @@ public:
         return {owner_, std::as_bytes(std::span(bytes)), false};
     }
 
-    /// Says that nothing more will be written: the peer reads the end of the stream. Reading goes on. Done at the call;
-    /// may be awaited.
-    knit::detail::Ready shutdown();
+    /// The same for several buffers, as if they were one after the other in one; empty ones are passed over. The list
+    /// of buffers has to stay as long as the bytes.
+    ReadBuffers read_some(std::span<const MutableBuffer> buffers) { return {owner_, buffers}; }
+    WriteBuffers write(std::span<const ConstBuffer> buffers) { return {owner_, buffers, true}; }
+    WriteBuffers write_some(std::span<const ConstBuffer> buffers) { return {owner_, buffers, false}; }
+
+    /// Sends `count` bytes of the file from `offset` on, or all to its end; gives how many, fewer than `count`
+    /// when the file ends before. `file` is a descriptor, or anything with native_handle(); it stays open and keeps its
+    /// position; it and this object have to stay where they are until the await is over. Cancelled: CancelledError,
+    /// and an unknown part has been sent.
+    Coro<std::uint64_t> send_file(int file, std::uint64_t offset = 0, std::optional<std::uint64_t> count = {});
+    template <class File>
+    requires requires(const File& file) {
+        { file.native_handle() } -> std::same_as<int>;
+    }
+    Coro<std::uint64_t> send_file(const File& file, std::uint64_t offset = 0, std::optional<std::uint64_t> count = {}) {
+        return send_file(file.native_handle(), offset, count);
+    }
+
+    /// Says that nothing more will be written: the peer reads the end of the stream. Reading goes on. Shutdown::read
+    /// makes reads give the end of the stream once what has come is read. Done at the call; may be awaited.
+    knit::detail::Ready shutdown(Shutdown direction = Shutdown::write);
+
+    /// Writes of at least so many bytes are sent from the caller's memory without a copy (Linux 6.0), and end when the
+    /// kernel is done with it, that is when the peer has acknowledged. Off unless this is called. A socket that cannot
+    /// do it copies.
+    void zero_copy_threshold(std::size_t bytes);
 
     /// Of a Unix socket: an empty one.
     Endpoint peer_endpoint() const;
-    /// SO_KEEPALIVE.
-    void keepalive(bool on);
-    bool keepalive() const;
-    /// SO_SNDBUF, SO_RCVBUF, in bytes; the kernel keeps the double of it for its own needs.
-    void send_buffer_size(int bytes);
-    int send_buffer_size() const;
-    void receive_buffer_size(int bytes);
-    int receive_buffer_size() const;
+    /// SO_LINGER: what is unsent at close() is given up after that time, and with zero the peer gets a reset. nullopt,
+    /// the default: the kernel goes on sending.
+    void linger(std::optional<Duration> limit);
+    std::optional<Duration> linger() const;
 
 protected:
     explicit Stream(knit::detail::SocketDescriptor* descriptor) noexcept : Socket(descriptor) {}

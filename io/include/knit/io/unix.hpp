@@ -5,12 +5,16 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "knit/coro.hpp"
 #include "knit/io/detail/accept.hpp"
+#include "knit/io/detail/ancillary.hpp"
 #include "knit/io/detail/fd.hpp"
 #include "knit/io/socket.hpp"
 
@@ -60,6 +64,23 @@ public:
 
     /// Two that are connected to each other. Throws std::system_error.
     static std::pair<UnixStream, UnixStream> pair();
+
+    /// Sends all the bytes, at least one, and with the first of them the descriptors, at most 253, which stay the
+    /// caller's and must be open until the await is over. Cancelled: CancelledError, and an unknown part has been sent.
+    SendDescriptors send_descriptors(std::span<const std::byte> bytes, std::span<const int> descriptors) {
+        return {owner_, bytes, descriptors};
+    }
+    SendDescriptors send_descriptors(std::string_view text, std::span<const int> descriptors) {
+        return {owner_, std::as_bytes(std::span(text)), descriptors};
+    }
+    /// As read_some(), with the descriptors that came with the bytes, at most `count_max`; a plain read drops them.
+    /// Cancelled: either CancelledError and nothing was read, or what came.
+    ReceiveDescriptors receive_descriptors(std::span<std::byte> buffer, std::size_t count_max = 16) {
+        return {owner_, buffer, count_max};
+    }
+    ReceiveDescriptors receive_descriptors(std::span<char> buffer, std::size_t count_max = 16) {
+        return {owner_, std::as_writable_bytes(buffer), count_max};
+    }
 
     /// The names of the two ends; empty for one that has none, as the connecting end.
     std::string local_path() const;

@@ -1,0 +1,106 @@
+// Names to addresses.
+#include "knit/io/getaddrinfo.hpp"
+
+#include <netdb.h>
+
+#include <algorithm>
+#include <future>
+#include <string>
+#include <vector>
+
+#include "io_test.hpp"
+
+namespace knit::test {
+namespace {
+
+using Endpoints = std::vector<io::Endpoint>;
+
+TEST(GetAddrInfo, GivesEachAddressOnceWithItsPort) {
+    run_io([]() -> Coro<> {
+        const Endpoints one = co_await getaddrinfo("127.0.0.1", 80);
+        EXPECT_EQ((Endpoints{io::endpoint("127.0.0.1", 80)}), one);
+        const Endpoints six = co_await getaddrinfo("::1", "8080");
+        EXPECT_EQ((Endpoints{io::endpoint("::1", 8080)}), six);
+        const Endpoints named = co_await getaddrinfo("localhost", 7);
+        const auto four = io::endpoint("127.0.0.1", 7);
+        EXPECT_EQ(1, std::count(named.begin(), named.end(), four));
+        const Endpoints no_service = co_await getaddrinfo("127.0.0.1");
+        EXPECT_EQ(0, no_service.front().port());
+    });
+}
+
+TEST(GetAddrInfo, TakesAFamilyAndAnEmptyHost) {
+    run_io([]() -> Coro<> {
+        const Endpoints four = co_await getaddrinfo("localhost", 7, {.family = Family::ipv4});
+        EXPECT_EQ((Endpoints{io::endpoint("127.0.0.1", 7)}), four);
+        const Endpoints all = co_await getaddrinfo("", 7, {.family = Family::ipv4, .to_listen = true});
+        EXPECT_EQ((Endpoints{io::endpoint("0.0.0.0", 7)}), all);
+        const Endpoints here = co_await getaddrinfo("", "", {.family = Family::ipv6});
+        EXPECT_EQ((Endpoints{io::endpoint("::1", 0)}), here);
+    });
+}
+
+Coro<std::system_error> error_of(Coro<Endpoints> asking) {
+    try {
+        co_await std::move(asking);
+    } catch (const std::system_error& error) {
+        co_return error;
+    }
+    ADD_FAILURE() << "found";
+    co_return std::system_error(std::error_code());
+}
+
+TEST(GetAddrInfo, AnUnknownNameHasTheCodesOfItsOwnCategory) {
+    run_io([]() -> Coro<> {
+        const std::system_error unknown = co_await error_of(getaddrinfo("no-such-host.invalid", 80));
+        EXPECT_STREQ("getaddrinfo", unknown.code().category().name());
+        EXPECT_EQ(io::address_category(), unknown.code().category());
+        EXPECT_NE(std::string::npos, std::string(unknown.what()).find("getaddrinfo no-such-host.invalid 80"));
+        auto numeric = getaddrinfo("localhost", 80, {.numeric_only = true});
+        const std::system_error name = co_await error_of(std::move(numeric));
+        EXPECT_EQ(EAI_NONAME, name.code().value());
+        auto with_nul = getaddrinfo(std::string("a\0b", 3), 80);
+        EXPECT_THROW(co_await std::move(with_nul), ValueError);
+    });
+}
+
+TEST(GetAddrInfo, ALookUpThatIsTooLateIsATimeoutAndAnAddressNeverIs) {
+    RunOptions options;
+    options.loops = 1;
+    options.blocking_threads = 1;
+    auto body = []() -> Coro<> {
+        auto address = getaddrinfo("127.0.0.1", 80, {.timeout = 0ns});
+        const Endpoints found = co_await std::move(address);
+        EXPECT_EQ(1U, found.size());
+        // The only thread of the pool is held, so that the look-up cannot begin.
+        std::promise<void> gate;
+        auto holding = create_task(to_thread([&gate] { gate.get_future().wait(); }));
+        co_await turns();
+        auto name = getaddrinfo("localhost", 80, {.timeout = 5ms});
+        try {
+            co_await std::move(name);
+            ADD_FAILURE() << "found";
+        } catch (const TimeoutError& error) {
+            EXPECT_STREQ("getaddrinfo localhost 80: no answer within 5 ms", error.what());
+        }
+        gate.set_value();
+        co_await holding;
+    };
+    run(std::move(body), std::move(options));
+}
+
+TEST(GetAddrInfo, IsCancelledAtOnce) {
+    run_io([]() -> Coro<> {
+        auto asking = create_task(getaddrinfo("localhost", 80));
+        co_await yield();
+        asking.cancel();
+        try {
+            co_await asking;
+        } catch (const CancelledError&) {
+        }
+        EXPECT_TRUE(asking.done());
+    });
+}
+
+}  // namespace
+}  // namespace knit::test
