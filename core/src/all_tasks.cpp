@@ -19,8 +19,10 @@ namespace knit::detail {
 std::vector<TaskRef> tasks_of(Worker& worker) {
     std::vector<TaskRef> tasks;
     const auto add = [&](TaskCore& task) {
-        task.add_ref();
-        tasks.emplace_back(CoreRef(&task));
+        if (!task.is_internal()) {
+            task.add_ref();
+            tasks.emplace_back(CoreRef(&task));
+        }
     };
     for (TaskCore* task = worker.first_task(); task != nullptr; task = task->registry_next) {
         add(*task);

@@ -381,6 +381,16 @@ TEST(Stream, AHandlersCleanupMayStillSayGoodBye) {
     EXPECT_EQ("bye", got);
 }
 
+TEST(Stream, ThePumpsAreNoTasksOfTheUsers) {
+    run_io([]() -> Coro<> {
+        StreamPair pair = co_await stream_pair();
+        pair.writer.write("x");
+        co_await yield();
+        EXPECT_EQ(1U, all_tasks().size());
+        co_await close_writer(pair.writer);
+    });
+}
+
 TEST(Stream, OverAUnixSocket) {
     run_io([]() -> Coro<> {
         const auto path = std::filesystem::temp_directory_path() / ("knit-stream-" + std::to_string(getpid()));

@@ -173,6 +173,9 @@ public:
     void mark_failed() noexcept { flags_ |= kFailed; }
     void mark_fatal() noexcept { flags_ |= kFatal; }
     void mark_cancelled() noexcept { flags_ |= kEndsCancelled; }
+    /// One of knit's own, which asyncio would have as callbacks: all_tasks() does not show it. Home loop.
+    void mark_internal() noexcept { flags_ |= kInternal; }
+    bool is_internal() const noexcept { return has(kInternal); }
     bool is_started() const noexcept { return has(kStarted); }
     /// Worker::coarse_ms() of when it was last suspended. Home loop.
     std::uint32_t suspended_ms() const noexcept { return since_ms_; }
@@ -202,6 +205,7 @@ private:
         kCancelling = 64,     ///< its wait is being cancelled: tasks that await each other come back here
         kFailed = 128,        ///< it ended by an exception
         kCancelTaken = 256,   ///< its wait has taken a cancellation, and it has not been resumed yet
+        kInternal = 512,      ///< all_tasks() does not show it
     };
     /// What few tasks have. Made and changed by the home loop; names are read by any thread.
     struct Name {
