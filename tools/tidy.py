@@ -32,9 +32,9 @@ LAYERS = (
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd unix_address"),
-    ("io/1", "ring buffers"),
-    ("io/2", "loop_load op driver uring_driver descriptor accept connect_op"),
-    ("io/3", "socket unix_descriptor listen tcp unix udp file resolve signal process"
+    ("io/1", "ring"),
+    ("io/2", "loop_load op buffer_pool receive.hpp driver uring_driver descriptor accept connect_op"),
+    ("io/3", "socket receive.cpp unix_descriptor listen tcp unix udp file resolve signal process"
      " byte_stream reader_state stream_reader stream_core stream_life stream_pumps stream_writer"),
     ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams io knit"
      " stream_server"),
