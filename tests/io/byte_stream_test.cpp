@@ -48,7 +48,8 @@ Coro<std::size_t> write_to(std::shared_ptr<Channel> channel, std::span<const std
 /// A stream that is no socket, whose every call is a coroutine: as TLS will be.
 class MemoryStream {
 public:
-    MemoryStream(std::shared_ptr<Channel> in, std::shared_ptr<Channel> out) : in_(std::move(in)), out_(std::move(out)) {}
+    MemoryStream(std::shared_ptr<Channel> in, std::shared_ptr<Channel> out)
+        : in_(std::move(in)), out_(std::move(out)) {}
     Coro<std::size_t> read_some(std::span<std::byte> buffer) { return read_from(in_, buffer); }
     Coro<std::size_t> write(std::span<const std::byte> bytes) { return write_to(out_, bytes); }
     Coro<> shutdown() {

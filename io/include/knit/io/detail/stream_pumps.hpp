@@ -18,10 +18,12 @@
 
 namespace knit::detail {
 
-// While a connection waits for its peer it has a small buffer only. When that comes back full, the next read gets one
-// for what is there, which is given back at once.
+// While a connection waits for its peer it holds no buffer where the stream can receive() into a lent one, and else
+// this small one. When that comes back full, the next read gets one for what is there, which is given back at once.
 inline constexpr std::size_t kIdleBuffer = 128;
 inline constexpr std::size_t kBusyBuffer = std::size_t{64} << 10;
+// What a lent buffer that may hide more has in it.
+inline constexpr std::size_t kLentBuffer = std::size_t{4} << 10;
 
 /// How many bytes a read of `descriptor` finds; many when the kernel does not say.
 std::size_t bytes_waiting_at(int descriptor) noexcept;
@@ -67,11 +69,19 @@ private:
     static Coro<> read_on(Ref core) {
         std::exception_ptr error;
         try {
-            std::array<std::byte, kIdleBuffer> small;
             while (core->wants_data()) {
-                const std::size_t count = co_await core->stream_.read_some(std::span<std::byte>(small));
-                core->take_data(std::span(small).first(count));
-                if (count == small.size() && core->wants_data()) {
+                bool is_full = false;
+                if constexpr (requires { core->stream_.receive(); }) {
+                    const auto received = co_await core->stream_.receive();
+                    core->take_data(received.bytes());
+                    is_full = received.size() >= kLentBuffer;
+                } else {
+                    std::array<std::byte, kIdleBuffer> small;
+                    const std::size_t count = co_await core->stream_.read_some(std::span<std::byte>(small));
+                    core->take_data(std::span(small).first(count));
+                    is_full = count == small.size();
+                }
+                if (is_full && core->wants_data()) {
                     Coro<> reading = read_waiting(*core);
                     co_await std::move(reading);
                 }
