@@ -29,7 +29,8 @@ void give_back(std::string& buffer) noexcept {
 void start_pump(Coro<> pump) {
     TaskOptions options;
     options.eager_start = true;
-    create_task(std::move(pump), options);
+    const Task<> task = create_task(std::move(pump), options);
+    static_cast<TaskCore&>(*task.ref()).mark_hidden();
 }
 
 enum class Failure { none, cancelled, system, other };

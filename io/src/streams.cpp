@@ -11,9 +11,9 @@
 
 namespace knit::detail {
 
-bool has_bytes_waiting(int descriptor) noexcept {
+std::size_t bytes_waiting_at(int descriptor) noexcept {
     int count = 0;
-    return ioctl(descriptor, FIONREAD, &count) != 0 || count != 0;
+    return ioctl(descriptor, FIONREAD, &count) == 0 && count >= 0 ? static_cast<std::size_t>(count) : kBusyBuffer;
 }
 
 io::Connection open_streams(StreamCore& core) {

@@ -28,8 +28,8 @@ Coro<> drop_result(Coro<T> body) {
 template <class F>
 StreamHandler make_stream_handler(F function) {
     static_assert(std::is_invocable_v<F&, io::StreamReader, io::StreamWriter>,
-                  "start_server() takes a function of a StreamReader and a StreamWriter that returns a knit::Coro<>, "
-                  "or nothing");
+                  "start_server() takes a function of a StreamReader and a StreamWriter that returns a knit::Coro<> or "
+                  "nothing");
     using Given = std::invoke_result_t<F&, io::StreamReader, io::StreamWriter>;
     auto shared = std::make_shared<F>(std::move(function));
     return [shared](io::StreamReader reader, io::StreamWriter writer) -> Coro<> {

@@ -1,8 +1,10 @@
 /// StreamOf: a StreamCore with its stream, and the pumps that know the stream's type.
 #pragma once
 
+#include <algorithm>
 #include <any>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -16,23 +18,24 @@
 
 namespace knit::detail {
 
-// While a connection waits for its peer it has a small buffer only. When that comes back full, and more is there, the
-// next read gets a large one, which is given back at once.
-inline constexpr std::size_t kIdleBuffer = 256;
+// While a connection waits for its peer it holds no buffer where the stream can receive() into a lent one, and else
+// this small one. When that comes back full, the next read gets one for what is there, which is given back at once.
+inline constexpr std::size_t kIdleBuffer = 128;
 inline constexpr std::size_t kBusyBuffer = std::size_t{64} << 10;
-using BusyBuffer = std::array<std::byte, kBusyBuffer>;
+// What a lent buffer that may hide more has in it.
+inline constexpr std::size_t kLentBuffer = std::size_t{4} << 10;
 
-/// Whether a read of `descriptor` would not wait; true also when the kernel does not say.
-bool has_bytes_waiting(int descriptor) noexcept;
+/// How many bytes a read of `descriptor` finds; many when the kernel does not say.
+std::size_t bytes_waiting_at(int descriptor) noexcept;
 
 template <class S>
-bool has_more(const S& stream) {
+std::size_t bytes_waiting(const S& stream) {
     if constexpr (requires { { stream.available() } -> std::convertible_to<std::size_t>; }) {
-        return stream.available() != 0;
+        return stream.available();
     } else if constexpr (requires { { stream.native_handle() } -> std::convertible_to<int>; }) {
-        return has_bytes_waiting(stream.native_handle());
+        return bytes_waiting_at(stream.native_handle());
     } else {
-        return true;
+        return kBusyBuffer;
     }
 }
 
@@ -66,12 +69,20 @@ private:
     static Coro<> read_on(Ref core) {
         std::exception_ptr error;
         try {
-            std::array<std::byte, kIdleBuffer> small;
             while (core->wants_data()) {
-                const std::size_t count = co_await core->stream_.read_some(std::span<std::byte>(small));
-                core->take_data(std::span(small).first(count));
-                if (count == small.size() && core->wants_data() && has_more(core->stream_)) {
-                    Coro<> reading = read_much(*core);
+                bool is_full = false;
+                if constexpr (requires { core->stream_.receive(); }) {
+                    const auto received = co_await core->stream_.receive();
+                    core->take_data(received.bytes());
+                    is_full = received.size() >= kLentBuffer;
+                } else {
+                    std::array<std::byte, kIdleBuffer> small;
+                    const std::size_t count = co_await core->stream_.read_some(std::span<std::byte>(small));
+                    core->take_data(std::span(small).first(count));
+                    is_full = count == small.size();
+                }
+                if (is_full && core->wants_data()) {
+                    Coro<> reading = read_waiting(*core);
                     co_await std::move(reading);
                 }
             }
@@ -81,13 +92,18 @@ private:
         core->end_reading(std::move(error));
     }
 
-    static Coro<> read_much(StreamOf& core) {
-        const std::unique_ptr<BusyBuffer> buffer(new BusyBuffer);  // not make_unique: that would fill it with zeros
+    /// What is there already.
+    static Coro<> read_waiting(StreamOf& core) {
+        const std::size_t size = std::min(bytes_waiting(core.stream_), kBusyBuffer);
+        if (size == 0) {
+            co_return;
+        }
+        const std::unique_ptr<std::byte[]> buffer(new std::byte[size]);  // make_unique would fill it with zeros
         std::size_t count = 0;
         do {
-            count = co_await core.stream_.read_some(std::span<std::byte>(*buffer));
-            core.take_data(std::span(*buffer).first(count));
-        } while (count == buffer->size() && core.wants_data() && has_more(core.stream_));
+            count = co_await core.stream_.read_some(std::span<std::byte>(buffer.get(), size));
+            core.take_data(std::span<const std::byte>(buffer.get(), count));
+        } while (count == kBusyBuffer && core.wants_data() && bytes_waiting(core.stream_) != 0);
     }
 
     static Coro<> write_on(Ref core) {
