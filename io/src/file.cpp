@@ -42,8 +42,8 @@ private:
 
 class OpenOp final : public FileOp {
 public:
-    OpenOp(const DescriptorOwner& name, int flags, mode_t mode) noexcept
-        : FileOp(name, "open"), flags_(flags), mode_(mode) {}
+    OpenOp(const DescriptorOwner& path, int flags, mode_t mode) noexcept
+        : FileOp(path, "open"), flags_(flags), mode_(mode) {}
     /// A file that was opened, but that nobody took, is closed.
     ~OpenOp() { static_cast<void>(take_file()); }
     Fd await_resume() {
@@ -147,19 +147,19 @@ private:
 class NameOp final : public FileOp {
 public:
     enum class What { remove, remove_directory, rename, make_directory };
-    NameOp(const DescriptorOwner& name, const char* text, What what) noexcept : FileOp(name, text), what_(what) {}
+    NameOp(const DescriptorOwner& path, const char* text, What what) noexcept : FileOp(path, text), what_(what) {}
 
     const char* target = nullptr;
     mode_t mode = 0;
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override {
-        const char* const name = file().name.c_str();
+        const char* const path = file().name.c_str();
         switch (what_) {
-            case What::remove: io_uring_prep_unlinkat(&sqe, AT_FDCWD, name, 0); break;
-            case What::remove_directory: io_uring_prep_unlinkat(&sqe, AT_FDCWD, name, AT_REMOVEDIR); break;
-            case What::rename: io_uring_prep_renameat(&sqe, AT_FDCWD, name, AT_FDCWD, target, 0); break;
-            case What::make_directory: io_uring_prep_mkdirat(&sqe, AT_FDCWD, name, mode); break;
+            case What::remove: io_uring_prep_unlinkat(&sqe, AT_FDCWD, path, 0); break;
+            case What::remove_directory: io_uring_prep_unlinkat(&sqe, AT_FDCWD, path, AT_REMOVEDIR); break;
+            case What::rename: io_uring_prep_renameat(&sqe, AT_FDCWD, path, AT_FDCWD, target, 0); break;
+            case What::make_directory: io_uring_prep_mkdirat(&sqe, AT_FDCWD, path, mode); break;
         }
     }
 

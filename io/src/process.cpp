@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/pidfd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -44,8 +43,9 @@ public:
         return code == kRunning ? std::nullopt : std::optional<int>(code);
     }
     void send_signal(int signal) const {
-        if (returncode() || pidfd_send_signal(handle.get()->number(), signal, nullptr, 0) != 0) {
-            throw std::system_error(returncode() ? ESRCH : errno, std::generic_category(),
+        const int error = returncode() ? ESRCH : send_signal_to(handle.get()->number(), signal);
+        if (error != 0) {
+            throw std::system_error(error, std::generic_category(),
                                     "send signal " + std::to_string(signal) + " to process " + std::to_string(pid));
         }
     }
@@ -91,7 +91,7 @@ Coro<> watch(State state) {
         } catch (const std::system_error&) {
         }
         if (is_cancelled) {
-            pidfd_send_signal(state->handle.get()->number(), SIGKILL, nullptr, 0);
+            static_cast<void>(send_signal_to(state->handle.get()->number(), SIGKILL));
         } else {
             static_cast<void>(co_await as_result(sleep(std::chrono::milliseconds(10))));  // no memory for the poll
         }

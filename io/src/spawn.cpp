@@ -1,7 +1,6 @@
 #include "spawn.hpp"
 
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +11,10 @@
 #include <system_error>
 
 #include "knit/detail/base.hpp"
+
+extern "C" {
+#include <sys/pidfd.h>  // of glibc 2.36, which does not say so itself
+}
 
 namespace knit::detail {
 namespace {
@@ -138,7 +141,7 @@ Child::~Child() {
     if (pid_ < 0 || !handle_) {
         return;
     }
-    pidfd_send_signal(handle_.get(), SIGKILL, nullptr, 0);
+    static_cast<void>(send_signal_to(handle_.get(), SIGKILL));
     siginfo_t info{};
     while (waitid(P_PIDFD, static_cast<id_t>(handle_.get()), &info, WEXITED) != 0 && errno == EINTR) {
     }  // ends: it has been killed
@@ -164,6 +167,10 @@ Child spawn(const SpawnRequest& request) {
         fail(error, request);
     }
     return Child(pid);
+}
+
+int send_signal_to(int pidfd, int signal) noexcept {
+    return pidfd_send_signal(pidfd, signal, nullptr, 0) == 0 ? 0 : errno;
 }
 
 std::optional<int> reap(int pidfd) noexcept {

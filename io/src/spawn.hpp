@@ -50,6 +50,9 @@ struct SpawnRequest {
 /// Any thread. Throws std::system_error: ENOENT, EACCES ... for a program that cannot be started.
 Child spawn(const SpawnRequest& request);
 
+/// 0, or an errno.
+int send_signal_to(int pidfd, int signal) noexcept;
+
 /// What a child came to, -N for signal N: nothing while it runs. 255 when somebody else has reaped it.
 std::optional<int> reap(int pidfd) noexcept;
 

@@ -282,6 +282,9 @@ TEST(File, AnOpenOfANamedPipeThatNobodyWritesIsCancelled) {
     const Folder folder;
     ASSERT_EQ(0, mkfifo((folder / "fifo").c_str(), 0600));
     run_io([&]() -> Coro<> {
+        if (get_runtime().start_up_report().driver.name == "epoll") {
+            co_return;  // there an open that has begun, on the blocking pool, waits for the other end
+        }
         const std::size_t before = open_descriptors();
         Task<File> opening = create_task(File::open(folder / "fifo"));
         co_await turns();
