@@ -38,10 +38,10 @@ inline void reset_on_close(const detail::Fd& fd) {
     setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
-/// How many connections a test of many makes: KNIT_HARD_CONNECTIONS, or few enough for every day; not more than the
+/// How many connections a test of many makes: HARD_CONNECTIONS, or few enough for every day; not more than the
 /// descriptors allow, of which each takes two.
 inline std::size_t many_connections() {
-    const char* const text = std::getenv("KNIT_HARD_CONNECTIONS");
+    const char* const text = std::getenv("HARD_CONNECTIONS");
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
