@@ -32,9 +32,9 @@ LAYERS = (
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),
     ("core/5", "runtime lifecycle run_loop all_tasks runner observe core"),
     ("io/0", "address endpoint fd"),
-    ("io/1", "ring buffers"),
-    ("io/2", "loop_load op driver uring_driver descriptor"),
-    ("io/3", "socket listen tcp unix udp file resolve signal process"),
+    ("io/1", "ring"),
+    ("io/2", "loop_load op buffer_pool receive.hpp driver uring_driver descriptor"),
+    ("io/3", "socket receive.cpp listen tcp unix udp file resolve signal process"),
     ("io/4", "loop_load.cpp descriptor_wait acceptor connection rebalance server serve server_state streams io knit"),
 )
 # What io may include of core besides its public headers.

@@ -38,6 +38,13 @@ UringDriver::~UringDriver() {
     if (!is_closed_) {
         close();
     }
+    if (buffers_ != nullptr) {
+        BufferPool::close(buffers_);
+    }
+}
+
+BufferPool* buffers_of(Worker& worker) noexcept {
+    return static_cast<UringDriver&>(worker.driver()).buffers_nowait();
 }
 
 TimePoint UringDriver::now() noexcept { return std::chrono::steady_clock::now(); }

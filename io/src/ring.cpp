@@ -146,7 +146,30 @@ Ring::Ring(unsigned entries) {
     }
 }
 
-Ring::~Ring() { io_uring_queue_exit(&ring_); }
+Ring::~Ring() { io_uring_queue_exit(&ring_); }  // before the memory of its buffers is freed
+
+void Ring::FreeBuffers::operator()(io_uring_buf_ring* ring) const noexcept { std::free(ring); }
+
+bool Ring::register_buffers(std::uint16_t group, unsigned entries) noexcept {
+    constexpr std::size_t kPage = 4096;
+    const std::size_t size = (entries * sizeof(io_uring_buf) + kPage - 1) / kPage * kPage;
+    buffers_.reset(static_cast<io_uring_buf_ring*>(std::aligned_alloc(kPage, size)));
+    if (buffers_ == nullptr) {
+        return false;
+    }
+    io_uring_buf_ring_init(buffers_.get());
+    buffers_mask_ = io_uring_buf_ring_mask(entries);
+    io_uring_buf_reg registration{};
+    registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffers_.get());
+    registration.ring_entries = entries;
+    registration.bgid = group;
+    return io_uring_register_buf_ring(&ring_, &registration, 0) == 0;  // else EINVAL: Linux before 5.19
+}
+
+void Ring::provide_buffer(void* bytes, std::size_t size, std::uint16_t id) noexcept {
+    io_uring_buf_ring_add(buffers_.get(), bytes, static_cast<unsigned>(size), id, buffers_mask_, 0);
+    io_uring_buf_ring_advance(buffers_.get(), 1);
+}
 
 void Ring::set_up(unsigned entries) {
     for (;;) {  // ends: each round has fewer entries, or returns, or throws

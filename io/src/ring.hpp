@@ -8,6 +8,9 @@
 
 #include <liburing.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 
 #include "knit/detail/base.hpp"
@@ -63,6 +66,13 @@ public:
     /// Bits of the flags word that say that an enter would bring completions.
     static constexpr unsigned kWantsEnter = IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN;
 
+    /// Sets up a ring of buffers for receives that let the kernel pick one. False where the kernel cannot, or memory is
+    /// short. Once for each group.
+    bool register_buffers(std::uint16_t group, unsigned entries) noexcept;
+    /// Hands a buffer of that group to the kernel; `id` comes back with the completion that has used it. Never more
+    /// buffers than entries.
+    void provide_buffer(void* bytes, std::size_t size, std::uint16_t id) noexcept;
+
     /// One line: entries, the flags that the kernel granted, those that it refused.
     const std::string& description() const noexcept { return description_; }
 
@@ -74,7 +84,13 @@ private:
     void describe(unsigned entries, unsigned wanted, unsigned granted);
     Entered enter(unsigned wait_count, unsigned flags, void* argument, std::size_t argument_size) noexcept;
 
+    struct FreeBuffers {
+        void operator()(io_uring_buf_ring* ring) const noexcept;
+    };
+
     io_uring ring_{};
+    std::unique_ptr<io_uring_buf_ring, FreeBuffers> buffers_;
+    int buffers_mask_ = 0;
     int enter_fd_ = -1;          ///< the registered index of the ring, or its descriptor
     unsigned enter_flags_ = 0;   ///< what every enter carries
     std::string description_;

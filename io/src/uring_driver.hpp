@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string>
 
+#include "buffer_pool.hpp"
 #include "driver.hpp"
 #include "knit/detail/base.hpp"
 #include "knit/io/detail/fd.hpp"
@@ -23,6 +24,11 @@
 namespace knit::detail {
 
 class Op;
+
+class Worker;
+
+/// The receive buffers of that loop, which is the calling thread's; null when it has none.
+BufferPool* buffers_of(Worker& worker) noexcept;
 
 class UringDriver final : public Driver {
 public:
@@ -45,6 +51,15 @@ public:
     /// Asks the kernel to end `op`, which is in flight: it completes in any case. Owner thread.
     void cancel(Op& op) noexcept;
 
+    /// The loop's receive buffers, made when first asked for; may throw std::bad_alloc. Owner thread.
+    BufferPool& buffers() {
+        if (buffers_ == nullptr) [[unlikely]] {
+            buffers_ = new BufferPool(&ring_);
+        }
+        return *buffers_;
+    }
+    BufferPool* buffers_nowait() const noexcept { return buffers_; }
+
     const std::string& description() const noexcept { return ring_.description(); }
     /// What servers know of this loop. Any thread.
     LoopLoad& load() noexcept { return load_; }
@@ -58,6 +73,7 @@ private:
     void back_off() noexcept;
 
     Ring ring_;
+    BufferPool* buffers_ = nullptr;
     std::size_t in_flight_ = 0;
     bool is_armed_ = false;
     bool is_closed_ = false;

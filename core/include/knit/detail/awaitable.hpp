@@ -119,7 +119,7 @@ private:
     TaskCore* task_ = nullptr;
 };
 
-/// An awaiter that stays where it is: GCC 12 would copy one that is awaited as an lvalue.
+/// An awaiter that stays where it is: GCC would move it to a second place in the frame.
 template <class A>
 class AwaiterRef {
 public:
@@ -144,7 +144,9 @@ decltype(auto) native(A&& awaitable) {
                   "knit cannot await this: co_await takes a Coro, Task, Future, gather(...), or anything with "
                   "operator co_await or await_ready/await_suspend/await_resume");
     if constexpr (Awaitable<A>) {
-        if constexpr (std::is_lvalue_reference_v<A> && NativeAwaiter<std::remove_reference_t<A>>) {
+        // A temporary lives in the frame until the whole expression has been evaluated.
+        if constexpr (NativeAwaiter<std::remove_reference_t<A>> &&
+                      (std::is_lvalue_reference_v<A> || kCopiesAwaiters)) {
             return AwaiterRef<std::remove_reference_t<A>>(awaitable);
         } else if constexpr (NativeAwaiter<awaiter_t<A>>) {
             return static_cast<A&&>(awaitable);

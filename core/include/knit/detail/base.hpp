@@ -52,6 +52,9 @@ namespace knit::detail {
 template <class T>
 using Atomic = std::atomic<T>;
 
+/// What await_transform() gives by reference GCC keeps in the frame once more, by value.
+inline constexpr bool kCopiesAwaiters = KNIT_TAIL_CALLS == 0;
+
 inline constexpr std::size_t kCacheLine = 64;
 
 [[noreturn]] KNIT_NOINLINE void assert_failed(const char* condition, const char* file, int line) noexcept;

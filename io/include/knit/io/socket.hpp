@@ -14,6 +14,7 @@
 #include "knit/io/detail/descriptor.hpp"
 #include "knit/io/detail/op.hpp"
 #include "knit/io/endpoint.hpp"
+#include "knit/io/receive.hpp"
 
 namespace knit::detail {
 
@@ -147,6 +148,10 @@ public:
     ReadSome read_some(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
     ReadSome read_some(std::span<char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
     ReadSome read_some(std::span<unsigned char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
+
+    /// As read_some(), into a buffer that the loop lends once there is something to read, of at most 4 KiB: empty at
+    /// the end of the stream. For many connections that mostly wait. Cancelled: as read_some().
+    Receive receive() noexcept { return Receive(owner_); }
 
     /// Fills the buffer; gives its size. Throws IncompleteReadError, with what came, when the stream ends before.
     /// Cancelled: CancelledError, and the next read begins with what had been read.
