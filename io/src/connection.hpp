@@ -48,8 +48,11 @@ public:
     using Ender = std::function<void(End)>;
 
     explicit Connection(Admission admission) noexcept : admission_(std::move(admission)) {}
-    Connection(const Connection&) = delete;
-    Connection& operator=(const Connection&) = delete;
+    /// Only before it has begun.
+    Connection(Connection&& other) noexcept : admission_(std::move(other.admission_)) {
+        KNIT_ASSERT(!other.is_listed_);
+    }
+    Connection& operator=(Connection&&) = delete;
 
     const Admission& admission() const noexcept { return admission_; }
     ServerState& state() const noexcept { return admission_.state(); }

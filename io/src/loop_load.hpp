@@ -53,7 +53,7 @@ private:
     Atomic<std::int64_t> looked_at_{0};
     Atomic<std::int64_t> moving_at_{0};  ///< when it was last seen at rest or to have gone on
 
-    static constexpr unsigned kCallsPerLook = 64;
+    static constexpr unsigned kCallsPerLook = 256;
     static constexpr std::chrono::milliseconds kFirstPause{20};
 
     TimePoint taken_at() const noexcept {

@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 
 #include <exception>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -34,14 +34,19 @@ void reset_on_close(int number, std::uint64_t cookie) noexcept {
     }
 }
 
-/// A handler that runs.
+/// A handler that is to run, or runs.
 class HandledConnection final : public Connection {
 public:
-    HandledConnection(Admission admission, int number) noexcept
-        : Connection(std::move(admission)), number_(number), cookie_(cookie_of(number)) {}
+    HandledConnection(Admission admission, io::TcpStream stream) noexcept
+        : Connection(std::move(admission)),
+          stream_(std::move(stream)),
+          number_(stream_.native_handle()),
+          cookie_(cookie_of(number_)) {}
+    HandledConnection(HandledConnection&&) noexcept = default;
     ~HandledConnection() { end(); }
 
     using Connection::begin_task;
+    io::TcpStream take_stream() noexcept { return std::move(stream_); }
 
 private:
     Ender ender() override {
@@ -53,8 +58,9 @@ private:
         };
     }
 
-    const int number_;  ///< the handler's own, and perhaps closed long since
-    const std::uint64_t cookie_;
+    io::TcpStream stream_;  ///< until the handler gets it
+    int number_;            ///< the handler's own, and perhaps closed long since
+    std::uint64_t cookie_;
 };
 
 void report_handler(std::exception_ptr error, const ServerState& state) {
@@ -81,31 +87,25 @@ private:
     const ConnectionHandler handler_;  ///< called on several loops at once
 };
 
-/// One connection, in a task of its own. The parameters are moved on because they live as long as the task's handles.
-Coro<> run_connection(Admission admitted, io::TcpStream accepted) {
-    HandledConnection connection(std::move(admitted), accepted.native_handle());
-    io::TcpStream stream = std::move(accepted);
+/// One connection, in a task of its own. Every byte of its frame is one for each connection that is idle.
+Coro<> run_connection(HandledConnection connection) {
     if (!connection.begin_task()) {
         co_return;
     }
-    std::exception_ptr failure;
     try {
-        Coro<> body = static_cast<HandlerService&>(*connection.state().service).handle(std::move(stream));
+        Coro<> body = static_cast<HandlerService&>(*connection.state().service).handle(connection.take_stream());
         co_await std::move(body);
     } catch (const BaseException&) {
         throw;  // cancelled, or meant for run()
     } catch (...) {
-        failure = std::current_exception();
-    }
-    if (failure != nullptr) {
-        report_handler(std::move(failure), connection.state());
+        report_handler(std::current_exception(), connection.state());
     }
 }
 
 void HandlerService::begin(Admission admission, Accepted accepted) {
     Worker& loop = admission.loop();
     auto* const socket = new SocketDescriptor(std::move(accepted.fd), accepted.peer);
-    Coro<> body = run_connection(std::move(admission), io::TcpStream(socket));
+    Coro<> body = run_connection(HandledConnection(std::move(admission), io::TcpStream(socket)));
     if (&loop == Worker::current()) {
         create_task(std::move(body));
     } else {
@@ -117,6 +117,10 @@ void HandlerService::begin(Admission admission, Accepted accepted) {
 
 }  // namespace
 
+std::unique_ptr<Service> make_handler_service(ConnectionHandler handler) {
+    return std::make_unique<HandlerService>(std::move(handler));
+}
+
 Coro<io::Server> serve_on_every_loop(io::Endpoint endpoint, ConnectionHandler handler, io::ServeOptions options) {
     Runtime& runtime = get_runtime();
     std::vector<Loop*> loops;
@@ -124,8 +128,8 @@ Coro<io::Server> serve_on_every_loop(io::Endpoint endpoint, ConnectionHandler ha
         loops.push_back(&runtime.loop(index));
     }
     std::vector<BoundSocket> sockets = bind_everywhere(endpoint);
-    auto service = std::make_unique<HandlerService>(std::move(handler));
-    auto state = std::make_shared<ServerState>(std::move(sockets), std::move(service), options, std::move(loops));
+    auto state = std::make_shared<ServerState>(std::move(sockets), make_handler_service(std::move(handler)), options,
+                                               std::move(loops));
     io::Server server(std::move(state));  // closes what has begun when something below throws
     if (options.start_serving) {
         server.start_serving();

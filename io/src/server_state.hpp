@@ -144,6 +144,9 @@ private:
 /// Accepts from `listener`, which listens, until the server is closed or the task is cancelled.
 Coro<> run_acceptor(Acceptor acceptor, Fd listener);
 
+/// serve()'s.
+std::unique_ptr<Service> make_handler_service(ConnectionHandler handler);
+
 /// Sockets bound to all addresses of `endpoint`; at least one. Port 0 is the same port for all. Throws
 /// std::system_error.
 std::vector<BoundSocket> bind_everywhere(const io::Endpoint& endpoint);
