@@ -19,7 +19,7 @@ struct LoopMetrics {
 
     std::uint64_t turns = 0;
     std::uint64_t steps = 0;  ///< callbacks, messages, and parts of tasks from one suspension to the next
-    std::uint64_t tasks_made = 0;
+    std::uint64_t tasks_made = 0;   ///< by code on it, so without what a plain thread submits
     std::uint64_t tasks_ended = 0;  ///< here; made, perhaps, on another loop
     std::uint64_t offers = 0;       ///< tasks that its code has spawned; of the turn under way only a part
     std::uint64_t steals = 0;       ///< tasks that it took from other loops
