@@ -62,7 +62,7 @@ private:
 /// Of the scheduler. A cache line of their own: nobody else writes there.
 struct alignas(kCacheLine) WorkerCounters {
     Count turns;
-    Count offers;  ///< as of the end of the last turn, or of the last look within it
+    Count offers;  ///< as of the last look at the ring, or of the loop's last rest
     Count parks;
     Count wakes_sent;
     Count wakes_received;
@@ -70,7 +70,7 @@ struct alignas(kCacheLine) WorkerCounters {
     Count timers_fired;
     Count shared_taken;
     Count ready;   ///< how many stood in the last turn's batch
-    Count timers;  ///< at the last turn's start
+    Count timers;  ///< set now
     Count frame_pool_bytes;
     BusyClock busy;
 };
