@@ -92,6 +92,7 @@ void Worker::run_until_stopped() noexcept {
     stack_limit_ = stack_pointer() - kTransferStack;
     is_stopping_ = false;
     counters_.busy.begin(now());
+    counters_.cpu.begin(TimePoint(cpu_time(cpu_clock())));
     end_rest();
     while (!is_stopping_) {
         if (turn()) {
@@ -105,6 +106,7 @@ void Worker::run_until_stopped() noexcept {
     is_resting_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
     counters_.offers.set(offers_);
     counters_.busy.end(now());
+    counters_.cpu.end(TimePoint(cpu_time(cpu_clock())));
 }
 
 /// Something begins, after the loop had nothing to do.

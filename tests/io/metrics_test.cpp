@@ -78,6 +78,22 @@ TEST(Metrics, ALoopThatIsBlockedIsBusy) {
     EXPECT_EQ(runtime.metrics().loops[0].busy, runtime.metrics().loops[0].busy);  // it stands still between two runs
 }
 
+TEST(Metrics, ProcessorTimeIsThatOfTheLoopsThread) {
+    Runtime runtime({.loops = 2});
+    runtime.run_until_complete([&]() -> Coro<> {
+        while (runtime.metrics().loops[0].cpu < 2ms) {
+            // Ends: the look itself takes time.
+        }
+        co_return;
+    });
+    const Duration after = runtime.metrics().loops[0].cpu;
+    EXPECT_GE(after, 2ms);
+    runtime.close();
+    const Metrics last = runtime.metrics();
+    EXPECT_GE(last.loops[0].cpu, after);
+    EXPECT_GT(last.loops[1].cpu, 0ns) << "its thread has gone, its time stays";
+}
+
 Coro<> wake_loop_1(Runtime& runtime) {
     while (runtime.metrics().loops[0].wakes_sent == 0) {
         runtime.loop(1).call_soon_threadsafe([] {});

@@ -49,6 +49,7 @@ void expect_growth(const LoopMetrics& before, const LoopMetrics& after) {
     EXPECT_LE(after.operations_ended, after.operations_submitted);
     EXPECT_LE(before.enters, after.enters);
     EXPECT_LE(before.busy, after.busy);
+    EXPECT_LE(before.cpu, after.cpu);
 }
 
 void watch(Runtime& runtime, const std::atomic<bool>& is_over) {

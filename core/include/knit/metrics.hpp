@@ -34,7 +34,8 @@ struct LoopMetrics {
     std::uint64_t operations_ended = 0;
     std::uint64_t enters = 0;     ///< system calls that submit or wait: io_uring_enter, epoll_wait
     std::uint64_t overflows = 0;  ///< how often completions were more than their queue holds; none is lost
-    Duration busy{};              ///< time not spent waiting in the kernel
+    Duration busy{};  ///< time not spent in the system call that waits; what that does for operations is not in it
+    Duration cpu{};   ///< processor time of its thread while it ran the loop, the kernel's part included
 
     std::uint64_t ready = 0;    ///< length of the run queue when the last turn that had one took it
     std::uint64_t offered = 0;  ///< spawned tasks that have not begun, now

@@ -24,7 +24,8 @@ private:
 };
 
 /// For how long a loop has been at work, in one word, so that every look at it is right: while it rests twice the time
-/// that it has worked; while it works twice (the moment at which it began, less the time before that), and one.
+/// that it has worked; while it works twice (the moment at which it began, less the time before that), and one. Which
+/// clock that is the writer and the readers agree on.
 class BusyClock {
 public:
     /// The writer.
@@ -72,7 +73,8 @@ struct alignas(kCacheLine) WorkerCounters {
     Count ready;   ///< how many stood in the last turn's batch
     Count timers;  ///< set now
     Count frame_pool_bytes;
-    BusyClock busy;
+    BusyClock busy;  ///< on the loop's clock
+    BusyClock cpu;   ///< on its thread's clock of processor time
 };
 
 /// Of the loop's driver.
