@@ -34,7 +34,7 @@ LAYERS = (
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal signals.cpp signal_wait"),
     ("core/5", "fork.cpp runtime lifecycle run_loop all_tasks runner observe metrics.cpp metrics_text metrics_server core"),
     ("io/0", "address endpoint fd unix_address"),
-    ("io/1", "die doorbell ring buffers"),
+    ("io/1", "die doorbell ring"),
     ("io/2", "loop_load op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set "
      "epoll_ops epoll_blocking descriptor accept connect_op datagram"),
     ("io/3", "buffers socket receive.cpp ancillary unix_descriptor listen tcp connect send_file getaddrinfo unix unix_datagram "

@@ -22,6 +22,7 @@ constexpr std::chrono::milliseconds kPoolEvery{1};
 
 void Worker::wait_for_work() noexcept {
     deque_.quiesce();
+    counters_.offers.set(offers_);
     if (Work* work = find_elsewhere()) {
         stop_searching();
         run_offered(*work);
@@ -36,7 +37,9 @@ void Worker::wait_for_work() noexcept {
 
 bool Worker::step() noexcept {
     set_coarse_time(driver_->now());
-    if (turn()) {
+    const bool has_worked = turn();
+    counters_.offers.set(offers_);
+    if (has_worked) {
         return true;
     }
     deque_.quiesce();

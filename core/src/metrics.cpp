@@ -6,6 +6,7 @@
 
 #include "driver.hpp"
 #include "knit/log.hpp"
+#include "platform.hpp"
 #include "runtime_core.hpp"
 #include "watchdog.hpp"
 
@@ -38,6 +39,7 @@ LoopMetrics read_worker(Worker& worker) {
     loop.messages = counters.messages.value();
     loop.timers_fired = counters.timers_fired.value();
     loop.busy = counters.busy.total([] { return std::chrono::steady_clock::now(); });
+    loop.cpu = counters.cpu.total([&worker] { return TimePoint(cpu_time(worker.cpu_clock())); });
     loop.ready = counters.ready.value();
     loop.offered = worker.offered_count();
     loop.timers = counters.timers.value();

@@ -49,6 +49,7 @@ constexpr std::array kLoopNumbers = {
 };
 constexpr std::array kLoopTimes = {
     Row<L, Duration>{"busy_seconds", true, &L::busy, "Time that the loop did not wait in the kernel."},
+    Row<L, Duration>{"cpu_seconds", true, &L::cpu, "Processor time of the loop's thread."},
     Row<L, Duration>{"blocked_seconds", false, &L::blocked, "How long the loop has been at its present step."},
 };
 constexpr std::array kBlockingNumbers = {

@@ -92,6 +92,7 @@ void Worker::run_until_stopped() noexcept {
     stack_limit_ = stack_pointer() - kTransferStack;
     is_stopping_ = false;
     counters_.busy.begin(now());
+    counters_.cpu.begin(TimePoint(cpu_time(cpu_clock())));
     end_rest();
     while (!is_stopping_) {
         if (turn()) {
@@ -105,6 +106,7 @@ void Worker::run_until_stopped() noexcept {
     is_resting_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
     counters_.offers.set(offers_);
     counters_.busy.end(now());
+    counters_.cpu.end(TimePoint(cpu_time(cpu_clock())));
 }
 
 /// Something begins, after the loop had nothing to do.
@@ -120,7 +122,6 @@ void Worker::end_rest() noexcept {
 
 bool Worker::turn() noexcept {
     counters_.turns.add();
-    counters_.timers.set(timers_.size());
     const bool collected = collect();
     if (is_searching_ && (!ready_.empty() || deque_.size_hint() != 0)) [[unlikely]] {
         stop_searching();  // before the work: it may take long, and others sleep because this loop searches
@@ -132,7 +133,6 @@ bool Worker::turn() noexcept {
         counters_.ready.set(0);
     }
     const bool ran_offered = run_deque();
-    counters_.offers.set(offers_);
     is_idle_ = !collected && batch == nullptr && !ran_offered;
     has_reported_drained_ = has_reported_drained_ && is_idle_;
     return !is_idle_;
@@ -160,6 +160,7 @@ bool Worker::collect() noexcept {
         while (Timer* timer = timers_.pop_due(time)) {
             ready_.push(*timer);
             counters_.timers_fired.add();
+            counters_.timers.set(timers_.size());
             found = true;
         }
     }
@@ -348,6 +349,7 @@ void Worker::close() noexcept {
     while (Timer* timer = timers_.pop_due(kNever)) {
         ready_.push(*timer);
     }
+    counters_.timers.set(0);
     for (Work* work = left; work != nullptr;) {
         Work* const next = work->next;
         ready_.push(*work);

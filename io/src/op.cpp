@@ -46,6 +46,9 @@ void Op::submit() noexcept {
 
 void Op::complete(int result, std::uint32_t flags) noexcept {
     KNIT_ASSERT(stage_ == Stage::in_flight);
+    if ((flags & IORING_CQE_F_MORE) == 0) {
+        driver().count_ended();
+    }
     if (!is_absorbed_) {
         is_absorbed_ = true;
         completion_flags_ = flags;
@@ -54,7 +57,6 @@ void Op::complete(int result, std::uint32_t flags) noexcept {
     if ((flags & IORING_CQE_F_MORE) != 0) {
         return;
     }
-    driver().count_ended();
     if (!is_whole_ && is_stopping()) {
         is_whole_ = absorb(-ECANCELED);
         KNIT_ASSERT(is_whole_);

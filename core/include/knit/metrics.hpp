@@ -19,9 +19,9 @@ struct LoopMetrics {
 
     std::uint64_t turns = 0;
     std::uint64_t steps = 0;  ///< callbacks, messages, and parts of tasks from one suspension to the next
-    std::uint64_t tasks_made = 0;
+    std::uint64_t tasks_made = 0;   ///< by code on it, so without what a plain thread submits
     std::uint64_t tasks_ended = 0;  ///< here; made, perhaps, on another loop
-    std::uint64_t offers = 0;       ///< tasks that its code has spawned; of the turn under way only a part
+    std::uint64_t offers = 0;       ///< tasks that its code has spawned; seen every KNIT_BUDGET tasks, and at rest
     std::uint64_t steals = 0;       ///< tasks that it took from other loops
     std::uint64_t stolen = 0;       ///< tasks that other loops took from it
     std::uint64_t shared_taken = 0;  ///< tasks that it took from the queue that belongs to no loop
@@ -34,11 +34,12 @@ struct LoopMetrics {
     std::uint64_t operations_ended = 0;
     std::uint64_t enters = 0;     ///< system calls that submit or wait: io_uring_enter, epoll_wait
     std::uint64_t overflows = 0;  ///< how often completions were more than their queue holds; none is lost
-    Duration busy{};              ///< time not spent waiting in the kernel
+    Duration busy{};  ///< time not spent in the system call that waits; what that does for operations is not in it
+    Duration cpu{};   ///< processor time of its thread while it ran the loop, the kernel's part included
 
     std::uint64_t ready = 0;    ///< length of the run queue when the last turn that had one took it
     std::uint64_t offered = 0;  ///< spawned tasks that have not begun, now
-    std::uint64_t timers = 0;   ///< at the last turn's start
+    std::uint64_t timers = 0;   ///< set, now
     std::uint64_t operations_in_flight = 0;
     std::uint64_t frame_pool_bytes = 0;  ///< free memory kept for frames; looked at every millisecond at most
     std::uint64_t resting = 0;           ///< 1: it waits for work, or nobody runs it

@@ -24,7 +24,8 @@ private:
 };
 
 /// For how long a loop has been at work, in one word, so that every look at it is right: while it rests twice the time
-/// that it has worked; while it works twice (the moment at which it began, less the time before that), and one.
+/// that it has worked; while it works twice (the moment at which it began, less the time before that), and one. Which
+/// clock that is the writer and the readers agree on.
 class BusyClock {
 public:
     /// The writer.
@@ -62,7 +63,7 @@ private:
 /// Of the scheduler. A cache line of their own: nobody else writes there.
 struct alignas(kCacheLine) WorkerCounters {
     Count turns;
-    Count offers;  ///< as of the end of the last turn, or of the last look within it
+    Count offers;  ///< as of the last look at the ring, or of the loop's last rest
     Count parks;
     Count wakes_sent;
     Count wakes_received;
@@ -70,9 +71,10 @@ struct alignas(kCacheLine) WorkerCounters {
     Count timers_fired;
     Count shared_taken;
     Count ready;   ///< how many stood in the last turn's batch
-    Count timers;  ///< at the last turn's start
+    Count timers;  ///< set now
     Count frame_pool_bytes;
-    BusyClock busy;
+    BusyClock busy;  ///< on the loop's clock
+    BusyClock cpu;   ///< on its thread's clock of processor time
 };
 
 /// Of the loop's driver.

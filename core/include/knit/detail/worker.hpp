@@ -78,8 +78,15 @@ public:
     void make_ready(Work& work) noexcept { ready_.push(work); }
     /// An unstarted task for whichever loop is free.
     void offer(Work& work);
-    void set_timer(Timer& timer, TimePoint deadline) { timers_.insert(timer, deadline); }
-    bool cancel_timer(Timer& timer) noexcept { return timers_.remove(timer); }
+    void set_timer(Timer& timer, TimePoint deadline) {
+        timers_.insert(timer, deadline);
+        counters_.timers.set(timers_.size());
+    }
+    bool cancel_timer(Timer& timer) noexcept {
+        const bool was_in = timers_.remove(timer);
+        counters_.timers.set(timers_.size());
+        return was_in;
+    }
     std::size_t timer_count() const noexcept { return timers_.size(); }
     TimePoint now() noexcept;
 
@@ -285,7 +292,7 @@ private:
     FramePool pool_;
     std::uint64_t id_offset_ = 0;  ///< a task's number is this plus the count of those made here
     std::uint64_t id_limit_ = 0;   ///< the count up to which that holds
-    std::uint64_t offers_ = 0;     ///< published by the turn: a plain increment is one instruction
+    std::uint64_t offers_ = 0;  ///< published now and then, because a plain increment is one instruction
     Atomic<std::uint64_t> made_{0};   ///< tasks made here; the owner writes, the end of a run reads [worker.count]
     Atomic<std::uint64_t> ended_{0};  ///< tasks ended here; likewise [worker.count]
     Atomic<std::uint64_t> asked_{0};        ///< tasks asked to end; likewise [worker.count]
