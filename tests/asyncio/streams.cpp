@@ -13,7 +13,7 @@ Coro<> reads_what_is_there() {  // STREAM-01 .. 04
     const std::string none = co_await r.read(0);
     const std::string two = co_await r.read(2);
     const std::string one = co_await r.read(5);
-    log(none, two, one);
+    log(none.size(), two, one);
     Task<std::string> t = create_task(r.read(-1));
     co_await tick();
     r.feed_data("chunk1 ");
