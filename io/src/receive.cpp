@@ -46,11 +46,11 @@ bool Receive::await_ready() {
     if (!attach(socket)) {
         return true;
     }
-    if (!socket->unread.empty()) [[unlikely]] {  // of a read_exactly() that was cancelled
+    if (socket->unread != nullptr) [[unlikely]] {  // of a read_exactly() that was cancelled
         buffer_ = knit::detail::make_buffer();
-        const std::size_t count = std::min(LentBuffer::kSize, socket->unread.size());
-        std::memcpy(buffer_->bytes, socket->unread.data(), count);
-        socket->unread.erase(0, count);
+        const std::size_t count = std::min(LentBuffer::kSize, socket->unread->size());
+        std::memcpy(buffer_->bytes, socket->unread->data(), count);
+        socket->take_unread(count);
         result_ = static_cast<int>(count);
         return true;
     }
