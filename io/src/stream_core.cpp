@@ -64,8 +64,9 @@ void StreamCore::begin() {
 
 void StreamCore::check_loop() const {
     if (Worker::current() != &home_) {
-        throw RuntimeError("a StreamReader or StreamWriter is used on the loop that its connection was made on, and on "
-                           "no other: go there with co_await resume_on(loop), or use a TcpStream, which may travel");
+        throw RuntimeError(
+            "a StreamReader or StreamWriter is used on the loop that its connection was made on, and on no other: go "
+            "there with co_await resume_on(loop), or use a TcpStream, which may travel");
     }
 }
 

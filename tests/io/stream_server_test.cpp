@@ -1,6 +1,12 @@
 // start_server() and start_unix_server(): STREAM-.. and SERVER-.. of asyncio's behaviours.
 
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -303,6 +309,39 @@ TEST(StreamServer, ASlowReaderCostsTheServerNoMoreThanTheHighWaterMark) {
         EXPECT_EQ(kPiece * kPieces, count);
         EXPECT_LE(most, (std::size_t{64} << 10) + kPiece);
         co_await close_writer(near.writer);
+        co_await end_server(server);
+    });
+}
+
+TEST(StreamServer, OutOfDescriptorsIsReportedAndAcceptingGoesOn) {
+    run_io([]() -> Coro<> {
+        look_at_error_types();
+        std::vector<std::string>& heard = listen_for_failures();
+        Server server = co_await start_server(close_at_once, "127.0.0.1:0");
+        co_await turns();
+        rlimit old{};
+        EXPECT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+        const int free = dup(0);
+        close(free);
+        const rlimit tight{static_cast<rlim_t>(free) + 1, old.rlim_max};
+        EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &tight));
+        const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(server.local_endpoint().port());
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        EXPECT_EQ(0, connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address));
+        while (heard.empty()) {
+            co_await sleep(1ms);
+        }
+        EXPECT_EQ("socket.accept() out of system resource", heard.front());
+        EXPECT_TRUE(server.is_serving());
+        EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+        char byte = 0;
+        while (recv(client, &byte, 1, MSG_DONTWAIT) != 0) {  // until the handler has closed it
+            co_await sleep(1ms);
+        }
+        close(client);
         co_await end_server(server);
     });
 }
