@@ -177,7 +177,7 @@ Coro<io::Server> serve_unix_streams(std::filesystem::path path, StreamHandler ha
     BoundSocket socket;
     socket.fd = make_unix_socket(SOCK_STREAM, address.path());
     socket.name = "unix:" + address.path();
-    bind_unix(socket.fd, address);
+    bind_unix(socket.fd.get(), address);
     std::shared_ptr<SocketFile> file;
     if (options.cleanup_socket && address.is_file()) {
         file = std::make_shared<SocketFile>(path);
