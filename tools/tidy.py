@@ -23,10 +23,10 @@ LAYERS = (
     ("core/0", "base stack.hpp mutex list error result time options platform log result_slot"),
     ("core/1", "work deque inbox timers frame_pool context_state"),
     ("core/2", "worker idle driver injector runtime_core blocking_pool report task_core future_core core_ref "
-     "waiter sync_waiter future_wait hot_paths"),
-    ("core/3", "stack.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
+     "waiter sync_waiter future_wait hot_paths fork.hpp"),
+    ("core/3", "stack.cpp fork.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
      "cancel wait_core report.cpp thread_wait await_chain await_cycle"),
-    ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "
+    ("core/4", "gather fork_join as_result wait as_completed shield timeout staggered_race task_group exception_group "
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal"),

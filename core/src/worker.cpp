@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "driver.hpp"
+#include "knit/detail/fork.hpp"
 #include "platform.hpp"
 #include "runtime_core.hpp"
 
@@ -203,8 +204,19 @@ void Worker::look() noexcept {
     }
 }
 
-/// Offered tasks, the newest first, until the budget is spent.
+bool Worker::is_pause_due() noexcept {
+    budget_left_ = 0;
+    count_step();
+    driver_->poll();
+    return ++looks_ % kLooksPerClock == 0 || !ready_.empty() || !inbox_.empty() || is_stopping_;
+}
+
+/// Offered tasks, the newest first, until the budget is spent; none while a task is paused in the middle of its own.
 bool Worker::run_deque() noexcept {
+    if (Work* const paused = paused_.take_all()) [[unlikely]] {
+        run_batch(paused);
+        return true;
+    }
     Work* work = deque_.pop();
     if (work == nullptr) {
         return false;
@@ -216,8 +228,8 @@ bool Worker::run_deque() noexcept {
     unsigned left = budget_ - budget_left_;
     do {
         count_step();
-        if (TaskCore::of(*work).begin(*this)) [[likely]] {
-            TaskCore::of(*work).leaf().resume();
+        if (TaskCore& task = offered_task(*this, *work); task.begin(*this)) [[likely]] {
+            task.leaf().resume();
         }
         after_resume();
         // What has become ready goes first: else the run queue would grow while the tree goes deeper.
@@ -234,14 +246,14 @@ void Worker::run_offered(Work& work) noexcept {
     end_rest();
     count_step();
     if (is_watched()) [[unlikely]] {
-        run_watched(work);
+        run_watched(offered_task(*this, work).work());
     } else {
         run_offered_now(work);
     }
 }
 
 void Worker::run_offered_now(Work& work) noexcept {
-    TaskCore& task = TaskCore::of(work);
+    TaskCore& task = offered_task(*this, work);
     if (task.begin(*this)) {
         task.leaf().resume();
     }
@@ -359,8 +371,9 @@ void Worker::ask_all_to_end() noexcept {
         if (work == nullptr) {
             return;
         }
-        TaskCore::of(*work).cancel_for_shutdown(*this);
-        run_offered(*work);
+        TaskCore& task = offered_task(*this, *work);
+        task.cancel_for_shutdown(*this);
+        run_offered(task.work());
     }
 }
 

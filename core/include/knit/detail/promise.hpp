@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "knit/detail/awaitable.hpp"
+#include "knit/detail/fork.hpp"
 #include "knit/detail/result_slot.hpp"
 #include "knit/detail/task_core.hpp"
 #include "knit/detail/worker.hpp"
@@ -49,7 +50,12 @@ public:
     /// Runs inline, as part of the task of `parent`.
     void start_inline(TaskCore& task, std::coroutine_handle<> parent) noexcept {
         task_ = &task;
-        continuation_ = parent;
+        continuation_ = parent.address();
+    }
+    /// The same for a child of fork_join(), which hands control to `fork` at its end.
+    void start_forked(TaskCore& task, ForkBase& fork) noexcept {
+        task_ = &task;
+        continuation_ = reinterpret_cast<char*>(&fork) + kForked;
     }
 
     /// A coroutine that was awaited inline hands control to its awaiter, which destroys it. A task's outermost one does
@@ -58,14 +64,17 @@ public:
         PromiseBase& promise;
 
         bool await_ready() const noexcept {
-            if (promise.continuation_) {
+            if (promise.continuation_ != nullptr) {
                 return false;
             }
             promise.task_->finish(*promise.task_->home());
             return true;
         }
         std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
-            return transfer(*promise.task_, promise.continuation_);
+            if (promise.is_forked()) {
+                return promise.fork().child_ended();
+            }
+            return transfer(*promise.task_, std::coroutine_handle<>::from_address(promise.continuation_));
         }
         void await_resume() const noexcept {}
     };
@@ -76,7 +85,9 @@ public:
     /// The last await that it has come to.
     const std::source_location& where() const noexcept { return where_; }
     /// Who awaits it inline; null for a task's outermost one.
-    std::coroutine_handle<> continuation() const noexcept { return continuation_; }
+    std::coroutine_handle<> continuation() const noexcept {
+        return is_forked() ? fork().parent() : std::coroutine_handle<>::from_address(continuation_);
+    }
     /// The promise of any of knit's coroutines: it has this at its beginning, and no stricter alignment.
     static PromiseBase& of(std::coroutine_handle<> handle) noexcept {
         return std::coroutine_handle<PromiseBase>::from_address(handle.address()).promise();
@@ -92,11 +103,34 @@ public:
     }
 
 protected:
+    bool is_forked() const noexcept { return (reinterpret_cast<std::uintptr_t>(continuation_) & kForked) != 0; }
+    ForkBase& fork() const noexcept {
+        return *reinterpret_cast<ForkBase*>(static_cast<char*>(continuation_) - kForked);
+    }
+
+    static constexpr std::uintptr_t kForked = 1;
+    static_assert(alignof(ForkBase) > kForked);
+
     TaskCore* task_ = nullptr;
-    std::coroutine_handle<> continuation_;
+    void* continuation_ = nullptr;  ///< the awaiter's frame; or, with the bit kForked, a ForkBase
     std::source_location function_;
     std::source_location where_;
 };
+
+/// Runs a child inline. The last to run, when none is away, hands control straight to the parent.
+inline std::coroutine_handle<> ForkBase::start(ForkNode& node) noexcept {
+    const auto child = std::coroutine_handle<>::from_address(node.child);
+    PromiseBase& promise = PromiseBase::of(child);
+    if (left_ == 0 && away_ == 0) {
+        promise.start_inline(*task_, parent_);
+    } else {
+        promise.start_forked(*task_, *this);
+    }
+    if (task_->home()->spend_budget()) [[unlikely]] {
+        return start_slow(child);
+    }
+    return PromiseBase::transfer(*task_, child);
+}
 
 template <class T>
 class Promise;
@@ -131,10 +165,16 @@ public:
         slot().error = std::current_exception();
         if (head().is_task) {
             classify_current_exception(*task_);
+        } else if (is_forked()) {
+            fork().fail(slot());
         }
     }
 
     ResultSlot<T>& slot() noexcept { return *reinterpret_cast<ResultSlot<T>*>(block() + kSlotOffset); }
+    /// The same by the address of the frame, which may have gone if the coroutine was a task's.
+    static ResultSlot<T>& slot_of(void* frame) noexcept {
+        return *reinterpret_cast<ResultSlot<T>*>(static_cast<char*>(hide(frame)) - kFront + kSlotOffset);
+    }
 
     /// Makes this the outermost coroutine of a new task.
     TaskCore& make_task(Worker& keeper, std::coroutine_handle<> handle, std::uint64_t id,

@@ -87,6 +87,8 @@ public:
     }
     /// The task awaits `target`, until it is resumed.
     void set_awaited(FutureCore& target) noexcept { awaited_ = &target; }
+    /// A cancellation waits for the next await. Home loop.
+    bool is_cancel_due() const noexcept { return has(kMustCancel); }
     /// The wait took a cancellation, but ended with a result: it is due again at the next await.
     void request_cancel_again() noexcept { flags_ |= kMustCancel; }
     [[noreturn]] void throw_cancelled();
