@@ -19,44 +19,52 @@ SlotBase g_cancelled(slot_kind<void>());
 
 }  // namespace
 
-std::coroutine_handle<> ForkBase::child_ended() noexcept {
+void ForkBase::child_ended() noexcept {
     Worker& worker = *task_->home();
     while (left_ > 0) {
         ForkNode& node = nodes_[--left_];
-        if (left_ < offered_ && !worker.take_back(node)) [[unlikely]] {
+        if (!worker.take_back(node) && node.run != nullptr) [[unlikely]] {
             ++away_;
         } else if (outcome_.load(std::memory_order_relaxed) == nullptr) [[likely]] {  // relaxed: a hint from elsewhere
-            return start(node);
+            if (start(node.child)) [[likely]] {
+                task_->continue_at(std::coroutine_handle<>::from_address(node.child));
+                worker.continue_with(*task_);
+            }
+            return;
         }
     }
-    return away_ == 0 ? PromiseBase::transfer(*task_, parent_) : wait_for_away();
+    if (away_ == 0) {
+        task_->continue_at(parent_);
+        worker.continue_with(*task_);
+    } else {
+        wait_for_away();
+    }
 }
 
 /// The budget is spent: the loop may have something to do, or the task to take a cancellation.
-std::coroutine_handle<> ForkBase::start_slow(std::coroutine_handle<> child) noexcept {
+bool ForkBase::start_slow(void* child) noexcept {
     Worker& worker = *task_->home();
     if (task_->is_cancel_due() && claim_outcome(g_cancelled)) {
         stop(task_->cancel_message(), false);
-        return child_ended();  // the one that was to start is dropped with the others
+        child_ended();  // the one that was to start is dropped with the others
+        return false;
     }
     if (!worker.is_pause_due()) {
-        return PromiseBase::transfer(*task_, child);
+        return true;
     }
-    task_->suspend(child, nullptr);
+    task_->suspend(std::coroutine_handle<>::from_address(child), nullptr);
     worker.pause(*task_);
-    return std::noop_coroutine();
+    return false;
 }
 
-std::coroutine_handle<> ForkBase::wait_for_away() noexcept {
+void ForkBase::wait_for_away() noexcept {
     is_suspended_ = true;
     std::construct_at(&wait_, *this);
     TaskCore& task = *task_;
-    const std::uint32_t away = away_;
     task.suspend(parent_, &wait_);
-    if (pending_.fetch_add(away, std::memory_order_acq_rel) + away == 0) {  // [fork.pending]
-        return PromiseBase::transfer(task, parent_);
+    if (pending_.fetch_add(away_, std::memory_order_acq_rel) + away_ == 0) {  // [fork.pending]
+        task.home()->continue_with(task);
     }
-    return std::noop_coroutine();
 }
 
 bool ForkBase::cancel_wait(Wait& wait) noexcept {
@@ -87,7 +95,7 @@ bool ForkBase::claim_outcome(SlotBase& outcome) noexcept {
 /// Children that nobody has begun never begin, those that run elsewhere are cancelled. The caller is one that the fork
 /// waits for, so it stays. `again`: also those that have been asked before.
 void ForkBase::stop(const std::string& message, bool again) noexcept {
-    for (std::size_t index = 0; index + 1 < count_; ++index) {
+    for (std::uint32_t index = 0; index + 1 < count_; ++index) {
         ForkNode& node = nodes_[index];
         const std::uint32_t before = node.word.fetch_or(ForkNode::kStopped, std::memory_order_acq_rel);  // [fork.word]
         if ((before & ForkNode::kBegun) != 0 && (again || (before & ForkNode::kStopped) == 0)) {
@@ -140,18 +148,19 @@ void ForkBase::end_slow() {
 }
 
 void ForkBase::warn_unawaited() const noexcept {
-    for (std::size_t index = 0; index < count_; ++index) {
-        warn_never_awaited(PromiseBase::of(std::coroutine_handle<>::from_address(nodes_[index].child)));
+    for (std::uint32_t index = 0; index < count_; ++index) {
+        void* const child = index + 1 < count_ ? nodes_[index].child : last_;
+        warn_never_awaited(PromiseBase::of(std::coroutine_handle<>::from_address(child)));
     }
 }
 
-void ForkBase::release_task(ForkNode& node) noexcept {
-    if (!node.task->is_done()) {
+void ForkBase::release_task(TaskCore& task) noexcept {
+    if (!task.is_done()) {
         // The end of the run has abandoned the awaiting task: the child hears no more of the fork.
-        node.task->leave_join(node.hook);
-        node.task->mark_retrieved();
+        task.mark_retrieved();
+        task.leave_any_join();
     }
-    node.task->drop_ref();
+    task.drop_ref();
 }
 
 std::source_location ForkBase::where() const noexcept { return PromiseBase::of(parent_).where(); }
@@ -161,7 +170,7 @@ bool ForkBase::show_awaited(const Wait& wait, AwaitVisitor& visitor) {
         return false;
     }
     const ForkBase& self = *static_cast<const ForkWait&>(wait).fork;
-    for (std::size_t index = 0; index < self.offered_; ++index) {
+    for (std::uint32_t index = 0; index + 1 < self.count_; ++index) {
         const ForkNode& node = self.nodes_[index];
         if ((node.word.load(std::memory_order_acquire) & ForkNode::kBegun) != 0) {  // [fork.word]
             visitor.visit(*node.task, &self);

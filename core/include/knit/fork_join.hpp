@@ -25,40 +25,37 @@ void make_forked_task(Worker& worker, Work& work) noexcept {
     ForkBase::adopt(node, task, worker);
 }
 
-/// The result of the child in `node`. The first of all children may have failed without ForkBase::end() knowing: it
-/// runs last, and where it runs inline it goes straight on with the parent.
+/// The value of a child that has one.
 template <class T>
-std::conditional_t<std::is_void_v<T>, Unit, T> take_forked(const ForkNode& node, bool is_first) {
-    ResultSlot<T>& slot = PromiseOf<T>::slot_of(node.child);
+std::conditional_t<std::is_void_v<T>, Unit, T> take_forked(void* child) {
     if constexpr (std::is_void_v<T>) {
-        if (is_first) {
-            slot.take();
-        }
         return {};
-    } else if (is_first) {
-        return slot.take();
     } else {
-        return static_cast<T&&>(slot.value());
+        return static_cast<T&&>(PromiseOf<T>::slot_of(child).value());
     }
 }
 
 /// What `co_await fork_join(...)` awaits: children of several types, results as a tuple.
 template <class... T>
 class ForkJoin : ForkBase {
+    static constexpr std::size_t kLast = sizeof...(T) - 1;
+    using Children = std::tuple<T...>;
+    template <std::size_t I>
+    using Child = std::tuple_element_t<I, Children>;
+
 public:
     using knit_awaiter = void;
     using Value = std::tuple<std::conditional_t<std::is_void_v<T>, Unit, T>...>;
 
-    explicit ForkJoin(Coro<T>&... children) noexcept
-        : ForkBase(nodes_, sizeof...(T)),
-          nodes_{ForkNode(&make_forked_task<T>, children.take().address(), *this)...} {}
+    template <std::size_t... I>
+    ForkJoin(std::index_sequence<I...>, std::tuple<Coro<T>&...> children) noexcept
+        : ForkBase(nodes_, sizeof...(T), std::get<kLast>(children).take().address()),
+          nodes_{ForkNode(&make_forked_task<Child<I>>, std::get<I>(children).take().address(), *this)...} {}
     ~ForkJoin() {
         if (!is_begun()) [[unlikely]] {
             warn_unawaited();
         }
-        for (ForkNode& node : nodes_) {
-            release(node);
-        }
+        release(std::index_sequence_for<T...>());
     }
 
     bool await_ready() const noexcept { return false; }
@@ -72,12 +69,51 @@ public:
     }
 
 private:
+    template <std::size_t I>
+    void* child() const noexcept {
+        if constexpr (I == kLast) {
+            return last();
+        } else {
+            return nodes_[I].child;
+        }
+    }
     template <std::size_t... I>
     Value collect(std::index_sequence<I...>) {
-        return Value{take_forked<T>(nodes_[I], I == 0)...};
+        return Value{take_forked<T>(child<I>())...};
+    }
+    template <std::size_t... I>
+    void release(std::index_sequence<I...>) noexcept {
+        (PromiseOf<T>::release_forked(child<I>()), ...);
     }
 
-    ForkNode nodes_[sizeof...(T)];
+    ForkNode nodes_[kLast];
+};
+
+/// Of one child there is nothing to offer.
+template <class T>
+class ForkJoin<T> : ForkBase {
+public:
+    using knit_awaiter = void;
+    using Value = std::tuple<std::conditional_t<std::is_void_v<T>, Unit, T>>;
+
+    ForkJoin(std::index_sequence<>, std::tuple<Coro<T>&> children) noexcept
+        : ForkBase(nullptr, 1, std::get<0>(children).take().address()) {}
+    ~ForkJoin() {
+        if (!is_begun()) [[unlikely]] {
+            warn_unawaited();
+        }
+        PromiseOf<T>::release_forked(last());
+    }
+
+    bool await_ready() const noexcept { return false; }
+    template <KnitPromise P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> handle) {
+        return begin(handle.promise().task(), handle, 1);
+    }
+    Value await_resume() {
+        end();
+        return Value{take_forked<T>(last())};
+    }
 };
 
 /// The same for children of one type, results as a vector.
@@ -89,41 +125,48 @@ public:
     using Value = std::vector<std::conditional_t<std::is_void_v<T>, Unit, T>>;
 
     explicit ForkJoinVector(std::vector<Coro<T>>& children)
-        : ForkBase(static_cast<ForkNode*>(children.empty() ? nullptr : allocate_frame(bytes_of(children.size()))),
-                   children.size()) {
-        for (std::size_t index = 0; index < children.size(); ++index) {
+        : ForkBase(make_nodes(children.size()), static_cast<std::uint32_t>(children.size()),
+                   children.empty() ? nullptr : children.back().take().address()),
+          size_(static_cast<std::uint32_t>(children.size())) {
+        for (std::uint32_t index = 0; index + 1 < size_; ++index) {
             ::new (&nodes()[index]) ForkNode(&make_forked_task<T>, children[index].take().address(), *this);
         }
     }
     ~ForkJoinVector() {
-        if (!is_begun()) [[unlikely]] {
+        if (!is_begun() && size_ != 0) [[unlikely]] {
             warn_unawaited();
         }
-        for (std::size_t index = 0; index < count(); ++index) {
-            release(nodes()[index]);
+        for (std::uint32_t index = 0; index < size_; ++index) {
+            PromiseOf<T>::release_forked(child(index));
         }
-        if (count() != 0) {
-            free_frame(nodes(), bytes_of(count()));
+        if (nodes() != nullptr) {
+            free_frame(nodes(), bytes_of(size_));
         }
     }
 
-    bool await_ready() const noexcept { return count() == 0; }
+    bool await_ready() const noexcept { return size_ == 0; }
     template <KnitPromise P>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<P> handle) {
-        return begin(handle.promise().task(), handle, count());
+        return begin(handle.promise().task(), handle, size_);
     }
     Value await_resume() {
         end();
         Value values;
-        values.reserve(count());
-        for (std::size_t index = 0; index < count(); ++index) {
-            values.push_back(take_forked<T>(nodes()[index], index == 0));
+        values.reserve(size_);
+        for (std::uint32_t index = 0; index < size_; ++index) {
+            values.push_back(take_forked<T>(child(index)));
         }
         return values;
     }
 
 private:
-    static constexpr std::size_t bytes_of(std::size_t count) noexcept { return count * sizeof(ForkNode); }
+    static constexpr std::size_t bytes_of(std::size_t count) noexcept { return (count - 1) * sizeof(ForkNode); }
+    static ForkNode* make_nodes(std::size_t count) {
+        return count < 2 ? nullptr : static_cast<ForkNode*>(allocate_frame(bytes_of(count)));
+    }
+    void* child(std::uint32_t index) const noexcept { return index + 1 < size_ ? nodes()[index].child : last(); }
+
+    const std::uint32_t size_;
 };
 
 }  // namespace detail
@@ -145,7 +188,7 @@ private:
 template <class... T>
 requires(sizeof...(T) > 0) [[nodiscard]] detail::ForkJoin<T...> fork_join(Coro<T>&&... children) {
     (children.expect_valid(), ...);
-    return detail::ForkJoin<T...>(children...);
+    return detail::ForkJoin<T...>(std::make_index_sequence<sizeof...(T) - 1>(), std::tie(children...));
 }
 
 /// The same for any number of one type, results as a std::vector.

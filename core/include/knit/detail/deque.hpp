@@ -204,10 +204,21 @@ inline Work* Deque::pop() noexcept {
 
 inline bool Deque::take_back(const Work& work) noexcept {
     const Index bottom = bottom_.load(std::memory_order_relaxed) - 1;  // relaxed: only this thread writes it
-    // The slot may be an old one, of work that was stolen: then there is nothing to pop. An index that can be popped
-    // has the slot that was pushed for it.
-    return slots_[bottom & mask_].load(std::memory_order_relaxed) == &work &&  // relaxed: only this thread writes it
-           pop() != nullptr;
+    // The slot may be an old one, of work that was stolen: then there is nothing to pop, as top shows. An index that
+    // can be popped has the slot that was pushed for it.
+    if (slots_[bottom & mask_].load(std::memory_order_relaxed) != &work) [[unlikely]] {  // relaxed: own
+        return false;
+    }
+    if (!unfenced_.load(std::memory_order_relaxed)) [[unlikely]] {  // relaxed: only this thread writes it
+        return pop() != nullptr;
+    }
+    bottom_.store(bottom, std::memory_order_release);             // [dq.slot] thieves may read this one too
+    light_fence();                                                // [dq.last]
+    if (top_.load(std::memory_order_relaxed) < bottom) [[likely]] {  // relaxed: the fence orders it
+        return true;
+    }
+    bottom_.store(bottom + 1, std::memory_order_release);  // [dq.slot] the last one, or none
+    return pop() != nullptr;
 }
 
 inline Work* Deque::take_oldest() noexcept {

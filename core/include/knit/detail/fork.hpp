@@ -1,7 +1,8 @@
 /// ForkBase: the children of a fork_join() without their types. It lives in the awaiting frame.
 ///
 /// All children but the last are offered: each has a node, which is Work, in the deque. The last runs inline. Whenever
-/// an inline child has ended, child_ended() takes the newest node back and runs that child inline as well. A node that
+/// an inline child has ended, its frame goes, and control returns to the loop, which child_ended() has told what to go
+/// on with: it takes the newest node back, and that child runs inline as well. A node that
 /// it does not get back is away: whoever takes that node makes the child a task of its own.
 ///
 /// A node that is not away is the newest Work of the deque, or nothing here depends on it: take_back() says no when
@@ -78,13 +79,15 @@ public:
 
     /// Who awaits. The task's home loop.
     std::coroutine_handle<> parent() const noexcept { return parent_; }
-    /// An inline child is at its end: what to go on with.
-    std::coroutine_handle<> child_ended() noexcept;
+    /// An inline child is at its end, and its frame about to go: tells the loop what to go on with.
+    void child_ended() noexcept;
     /// The child of `slot` has failed: if it is the first, the others are stopped. Any thread, before the child counts
     /// as ended.
     void fail(SlotBase& slot) noexcept;
     /// The taker of a node, on its loop, has made it a task.
     static void adopt(ForkNode& node, TaskCore& task, Worker& taker) noexcept;
+    /// Gives up a child that became a task.
+    KNIT_NOINLINE static void release_task(TaskCore& task) noexcept;
     /// Where the parent awaits the children.
     std::source_location where() const noexcept;
 
@@ -92,10 +95,8 @@ public:
     static bool show_awaited(const Wait& wait, AwaitVisitor& visitor);
 
 protected:
-    ForkNode* nodes() const noexcept { return nodes_; }
-    std::size_t count() const noexcept { return count_; }
-    /// `nodes` need not have been made yet.
-    ForkBase(ForkNode* nodes, std::size_t count) noexcept : nodes_(nodes), count_(count) {}
+    /// `nodes`: of all children but the last; they need not have been made yet.
+    ForkBase(ForkNode* nodes, std::uint32_t count, void* last) noexcept : nodes_(nodes), last_(last), count_(count) {}
     ~ForkBase() {
         if (context_ != nullptr) [[unlikely]] {
             context_->drop_ref();
@@ -103,36 +104,19 @@ protected:
     }
 
     /// Offers all but the last, and gives what to go on with: the last, as a rule. May throw std::bad_alloc before
-    /// anything has happened.
-    std::coroutine_handle<> begin(TaskCore& task, std::coroutine_handle<> parent, std::size_t count) {
-        parent_ = parent;
-        task_ = &task;
-        if (task.context() != nullptr) [[unlikely]] {
-            context_ = task.context()->copy();
-        }
-        left_ = count - 1;
-        Worker& worker = *task.home();
-        try {
-            for (std::size_t index = 0; index + 1 < count; ++index) {
-                worker.offer(nodes_[index]);
-                offered_ = index + 1;
-            }
-        } catch (...) {
-            // No memory for the deque to grow: those that were not offered run inline in any case.
-        }
-        return start(nodes_[count - 1]);
-    }
+    /// anything has happened. `count`: as for the constructor.
+    std::coroutine_handle<> begin(TaskCore& task, std::coroutine_handle<> parent, std::uint32_t count);
+    bool is_begun() const noexcept { return task_ != nullptr; }
     /// Throws when a child has failed or the task was cancelled.
     void end() {
         if (is_suspended_ || outcome_.load(std::memory_order_acquire) != nullptr) [[unlikely]] {  // [fork.outcome]
             end_slow();
         }
     }
-    /// Before that, where nobody has awaited it.
+    /// Before the children are given up, where nobody has awaited them.
     KNIT_NOINLINE void warn_unawaited() const noexcept;
-    bool is_begun() const noexcept { return task_ != nullptr; }
-    /// Gives up a child: in any case once, when the fork goes.
-    void release(ForkNode& node) noexcept;
+    ForkNode* nodes() const noexcept { return nodes_; }
+    void* last() const noexcept { return last_; }
 
 private:
     struct ForkWait : Wait {
@@ -140,24 +124,23 @@ private:
         ForkBase* fork;
     };
 
-    std::coroutine_handle<> start(ForkNode& node) noexcept;
-    KNIT_NOINLINE std::coroutine_handle<> start_slow(std::coroutine_handle<> child) noexcept;
-    KNIT_NOINLINE std::coroutine_handle<> wait_for_away() noexcept;
+    bool start(void* child) noexcept;
+    KNIT_NOINLINE bool start_slow(void* child) noexcept;
+    KNIT_NOINLINE void wait_for_away() noexcept;
     KNIT_NOINLINE void end_slow();
 
     bool claim_outcome(SlotBase& outcome) noexcept;
     void stop(const std::string& message, bool again) noexcept;
     static bool cancel_wait(Wait& wait) noexcept;
-    KNIT_NOINLINE static void release_task(ForkNode& node) noexcept;
     static void child_settled(Join& join, FutureCore& child) noexcept;
 
     std::coroutine_handle<> parent_;
     TaskCore* task_ = nullptr;
-    ForkNode* const nodes_;
-    const std::size_t count_;
-    std::size_t offered_ = 0;  ///< nodes below this one were offered
-    std::size_t left_ = 0;     ///< nodes below this one have not been looked at again
-    std::uint32_t away_ = 0;   ///< nodes that were not there any more
+    ForkNode* const nodes_;                 ///< of all children but the last
+    void* const last_;                      ///< the last child's frame, which the fork owns
+    const std::uint32_t count_;             ///< of all children
+    std::uint32_t left_;                    ///< nodes below this one have not been looked at again
+    std::uint32_t away_ = 0;                ///< nodes that were not there any more
     Atomic<std::uint32_t> pending_{0};      ///< see above; owner and takers write [fork.pending]
     Atomic<SlotBase*> outcome_{nullptr};    ///< see above; owner and takers write, once [fork.outcome]
     ContextState* context_ = nullptr;       ///< what children that are away get a copy of
@@ -166,13 +149,5 @@ private:
         ForkWait wait_;
     };
 };
-
-inline void ForkBase::release(ForkNode& node) noexcept {
-    if (node.word.load(std::memory_order_relaxed) & ForkNode::kBegun) [[unlikely]] {  // relaxed: ordered by pending_
-        release_task(node);
-    } else {
-        std::coroutine_handle<>::from_address(node.child).destroy();
-    }
-}
 
 }  // namespace knit::detail

@@ -52,33 +52,12 @@ public:
         task_ = &task;
         continuation_ = parent.address();
     }
-    /// The same for a child of fork_join(), which hands control to `fork` at its end.
-    void start_forked(TaskCore& task, ForkBase& fork) noexcept {
+    /// The same for a child of fork_join(), which hands control to `fork` at its end; the last to run, when none is
+    /// away, to the parent of that.
+    void start_forked(TaskCore& task, ForkBase& fork, bool is_last) noexcept {
         task_ = &task;
-        continuation_ = reinterpret_cast<char*>(&fork) + kForked;
+        continuation_ = reinterpret_cast<char*>(&fork) + (is_last ? kForkedLast : kForked);
     }
-
-    /// A coroutine that was awaited inline hands control to its awaiter, which destroys it. A task's outermost one does
-    /// not suspend: it runs on into the end of its frame, and from there back to the loop.
-    struct FinalAwaiter {
-        PromiseBase& promise;
-
-        bool await_ready() const noexcept {
-            if (promise.continuation_ != nullptr) {
-                return false;
-            }
-            promise.task_->finish(*promise.task_->home());
-            return true;
-        }
-        std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
-            if (promise.is_forked()) {
-                return promise.fork().child_ended();
-            }
-            return transfer(*promise.task_, std::coroutine_handle<>::from_address(promise.continuation_));
-        }
-        void await_resume() const noexcept {}
-    };
-    FinalAwaiter final_suspend() noexcept { return {*this}; }
 
     /// The coroutine's function.
     const std::source_location& function() const noexcept { return function_; }
@@ -103,33 +82,62 @@ public:
     }
 
 protected:
-    bool is_forked() const noexcept { return (reinterpret_cast<std::uintptr_t>(continuation_) & kForked) != 0; }
+    // Low bits of continuation_.
+    static constexpr std::uintptr_t kForked = 1;
+    static constexpr std::uintptr_t kForkedLast = 2;
+    static constexpr std::uintptr_t kForkBits = 3;
+    static_assert(alignof(ForkBase) > kForkBits);
+
+    bool is_forked() const noexcept { return (reinterpret_cast<std::uintptr_t>(continuation_) & kForkBits) != 0; }
     ForkBase& fork() const noexcept {
-        return *reinterpret_cast<ForkBase*>(static_cast<char*>(continuation_) - kForked);
+        return *reinterpret_cast<ForkBase*>(reinterpret_cast<std::uintptr_t>(continuation_) & ~kForkBits);
+    }
+    /// At the end of a coroutine that does not hand control on by itself: says what the loop goes on with.
+    void leave_next() const noexcept {
+        const auto bits = reinterpret_cast<std::uintptr_t>(continuation_);
+        if ((bits & kForkedLast) != 0) {
+            task_->continue_at(fork().parent());
+            task_->home()->continue_with(*task_);
+        } else if ((bits & kForked) != 0) {
+            fork().child_ended();
+        } else {
+            task_->finish(*task_->home());
+        }
     }
 
-    static constexpr std::uintptr_t kForked = 1;
-    static_assert(alignof(ForkBase) > kForked);
-
     TaskCore* task_ = nullptr;
-    void* continuation_ = nullptr;  ///< the awaiter's frame; or, with the bit kForked, a ForkBase
+    void* continuation_ = nullptr;  ///< the awaiter's frame; a ForkBase, with one of the bits; null for a task's outermost
     std::source_location function_;
     std::source_location where_;
 };
 
-/// Runs a child inline. The last to run, when none is away, hands control straight to the parent.
-inline std::coroutine_handle<> ForkBase::start(ForkNode& node) noexcept {
-    const auto child = std::coroutine_handle<>::from_address(node.child);
-    PromiseBase& promise = PromiseBase::of(child);
-    if (left_ == 0 && away_ == 0) {
-        promise.start_inline(*task_, parent_);
-    } else {
-        promise.start_forked(*task_, *this);
+/// Makes a child the inline one. False when the task is not to go on with it now.
+inline bool ForkBase::start(void* child) noexcept {
+    PromiseBase::of(std::coroutine_handle<>::from_address(child)).start_forked(*task_, *this, left_ == 0 && away_ == 0);
+    return !task_->home()->spend_budget() || start_slow(child);
+}
+
+inline std::coroutine_handle<> ForkBase::begin(TaskCore& task, std::coroutine_handle<> parent, std::uint32_t count) {
+    parent_ = parent;
+    task_ = &task;
+    if (task.context() != nullptr) [[unlikely]] {
+        context_ = task.context()->copy();
     }
-    if (task_->home()->spend_budget()) [[unlikely]] {
-        return start_slow(child);
+    Worker& worker = *task.home();
+    std::uint32_t offered = 0;
+    try {
+        for (; offered + 1 < count; ++offered) {
+            worker.offer(nodes_[offered]);
+        }
+    } catch (...) {
+        // No memory for the deque to grow: those that were not offered run inline in any case.
+        for (; offered + 1 < count; ++offered) {
+            nodes_[offered].run = nullptr;
+        }
     }
-    return PromiseBase::transfer(*task_, child);
+    left_ = count - 1;
+    return start(last_) ? PromiseBase::transfer(task, std::coroutine_handle<>::from_address(last_))
+                        : std::noop_coroutine();
 }
 
 template <class T>
@@ -140,30 +148,50 @@ class PromiseOf : public PromiseBase {
 public:
     PromiseOf() noexcept {
         static_assert(alignof(Promise<T>) == alignof(PromiseBase));
-        std::construct_at(&slot());
+        std::construct_at(&slot(), NoKind());
     }
     ~PromiseOf() {
-        if (!head().is_task) {
+        if (!head().outlives_frame) {
             std::destroy_at(&slot());
         }
     }
 
+    /// A coroutine that was awaited inline hands control to its awaiter, which destroys it. A task's outermost one, or
+    /// a child of a fork, does not suspend: it runs on into the end of its frame, and from there back to the loop.
+    struct FinalAwaiter {
+        PromiseOf& promise;
+
+        bool await_ready() const noexcept {
+            if (promise.continuation_ != nullptr && !promise.is_forked()) {
+                return false;
+            }
+            promise.head().outlives_frame = true;
+            promise.leave_next();
+            return true;
+        }
+        std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
+            return transfer(*promise.task_, std::coroutine_handle<>::from_address(promise.continuation_));
+        }
+        void await_resume() const noexcept {}
+    };
+    FinalAwaiter final_suspend() noexcept { return {*this}; }
+
     static void* operator new(std::size_t size) {
         char* const block = static_cast<char*>(hide(allocate_frame(kFront + size)));
         ::new (block) BlockHead{static_cast<std::uint32_t>(kFront + size),
-                                static_cast<std::uint16_t>(FramePool::pooled_class(kFront + size)), false};
+                                static_cast<std::uint16_t>(FramePool::pooled_class(kFront + size)), false, false};
         return block + kFront;
     }
     static void operator delete(void* frame, std::size_t size) noexcept {
         char* const block = static_cast<char*>(hide(frame)) - kFront;
-        if (!reinterpret_cast<BlockHead*>(block)->is_task) {
+        if (!reinterpret_cast<BlockHead*>(block)->outlives_frame) {
             free_frame(block, kFront + size);
         }
     }
 
     void unhandled_exception() noexcept {
         slot().error = std::current_exception();
-        if (head().is_task) {
+        if (continuation_ == nullptr) {
             classify_current_exception(*task_);
         } else if (is_forked()) {
             fork().fail(slot());
@@ -176,10 +204,25 @@ public:
         return *reinterpret_cast<ResultSlot<T>*>(static_cast<char*>(hide(frame)) - kFront + kSlotOffset);
     }
 
+    /// Gives up a child of a fork: its frame, or where that has gone, its block. Not for one that became a task.
+    static void release_forked(void* frame) noexcept {
+        auto& head = *reinterpret_cast<BlockHead*>(static_cast<char*>(hide(frame)) - kFront);
+        if (!head.outlives_frame) [[unlikely]] {
+            std::coroutine_handle<>::from_address(frame).destroy();
+        } else if (head.is_task) [[unlikely]] {
+            ForkBase::release_task(*reinterpret_cast<TaskCore*>(&head + 1));
+        } else {
+            std::destroy_at(&slot_of(frame));
+            free_block(head);
+        }
+    }
+
     /// Makes this the outermost coroutine of a new task.
     TaskCore& make_task(Worker& keeper, std::coroutine_handle<> handle, std::uint64_t id,
                         std::source_location created) noexcept {
+        head().outlives_frame = true;
         head().is_task = true;
+        slot().kind = &slot_kind<T>();
         task_ = ::new (block() + sizeof(BlockHead)) TaskCore(keeper, slot(), ResultSlot<T>::kIsTrivial, handle, id);
         task_->set_places(function_, created);
         if (context_slot() != nullptr) [[unlikely]] {

@@ -47,7 +47,8 @@ struct CancelMessage;
 struct BlockHead {
     std::uint32_t bytes;
     std::uint16_t pool_class;  ///< 0: not pooled
-    bool is_task;              ///< the block belongs to a TaskCore, which follows; else to the coroutine
+    bool outlives_frame;       ///< the block is not the coroutine's own: it stays when the frame goes
+    bool is_task;              ///< it belongs to a TaskCore, which follows
 };
 
 class TaskCore : public FutureCore, private Work {
