@@ -113,7 +113,8 @@ protected:
 
 /// Makes a child the inline one. False when the task is not to go on with it now.
 inline bool ForkBase::start(void* child) noexcept {
-    PromiseBase::of(std::coroutine_handle<>::from_address(child)).start_forked(*task_, *this, left_ == 0 && away_ == 0);
+    PromiseBase& promise = PromiseBase::of(std::coroutine_handle<>::from_address(child));
+    promise.start_forked(*task_, *this, left_ == 0 && away_ == 0);
     return !task_->home()->spend_budget() || start_slow(child);
 }
 
