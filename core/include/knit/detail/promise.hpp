@@ -7,7 +7,10 @@
 /// the task's last reference has gone.
 #pragma once
 
+#include <bit>
 #include <coroutine>
+#include <cstdint>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <source_location>
@@ -106,7 +109,7 @@ protected:
     }
 
     TaskCore* task_ = nullptr;
-    void* continuation_ = nullptr;  ///< the awaiter's frame; a ForkBase, with one of the bits; null for a task's outermost
+    void* continuation_ = nullptr;  ///< the awaiter's frame; or a ForkBase, with one of the bits; or null
     std::source_location function_;
     std::source_location where_;
 };
@@ -179,8 +182,11 @@ public:
 
     static void* operator new(std::size_t size) {
         char* const block = static_cast<char*>(hide(allocate_frame(kFront + size)));
-        ::new (block) BlockHead{static_cast<std::uint32_t>(kFront + size),
-                                static_cast<std::uint16_t>(FramePool::pooled_class(kFront + size)), false, false};
+        // As one word: GCC 12 would write each field by itself.
+        const auto head = std::bit_cast<std::uint64_t>(
+            BlockHead{static_cast<std::uint32_t>(kFront + size),
+                      static_cast<std::uint16_t>(FramePool::pooled_class(kFront + size)), false, false});
+        std::memcpy(block, &head, sizeof head);
         return block + kFront;
     }
     static void operator delete(void* frame, std::size_t size) noexcept {
