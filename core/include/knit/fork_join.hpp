@@ -186,7 +186,7 @@ private:
 /// and CancelledError follows. Children that nobody has begun never run, and results that were there are lost.
 /// ValueError for a Coro that is empty or was awaited.
 template <class... T>
-requires(sizeof...(T) > 0) [[nodiscard]] detail::ForkJoin<T...> fork_join(Coro<T>&&... children) {
+requires(sizeof...(T) > 0) [[nodiscard]] KNIT_INLINE detail::ForkJoin<T...> fork_join(Coro<T>&&... children) {
     (children.expect_valid(), ...);
     return detail::ForkJoin<T...>(std::make_index_sequence<sizeof...(T) - 1>(), std::tie(children...));
 }

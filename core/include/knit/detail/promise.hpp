@@ -96,7 +96,7 @@ protected:
         return *reinterpret_cast<ForkBase*>(reinterpret_cast<std::uintptr_t>(continuation_) & ~kForkBits);
     }
     /// At the end of a coroutine that does not hand control on by itself: says what the loop goes on with.
-    void leave_next() const noexcept {
+    KNIT_INLINE void leave_next() const noexcept {
         const auto bits = reinterpret_cast<std::uintptr_t>(continuation_);
         if ((bits & kForkedLast) != 0) {
             task_->continue_at(fork().parent());
@@ -115,13 +115,14 @@ protected:
 };
 
 /// Makes a child the inline one. False when the task is not to go on with it now.
-inline bool ForkBase::start(void* child) noexcept {
+KNIT_INLINE bool ForkBase::start(void* child) noexcept {
     PromiseBase& promise = PromiseBase::of(std::coroutine_handle<>::from_address(child));
     promise.start_forked(*task_, *this, left_ == 0 && away_ == 0);
     return !task_->home()->spend_budget() || start_slow(child);
 }
 
-inline std::coroutine_handle<> ForkBase::begin(TaskCore& task, std::coroutine_handle<> parent, std::uint32_t count) {
+KNIT_INLINE std::coroutine_handle<> ForkBase::begin(TaskCore& task, std::coroutine_handle<> parent,
+                                                   std::uint32_t count) {
     parent_ = parent;
     task_ = &task;
     if (task.context() != nullptr) [[unlikely]] {
@@ -212,7 +213,7 @@ public:
     }
 
     /// Gives up a child of a fork: its frame, or where that has gone, its block. Not for one that became a task.
-    static void release_forked(void* frame) noexcept {
+    KNIT_INLINE static void release_forked(void* frame) noexcept {
         auto& head = *reinterpret_cast<BlockHead*>(static_cast<char*>(hide(frame)) - kFront);
         if (!head.outlives_frame) [[unlikely]] {
             std::coroutine_handle<>::from_address(frame).destroy();
