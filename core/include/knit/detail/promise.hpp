@@ -96,7 +96,7 @@ protected:
         return *reinterpret_cast<ForkBase*>(reinterpret_cast<std::uintptr_t>(continuation_) & ~kForkBits);
     }
     /// At the end of a coroutine that does not hand control on by itself: says what the loop goes on with.
-    KNIT_INLINE void leave_next() const noexcept {
+    void leave_next() const noexcept {
         const auto bits = reinterpret_cast<std::uintptr_t>(continuation_);
         if ((bits & kForkedLast) != 0) {
             task_->continue_at(fork().parent());
