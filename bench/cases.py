@@ -160,10 +160,13 @@ def run_server(server, load, server_cpus, load_cpus):
 
 def cpu_cases(build, sizes, loops):
     bench = pathlib.Path(build) / "bench"
-    workloads = [("fib", f"fib({sizes.fib}), both spawned", ["--n", sizes.fib], ["--form", "both"]),
+    workloads = [("fib", f"fib({sizes.fib}), forked", ["--n", sizes.fib], ["--form", "fork"]),
+                 ("fib", f"fib({sizes.fib}), both spawned", ["--n", sizes.fib], ["--form", "both"]),
                  ("fib", f"fib({sizes.fib}), one spawned", ["--n", sizes.fib], ["--form", "one"]),
-                 ("skynet", f"skynet({sizes.leaves})", ["--leaves", sizes.leaves], []),
-                 ("nqueens", f"nqueens({sizes.queens})", ["--n", sizes.queens], [])]
+                 ("skynet", f"skynet({sizes.leaves}), forked", ["--leaves", sizes.leaves], ["--form", "fork"]),
+                 ("skynet", f"skynet({sizes.leaves}), spawned", ["--leaves", sizes.leaves], ["--form", "tasks"]),
+                 ("nqueens", f"nqueens({sizes.queens}), forked", ["--n", sizes.queens], ["--form", "fork"]),
+                 ("nqueens", f"nqueens({sizes.queens}), spawned", ["--n", sizes.queens], ["--form", "tasks"])]
     for program, name, size, form in workloads:
         command = [bench / f"{program}_serial", *size]
         yield Case("cpu", name, "serial", 0, [f"{program}_serial"], lambda command=command: run_program(command))

@@ -23,16 +23,16 @@ LAYERS = (
     ("core/0", "base stack.hpp mutex list error result time options cpu_list metrics.hpp platform log result_slot "
      "start_up_report start_up_report_json"),
     ("core/1", "counters work deque inbox timers frame_pool context_state"),
-    ("core/2", "fork.hpp signals.hpp signal_claims worker idle driver injector runtime_core blocking_pool report "
+    ("core/2", "fork_child.hpp signals.hpp signal_claims worker worker_end idle driver injector runtime_core blocking_pool report "
      "task_core future_core core_ref "
-     "waiter sync_waiter future_wait hot_paths"),
-    ("core/3", "stack.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
+     "waiter sync_waiter future_wait hot_paths fork.hpp"),
+    ("core/3", "stack.cpp fork_join.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "
      "cancel wait_core report.cpp thread_wait await_chain await_cycle"),
-    ("core/4", "gather as_result wait as_completed shield timeout staggered_race task_group exception_group "
+    ("core/4", "gather fork_join.hpp as_result wait as_completed shield timeout staggered_race task_group exception_group "
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal signals.cpp signal_wait"),
-    ("core/5", "fork.cpp runtime lifecycle run_loop all_tasks runner observe metrics.cpp metrics_text metrics_server core"),
+    ("core/5", "fork_child.cpp runtime lifecycle run_loop all_tasks runner observe metrics.cpp metrics_text metrics_server core"),
     ("io/0", "address endpoint fd unix_address"),
     ("io/1", "die doorbell ring"),
     ("io/2", "loop_load op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set "

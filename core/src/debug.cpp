@@ -5,6 +5,7 @@
 
 #include "knit/detail/callback.hpp"
 #include "knit/detail/core_ref.hpp"
+#include "knit/detail/fork.hpp"
 #include "knit/log.hpp"
 #include "knit/loop.hpp"
 #include "knit/to_string.hpp"
@@ -76,7 +77,7 @@ void Worker::run_watched(Work& work) noexcept {
 bool Worker::run_deque_watched(Work* work) noexcept {
     do {
         count_step();
-        run_watched(*work);
+        run_watched(offered_task(*this, *work).work());
     } while (++budget_left_ < budget_ && ready_.empty() && (work = deque_.pop()) != nullptr);
     if (budget_left_ >= budget_) {
         look();

@@ -12,7 +12,7 @@
 
 #include <unistd.h>
 
-#include "fork.hpp"
+#include "fork_child.hpp"
 #include "signal_claims.hpp"
 
 namespace knit::detail {

@@ -27,7 +27,7 @@
 #include <algorithm>
 
 #include "driver.hpp"
-#include "fork.hpp"
+#include "fork_child.hpp"
 #include "knit/error.hpp"
 #include "knit/log.hpp"
 #include "knit/loop.hpp"

@@ -3,7 +3,7 @@
 #include <thread>
 
 #include "driver.hpp"
-#include "fork.hpp"
+#include "fork_child.hpp"
 #include "knit/error.hpp"
 #include "knit/log.hpp"
 #include "platform.hpp"

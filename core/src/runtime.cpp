@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "fork.hpp"
+#include "fork_child.hpp"
 #include "knit/error.hpp"
 #include "knit/log.hpp"
 #include "runtime_core.hpp"

@@ -12,7 +12,7 @@
 
 #include <unistd.h>
 
-#include "fork.hpp"
+#include "fork_child.hpp"
 #include "knit/context_var.hpp"
 #include "knit/error.hpp"
 #include "knit/loop.hpp"

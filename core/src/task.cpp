@@ -5,7 +5,7 @@
 #include <mutex>
 #include <set>
 
-#include "fork.hpp"
+#include "fork_child.hpp"
 #include "knit/detail/sync_waiter.hpp"
 #include "knit/error.hpp"
 #include "knit/loop.hpp"

@@ -11,6 +11,7 @@
 
 #include "await_chain.hpp"
 #include "knit/as_completed.hpp"
+#include "knit/detail/fork.hpp"
 #include "knit/detail/future_wait.hpp"
 #include "knit/detail/join.hpp"
 #include "knit/detail/wait_core.hpp"
@@ -65,7 +66,7 @@ void note_wait(SeenTask& seen, const TaskCore& task, const Worker& home) {
     if (FutureWait::show_awaited(*wait, collector)) {
         const FutureCore& awaited = *awaited_by(task);
         seen.waits_for = awaited.is_task() ? static_cast<const TaskCore&>(awaited).name() : "a future";
-    } else if (GatherWait::show_awaited(*wait, collector)) {
+    } else if (GatherWait::show_awaited(*wait, collector) || ForkBase::show_awaited(*wait, collector)) {
         seen.waits_for += " of " + std::to_string(collector.count);
     } else if (!WaitCore::show_awaited(*wait, collector) && !show_group(*wait, collector)) {
         AsCompletedTake::show_awaited(*wait, collector);
@@ -77,7 +78,7 @@ using Queued = std::unordered_set<const Work*>;
 /// Everything that stands in the loop's run queue.
 Queued queued_of(const Worker& worker) {
     Queued queued;
-    for (const Work* first : {worker.batch_rest(), worker.ready().first()}) {
+    for (const Work* first : {worker.batch_rest(), worker.ready().first(), worker.paused().first()}) {
         for (const Work* work = first; work != nullptr; work = work->next) {
             queued.insert(work);
         }

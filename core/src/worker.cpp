@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "driver.hpp"
+#include "knit/detail/fork.hpp"
 #include "platform.hpp"
 #include "runtime_core.hpp"
 
@@ -63,6 +64,15 @@ Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
 void Worker::reserve_ids(std::uint64_t made) noexcept {
     id_offset_ = g_next_id.fetch_add(kIdBlock, std::memory_order_relaxed) + 1 - made;  // relaxed: a counter
     id_limit_ = made + kIdBlock - 1;
+}
+
+/// Those that were not used, when nobody has taken some since: run() after run() counts on.
+void Worker::return_ids() noexcept {
+    std::uint64_t expected = id_offset_ + id_limit_;
+    const std::uint64_t used = id_offset_ + made();
+    if (used != expected) {
+        g_next_id.compare_exchange_strong(expected, used, std::memory_order_relaxed);  // relaxed: a counter
+    }
 }
 
 std::uint64_t take_task_id() noexcept {
@@ -223,8 +233,19 @@ void Worker::look() noexcept {
     }
 }
 
-/// Offered tasks, the newest first, until the budget is spent.
+bool Worker::is_pause_due() noexcept {
+    budget_left_ = 0;
+    count_step();
+    driver_->poll();
+    return ++looks_ % kLooksPerClock == 0 || !ready_.empty() || !inbox_.empty() || is_stopping_;
+}
+
+/// Offered tasks, the newest first, until the budget is spent; none while a task is paused in the middle of its own.
 bool Worker::run_deque() noexcept {
+    if (Work* const paused = paused_.take_all()) [[unlikely]] {
+        run_batch(paused);
+        return true;
+    }
     Work* work = deque_.pop();
     if (work == nullptr) {
         return false;
@@ -236,8 +257,8 @@ bool Worker::run_deque() noexcept {
     unsigned left = budget_ - budget_left_;
     do {
         count_step();
-        if (TaskCore::of(*work).begin(*this)) [[likely]] {
-            TaskCore::of(*work).leaf().resume();
+        if (TaskCore& task = offered_task(*this, *work); task.begin(*this)) [[likely]] {
+            task.leaf().resume();
         }
         after_resume();
         // What has become ready goes first: else the run queue would grow while the tree goes deeper.
@@ -254,14 +275,14 @@ void Worker::run_offered(Work& work) noexcept {
     end_rest();
     count_step();
     if (is_watched()) [[unlikely]] {
-        run_watched(work);
+        run_watched(offered_task(*this, work).work());
     } else {
         run_offered_now(work);
     }
 }
 
 void Worker::run_offered_now(Work& work) noexcept {
-    TaskCore& task = TaskCore::of(work);
+    TaskCore& task = offered_task(*this, work);
     if (task.begin(*this)) {
         task.leaf().resume();
     }
@@ -331,67 +352,6 @@ bool Worker::post(Work& work) noexcept {
         wakes_done_.fetch_add(1, std::memory_order_release);  // [worker.wakes] the last touch
     }
     return true;
-}
-
-void Worker::close() noexcept {
-    is_discarding_ = true;
-    Work* const left = inbox_.close();
-    // Ends: whoever claimed this loop is between the claim and the ring of its bell.
-    while (wakes_done_.load(std::memory_order_acquire) != claims_) {  // [worker.wakes]
-        cpu_relax();
-    }
-    // Ids that were not used go back when nobody has taken some since: run() after run() counts on.
-    std::uint64_t expected = id_offset_ + id_limit_;
-    const std::uint64_t used = id_offset_ + made();
-    if (used != expected) {
-        g_next_id.compare_exchange_strong(expected, used, std::memory_order_relaxed);  // relaxed: a counter
-    }
-    while (Timer* timer = timers_.pop_due(kNever)) {
-        ready_.push(*timer);
-    }
-    counters_.timers.set(0);
-    for (Work* work = left; work != nullptr;) {
-        Work* const next = work->next;
-        ready_.push(*work);
-        work = next;
-    }
-    // Ends: messages and callbacks make no work, and a task that was abandoned is not run on.
-    while (Work* work = ready_.pop()) {
-        if (!TaskCore::is_task_work(*work)) {
-            work->run(*this, *work);
-        }
-    }
-}
-
-void Worker::ask_all_to_end() noexcept {
-    is_draining_ = true;
-    has_reported_drained_ = false;
-    // The oldest first: what awaits another task finds that asked already, and need not pass the request on.
-    TaskCore* oldest = registry_;
-    while (oldest != nullptr && oldest->registry_next != nullptr) {
-        oldest = oldest->registry_next;
-    }
-    for (TaskCore* task = oldest; task != nullptr; task = task->registry_previous) {
-        task->cancel_for_shutdown(*this);
-    }
-    // Those that nobody has started: taken, and ended without a step.
-    for (std::size_t count = deque_.size_hint() + runtime_.injector().size_hint(); count > 0; --count) {
-        Work* work = deque_.pop();
-        work = work != nullptr ? work : runtime_.injector().pop();
-        if (work == nullptr) {
-            return;
-        }
-        TaskCore::of(*work).cancel_for_shutdown(*this);
-        run_offered(*work);
-    }
-}
-
-void Worker::count_asked_ended() noexcept {
-    add_one(asked_ended_);
-    if (is_draining_) {
-        // Perhaps the last of this round; the loop may be too busy with newer tasks to become idle.
-        runtime_.report_drained();
-    }
 }
 
 }  // namespace knit::detail

@@ -63,6 +63,33 @@ TEST(Deque, OwnerMayTakeTheOldestToo) {
     EXPECT_EQ(deque.pop(), nullptr);
 }
 
+TEST(Deque, TakesBackTheNewestAndNothingElse) {
+    for (const bool is_unfenced : {false, true}) {
+        Deque deque(is_unfenced);
+        if (is_unfenced) {
+            if (!knit::detail::asymmetric_fences()) {
+                GTEST_SKIP() << "no membarrier here";
+            }
+            deque.begin_unfenced();
+        }
+        std::vector<Work> works(3);
+        EXPECT_FALSE(deque.take_back(works[0]));
+        push_all(deque, works);
+        EXPECT_FALSE(deque.take_back(works[1])) << "covered";
+        EXPECT_TRUE(deque.take_back(works[2]));
+        EXPECT_FALSE(deque.take_back(works[2])) << "its slot still shows it";
+        EXPECT_EQ(deque.steal(), &works[0]);
+        EXPECT_TRUE(deque.take_back(works[1]));
+        EXPECT_EQ(deque.size_hint(), 0U);
+        deque.push(works[0]);
+        EXPECT_EQ(deque.steal(), &works[0]);
+        EXPECT_FALSE(deque.take_back(works[0])) << "stolen, though its slot still shows it";
+        deque.push(works[2]);
+        EXPECT_EQ(deque.pop(), &works[2]);
+        EXPECT_EQ(deque.pop(), nullptr);
+    }
+}
+
 TEST(Deque, GrowsAndKeepsTheOrderAtBothEnds) {
     Deque deque;
     std::vector<Work> works(5 * Deque::kFirstCapacity);

@@ -14,6 +14,7 @@
 #include "knit/event.hpp"
 #include "knit/exception_group.hpp"
 #include "knit/executor.hpp"
+#include "knit/fork_join.hpp"
 #include "knit/future.hpp"
 #include "knit/gather.hpp"
 #include "knit/guard.hpp"

@@ -2,7 +2,7 @@
 /// oldest at the top. Chase and Lev's deque with the orders of Le et al. (PPoPP 2013), and a mode in which the owner
 /// needs no fence. Indices have 64 bits and top only grows, so it never has an old value again.
 ///
-///   threads    push, pop, take_oldest, quiesce, begin_unfenced, end_unfenced: the owner.  The rest: any.
+///   threads    push, pop, take_back, take_oldest, quiesce, begin_unfenced, end_unfenced: the owner.  The rest: any.
 ///
 ///   [dq.slot]  push, pop: bottom release  ->  steal, size_hint: bottom acquire     the slot and the Work are seen
 ///   [dq.reuse] steal: slot load, top CAS release  ->  make_room: top acquire       a slot is written anew only after
@@ -71,6 +71,9 @@ public:
     void push(Work& work);
     /// The newest, or null: the deque is empty then.
     Work* pop() noexcept;
+    /// Whether `work` was the newest, and is the caller's now. False with nothing changed: it was stolen, or is not
+    /// the newest.
+    bool take_back(const Work& work) noexcept;
     /// The oldest, or null when there is none or a thief was faster.
     Work* take_oldest() noexcept;
     /// The loop goes idle: back to fences, and the count of pushes starts anew. Correct at any time.
@@ -197,6 +200,25 @@ inline Work* Deque::pop() noexcept {
     }
     bottom_.store(bottom + 1, std::memory_order_release);  // [dq.slot] empty: top and bottom are equal again
     return work;
+}
+
+inline bool Deque::take_back(const Work& work) noexcept {
+    const Index bottom = bottom_.load(std::memory_order_relaxed) - 1;  // relaxed: only this thread writes it
+    // The slot may be an old one, of work that was stolen: then there is nothing to pop, as top shows. An index that
+    // can be popped has the slot that was pushed for it.
+    if (slots_[bottom & mask_].load(std::memory_order_relaxed) != &work) [[unlikely]] {  // relaxed: own
+        return false;
+    }
+    if (!unfenced_.load(std::memory_order_relaxed)) [[unlikely]] {  // relaxed: only this thread writes it
+        return pop() != nullptr;
+    }
+    bottom_.store(bottom, std::memory_order_release);             // [dq.slot] thieves may read this one too
+    light_fence();                                                // [dq.last]
+    if (top_.load(std::memory_order_relaxed) < bottom) [[likely]] {  // relaxed: the fence orders it
+        return true;
+    }
+    bottom_.store(bottom + 1, std::memory_order_release);  // [dq.slot] the last one, or none
+    return pop() != nullptr;
 }
 
 inline Work* Deque::take_oldest() noexcept {

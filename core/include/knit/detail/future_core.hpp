@@ -140,6 +140,9 @@ public:
         return true;
     }
 
+    /// Whoever had joined this is not told any more.
+    void leave_any_join() noexcept { joiner_ = nullptr; }
+
     std::size_t waiter_count() const noexcept;
     /// Calls `visit` for each waiter, oldest first; it may unlink the one that it is given. Keeper's thread.
     template <class Visit>

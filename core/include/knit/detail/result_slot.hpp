@@ -21,13 +21,17 @@ struct SlotKind {
 template <class T>
 const SlotKind& slot_kind() noexcept;
 
+/// Says that the kind will be set later, or never.
+struct NoKind {};
+
 /// The part that does not depend on the type: written once by whoever settles, read only after that.
 struct SlotBase {
+    SlotBase() noexcept {}
     explicit SlotBase(const SlotKind& which) noexcept : kind(&which) {}
 
-    const SlotKind* const kind;
+    const SlotKind* kind;  ///< where it is a task's or a future's; not set for a coroutine that is awaited inline
     std::exception_ptr error = nullptr;
-    bool has_value = false;
+    bool has_value = false;  ///< only where a value has a destructor
     bool is_taken = false;  ///< a value that cannot be copied has been moved out; see claim_value()
 
     /// Whether the caller is the first to take it. Any thread.
@@ -48,6 +52,7 @@ public:
     static constexpr bool kIsTrivial = std::is_trivially_destructible_v<Stored>;
 
     ResultSlot() noexcept : SlotBase(slot_kind<T>()) {}
+    explicit ResultSlot(NoKind) noexcept {}
     ~ResultSlot() {
         if constexpr (!kIsTrivial) {
             if (has_value) {
@@ -65,7 +70,9 @@ public:
         } else {
             std::construct_at(&stored_, std::forward<U>(value));
         }
-        has_value = true;
+        if constexpr (!kIsTrivial) {
+            has_value = true;
+        }
     }
 
     /// The value, left in place. Rethrows the error.
@@ -111,7 +118,8 @@ public:
     static constexpr bool kIsTrivial = true;
 
     ResultSlot() noexcept : SlotBase(slot_kind<void>()) {}
-    void emplace() noexcept { has_value = true; }
+    explicit ResultSlot(NoKind) noexcept {}
+    void emplace() noexcept {}
     void get() const { take(); }
     void take() const {
         if (error != nullptr) {

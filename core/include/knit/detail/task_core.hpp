@@ -47,7 +47,8 @@ struct CancelMessage;
 struct BlockHead {
     std::uint32_t bytes;
     std::uint16_t pool_class;  ///< 0: not pooled
-    bool is_task;              ///< the block belongs to a TaskCore, which follows; else to the coroutine
+    bool outlives_frame;       ///< the block is not the coroutine's own: it stays when the frame goes
+    bool is_task;              ///< it belongs to a TaskCore, which follows
 };
 
 class TaskCore : public FutureCore, private Work {
@@ -87,6 +88,8 @@ public:
     }
     /// The task awaits `target`, until it is resumed.
     void set_awaited(FutureCore& target) noexcept { awaited_ = &target; }
+    /// A cancellation waits for the next await. Home loop.
+    bool is_cancel_due() const noexcept { return has(kMustCancel); }
     /// The wait took a cancellation, but ended with a result: it is due again at the next await.
     void request_cancel_again() noexcept { flags_ |= kMustCancel; }
     [[noreturn]] void throw_cancelled();

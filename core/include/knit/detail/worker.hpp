@@ -78,6 +78,15 @@ public:
     void make_ready(Work& work) noexcept { ready_.push(work); }
     /// An unstarted task for whichever loop is free.
     void offer(Work& work);
+    /// Takes `work` back that the loop offered; false when another has it, or when newer work lies on it.
+    bool take_back(const Work& work) noexcept { return deque_.take_back(work); }
+    /// Counts a coroutine that runs inline as one task of the budget; true when that is spent.
+    bool spend_budget() noexcept { return ++budget_left_ >= budget_; }
+    /// The budget is spent inside a task: looks at the ring. True when the loop has something to do that must not
+    /// wait: the task then calls pause().
+    KNIT_NOINLINE bool is_pause_due() noexcept;
+    /// The task, suspended, goes on after the next batch of the run queue, ahead of all offered work.
+    void pause(TaskCore& task) noexcept { paused_.push(task.work()); }
     void set_timer(Timer& timer, TimePoint deadline) {
         timers_.insert(timer, deadline);
         counters_.timers.set(timers_.size());
@@ -169,6 +178,7 @@ public:
     /// Of the turn's batch, what has not run yet.
     const Work* batch_rest() const noexcept { return batch_rest_; }
     const WorkList& ready() const noexcept { return ready_; }
+    const WorkList& paused() const noexcept { return paused_; }
     std::size_t offered_count() const noexcept { return deque_.size_hint(); }
 
     // What a watcher sees of the loop; any thread.
@@ -251,6 +261,7 @@ private:
     void stop_searching() noexcept;
     void report_drained() noexcept;
     KNIT_NOINLINE void reserve_ids(std::uint64_t made) noexcept;
+    void return_ids() noexcept;
     void share(std::size_t count) noexcept;
     KNIT_NOINLINE void offer_to_idle(std::uint64_t word) noexcept;
     void run_watched(Work& work) noexcept;
@@ -267,6 +278,7 @@ private:
 
     // The loop's own, hot.
     WorkList ready_;
+    WorkList paused_;  ///< tasks whose forked coroutines have spent the budget
     const Work* batch_rest_ = nullptr;
     Atomic<std::uint64_t> steps_{0};  ///< the owner counts, a watcher looks [worker.steps]
     Atomic<std::uint32_t> coarse_ms_{0};  ///< the owner and the watchdog write, the owner reads; a hint

@@ -1,4 +1,4 @@
-#include "fork.hpp"
+#include "fork_child.hpp"
 
 #include <pthread.h>
 
