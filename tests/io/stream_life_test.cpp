@@ -131,12 +131,11 @@ TEST(Stream, TheEndOfTheRunClosesWhatIsLeft) {
     Logged logged;
     const std::size_t before = open_descriptors();
     run_io([]() -> Coro<> {
-        TcpListener listener = TcpListener::bind("127.0.0.1:0");
-        io::Connection near = co_await open_connection(listener.local_endpoint());
-        create_task([](io::Connection connection) -> Coro<> {
+        StreamPair near = co_await stream_pair();
+        create_task([](StreamPair pair) -> Coro<> {
             const std::string much(32 << 20, 'x');
-            connection.writer.write(much);  // nobody reads it
-            co_await connection.writer.drain();
+            pair.writer.write(much);  // nobody reads it
+            co_await pair.writer.drain();
         }(std::move(near)));
         co_await turns(10);
     });

@@ -78,7 +78,8 @@ public:
         const std::lock_guard lock(mutex_);
         std::vector<std::string> texts;
         for (const LogRecord& record : records_) {
-            if (record.level == LogLevel::warning) {
+            const bool is_watchdogs = record.message.find(" has been blocked for ") != std::string::npos;
+            if (record.level == LogLevel::warning && !is_watchdogs) {
                 texts.push_back(record.message);
             }
         }

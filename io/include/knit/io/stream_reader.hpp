@@ -52,7 +52,7 @@ public:
     /// Up to and with the separator. IncompleteReadError when the stream ends before; LimitOverrunError when it is not
     /// within the limit, all bytes stay then. ValueError for an empty one.
     Coro<Bytes> readuntil(std::string_view separator = "\n");
-    /// The same for the separator, of several, that ends first.
+    /// The same for the separator, of several, that ends first. GCC 12 takes braces only outside of coroutines.
     Coro<Bytes> readuntil(std::vector<std::string> separators);
     Coro<Bytes> readuntil(std::initializer_list<std::string_view> separators);
     /// Exactly `count` bytes, whatever the limit. IncompleteReadError, with what came, when the stream ends before;
