@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io_test.hpp"
+#include "logged.hpp"
 #include "knit/io/process.hpp"
 
 namespace knit::test {
@@ -40,19 +41,5 @@ inline bool is_gone(int pid) { return ::kill(pid, 0) < 0 && errno == ESRCH; }
 
 /// This process has no children, not even zombies.
 inline bool has_no_children() { return waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD; }
-
-/// Keeps what is logged.
-class Logged {
-public:
-    Logged() {
-        set_log_sink([this](const LogRecord& record) { text_ += record.message + "\n"; });
-    }
-    Logged(const Logged&) = delete;
-    ~Logged() { set_log_sink({}); }
-    const std::string& text() const { return text_; }
-
-private:
-    std::string text_;
-};
 
 }  // namespace knit::test

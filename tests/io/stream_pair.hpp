@@ -1,13 +1,13 @@
 /// What the tests of streams share.
 #pragma once
 
-#include <mutex>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "io_test.hpp"
+#include "logged.hpp"
 
 namespace knit::test {
 
@@ -60,35 +60,5 @@ Coro<std::string> error_of(A awaitable) {
         co_return error.what();
     }
 }
-
-/// What is logged while it lives.
-class Logged {
-public:
-    Logged() {
-        set_log_sink([this](const LogRecord& record) {
-            const std::lock_guard lock(mutex_);
-            records_.push_back(record);
-        });
-    }
-    Logged(const Logged&) = delete;
-    Logged& operator=(const Logged&) = delete;
-    ~Logged() { set_log_sink({}); }
-
-    std::vector<std::string> warnings() const {
-        const std::lock_guard lock(mutex_);
-        std::vector<std::string> texts;
-        for (const LogRecord& record : records_) {
-            const bool is_watchdogs = record.message.find(" has been blocked for ") != std::string::npos;
-            if (record.level == LogLevel::warning && !is_watchdogs) {
-                texts.push_back(record.message);
-            }
-        }
-        return texts;
-    }
-
-private:
-    mutable std::mutex mutex_;
-    std::vector<LogRecord> records_;
-};
 
 }  // namespace knit::test
