@@ -1,8 +1,12 @@
-# cmake -D program=... -D expected=... -P TestOutput.cmake: runs the program and compares what it prints with the file.
+# cmake -D program=... -D expected=... [-D input=...] -P TestOutput.cmake: runs the program, with that file or nothing as
+# its standard input, and compares what it prints with the file.
 if(NOT EXISTS "${expected}")
     message(FATAL_ERROR "${expected} is missing: it should hold what the program prints")
 endif()
-execute_process(COMMAND "${program}" RESULT_VARIABLE status OUTPUT_VARIABLE output)
+if(NOT input)
+    set(input /dev/null)
+endif()
+execute_process(COMMAND "${program}" INPUT_FILE "${input}" RESULT_VARIABLE status OUTPUT_VARIABLE output)
 if(NOT status EQUAL 0)
     message(FATAL_ERROR "${program} ended with ${status}, after printing:\n${output}")
 endif()
