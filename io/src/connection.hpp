@@ -33,6 +33,8 @@ private:
     /// ServerState::admit() has counted it.
     Admission(std::shared_ptr<ServerState> state, Worker& loop, std::uint32_t epoch) noexcept;
     void move_to(Worker& loop) noexcept;
+    /// Of loop(), which may have ended.
+    LoopLoad& load() const noexcept;
 
     std::shared_ptr<ServerState> state_;
     Worker* loop_;

@@ -44,6 +44,9 @@ Fd duplicate(const Fd& fd, const std::string& name) {
 ServerState::ServerState(std::vector<BoundSocket> sockets, std::unique_ptr<Service> how, const io::ServeOptions& what,
                          std::vector<Loop*> loops)
     : options(what), service(std::move(how)), loops_(std::move(loops)), sockets_(std::move(sockets)) {
+    for (Loop* const loop : loops_) {
+        loads_.push_back(share_load_of(loop->worker()));
+    }
     for (const BoundSocket& socket : sockets_) {
         // Several loops wait for one socket: who comes too late must not wait in accept(2).
         fcntl(socket.fd.get(), F_SETFL, O_NONBLOCK);
@@ -150,10 +153,9 @@ const io::Endpoint& ServerState::first_endpoint() const {
 void ServerState::end_connections(Connection::End how) {
     std::vector<Connection::Ender> enders;
     epoch_.fetch_add(1, std::memory_order_release);  // [server.epoch]
-    for (Loop* const loop : loops_) {
-        LoopLoad& load = load_of(loop->worker());
-        const std::lock_guard lock(load.mutex);
-        for (Connection* connection = load.first; connection != nullptr; connection = connection->next_) {
+    for (const std::shared_ptr<LoopLoad>& load : loads_) {
+        const std::lock_guard lock(load->mutex);
+        for (Connection* connection = load->first; connection != nullptr; connection = connection->next_) {
             if (&connection->state() == this) {
                 enders.push_back(connection->ender());
             }
@@ -200,6 +202,12 @@ void ServerState::acceptor_ends() noexcept {
     if (is_last) {
         close();  // the runtime may have ended, and cancelled the last acceptor without close()
     }
+}
+
+LoopLoad& ServerState::load_at(const Worker& loop) const noexcept {
+    const std::size_t index = loops_.size() == 1 ? 0 : loop.id();
+    KNIT_ASSERT(&loops_[index]->worker() == &loop);
+    return *loads_[index];
 }
 
 std::optional<Admission> ServerState::admit(Worker& here) {
@@ -263,24 +271,26 @@ void ServerState::count_accept(bool is_failure) noexcept {
 
 Admission::Admission(std::shared_ptr<ServerState> state, Worker& loop, std::uint32_t epoch) noexcept
     : state_(std::move(state)), loop_(&loop), epoch_(epoch) {
-    load_of(loop).add();
+    load().add();
 }
 
 Admission::~Admission() {
     if (loop_ != nullptr) {
-        load_of(*loop_).remove();
+        load().remove();
         state_->leave();
     }
 }
 
+LoopLoad& Admission::load() const noexcept { return state_->load_at(*loop_); }
+
 void Admission::move_to(Worker& loop) noexcept {
-    load_of(*loop_).remove();
+    load().remove();
     loop_ = &loop;
-    load_of(loop).add();
+    load().add();
 }
 
 bool Connection::begin() noexcept {
-    const std::lock_guard lock(load_of(admission_.loop()).mutex);
+    const std::lock_guard lock(admission_.load().mutex);
     if (is_outdated()) {
         return false;
     }
@@ -299,7 +309,7 @@ bool Connection::is_outdated() const noexcept {
 
 void Connection::end() noexcept {
     if (is_listed_) {
-        const std::lock_guard lock(load_of(admission_.loop()).mutex);
+        const std::lock_guard lock(admission_.load().mutex);
         unlist();
     }
 }
@@ -311,7 +321,7 @@ void Connection::move_to(Worker& loop) noexcept {
 }
 
 void Connection::list() noexcept {
-    LoopLoad& load = load_of(admission_.loop());
+    LoopLoad& load = admission_.load();
     previous_ = nullptr;
     next_ = load.first;
     if (next_ != nullptr) {
@@ -322,7 +332,7 @@ void Connection::list() noexcept {
 }
 
 void Connection::unlist() noexcept {
-    (previous_ != nullptr ? previous_->next_ : load_of(admission_.loop()).first) = next_;
+    (previous_ != nullptr ? previous_->next_ : admission_.load().first) = next_;
     if (next_ != nullptr) {
         next_->previous_ = previous_;
     }

@@ -102,9 +102,12 @@ private:
     bool has_ended() const noexcept { return is_closing_ && acceptor_count_ == 0 && connection_count_ == 0; }
     std::vector<Future<>> take_ended_waiters();
     void leave() noexcept;
+    /// Of one of the loops that it serves on.
+    LoopLoad& load_at(const Worker& loop) const noexcept;
     std::vector<Task<>> make_acceptors();
 
-    const std::vector<Loop*> loops_;
+    const std::vector<Loop*> loops_;  ///< those of a runtime in their order, or one
+    std::vector<std::shared_ptr<LoopLoad>> loads_;  ///< theirs
     std::string name_;
     std::vector<io::Endpoint> endpoints_;
     std::function<void()> at_close_;

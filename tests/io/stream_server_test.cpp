@@ -346,6 +346,32 @@ TEST(StreamServer, OutOfDescriptorsIsReportedAndAcceptingGoesOn) {
     });
 }
 
+TEST(StreamServer, AWriterAndItsServerMayOutliveTheRuntime) {
+    const std::size_t before = open_descriptors();
+    Logged logged;
+    {
+        std::optional<Server> server;
+        std::vector<io::Connection> kept;
+        run_io([&]() -> Coro<> {
+            auto handler = [&kept](StreamReader reader, StreamWriter writer) {
+                kept.push_back({std::move(reader), std::move(writer)});
+            };
+            server = co_await start_server(handler, "127.0.0.1:0");
+            io::Connection near = co_await open_connection(server->local_endpoint());
+            while (kept.empty()) {
+                co_await yield();
+            }
+            near.writer.close();
+        });
+        server->close_clients();
+        server->abort_clients();
+        EXPECT_EQ(1U, server->connection_count());
+        kept.clear();
+        EXPECT_EQ(0U, server->connection_count());
+    }
+    EXPECT_EQ(before, open_descriptors());
+}
+
 TEST(StreamServer, EndsWithTheRunThatLeavesItOpen) {
     const std::size_t before = open_descriptors();
     Logged logged;
