@@ -45,7 +45,11 @@ private:
 /// it, calls begin() on its loop, and end() as the first thing in its destructor.
 class Connection {
 public:
-    enum class End { close, abort };
+    enum class End {
+        close,   ///< as if its own code had closed it: what it has to send is sent
+        give_up,  ///< the time for that is over
+        abort  ///< with a reset
+    };
     /// Ends the connection; the first of its actions is to find out whether that is still there. Any thread.
     using Ender = std::function<void(End)>;
 

@@ -33,7 +33,7 @@ Coro<> wait_until_ended(std::shared_ptr<ServerState> state) {
     co_await closing;
     Future<> ended = state->when_ended();
     const TimerGuard timer(get_running_loop().call_later(
-        state->options.shutdown_timeout, [state] { state->end_connections(Connection::End::close); }));
+        state->options.shutdown_timeout, [state] { state->end_connections(Connection::End::give_up); }));
     co_await ended;
 }
 

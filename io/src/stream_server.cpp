@@ -24,7 +24,7 @@ void end_stream(StreamCore& core, Connection::End how) {
         return;
     }
     const std::any socket = core.extra_info("socket");
-    if (const int* const number = std::any_cast<int>(&socket)) {
+    if (const int* const number = std::any_cast<int>(&socket); number != nullptr && how == Connection::End::abort) {
         const linger now{1, 0};
         static_cast<void>(setsockopt(*number, SOL_SOCKET, SO_LINGER, &now, sizeof now));  // fails: a Unix socket's
     }

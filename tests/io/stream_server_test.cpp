@@ -284,6 +284,24 @@ TEST(StreamServer, AbortClientsDoesNot) {
     });
 }
 
+TEST(StreamServer, APeerThatDoesNotReadKeepsTheServerNoLongerThanTheDeadline) {
+    run_io([]() -> Coro<> {
+        const std::string much(32 << 20, 'x');
+        auto handler = [&much](StreamReader reader, StreamWriter writer) -> Coro<> {
+            writer.write(much);
+            writer.close();
+            co_await reader.read();
+        };
+        const io::ServeOptions short_wait{.shutdown_timeout = 10ms};
+        Server server = co_await start_server(handler, "127.0.0.1:0", short_wait);
+        io::Connection near = co_await open_connection(server.local_endpoint(), {.limit = 1});
+        EXPECT_EQ("x", co_await near.reader.readexactly(1));
+        server.close();
+        co_await wait_for(server.wait_closed(), 20s);
+        EXPECT_EQ(0U, server.connection_count());
+    });
+}
+
 TEST(StreamServer, ASlowReaderCostsTheServerNoMoreThanTheHighWaterMark) {
     run_io([]() -> Coro<> {
         constexpr std::size_t kPiece = 10'000;
