@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
+#include "knit/log.hpp"
 #include "knit/loop.hpp"
 
 namespace knit::detail {
@@ -20,14 +22,18 @@ namespace {
 constexpr std::size_t kAcceptLoopsMost = 4;
 constexpr std::chrono::seconds kReportEvery{1};
 
-/// Settles each; one whose waiter was cancelled is settled already.
+/// One whose waiter was cancelled is settled already.
+void settle(Future<>& future) {
+    try {
+        future.set_result();
+    } catch (const InvalidStateError&) {
+        return;
+    }
+}
+
 void settle_all(std::vector<Future<>>& futures) {
     for (Future<>& future : futures) {
-        try {
-            future.set_result();
-        } catch (const InvalidStateError&) {
-            continue;
-        }
+        settle(future);
     }
 }
 
@@ -58,42 +64,70 @@ ServerState::ServerState(std::vector<BoundSocket> sockets, std::unique_ptr<Servi
 }
 
 void ServerState::start_serving() {
-    std::vector<Task<>> tasks;
+    std::vector<Listener> listeners;
     {
         const std::lock_guard lock(mutex_);
         if (is_closing_) {
             throw RuntimeError("server on " + name_ + " is closed");
         }
-        if (std::exchange(is_started_, true)) {
+        if (is_started_) {
             return;
         }
-        for (const BoundSocket& socket : sockets_) {
-            if (listen(socket.fd.get(), options.backlog) != 0) {
-                throw std::system_error(errno, std::generic_category(), "listen on " + socket.name);
-            }
+        listeners = listen_on_all();
+        is_started_ = true;
+        ++acceptor_count_;  // the making of them counts as one, so that they do not end the server before it is over
+    }
+    std::vector<Task<>> tasks;
+    std::exception_ptr failure;
+    try {
+        make_acceptors(std::move(listeners), tasks);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    bool is_kept = false;
+    {
+        const std::lock_guard lock(mutex_);
+        is_started_ = failure == nullptr;
+        is_kept = is_started_ && !is_closing_;  // closing: another thread's close(), which the tasks could not hear of
+        if (is_kept) {
+            acceptors_.swap(tasks);
         }
     }
-    tasks = make_acceptors();
-    const std::lock_guard lock(mutex_);
-    if (is_closing_) {  // meanwhile, by another thread: those that wait for the listener see that it has been shut down
-        return;
+    for (Task<>& task : tasks) {
+        task.cancel();
     }
-    acceptors_ = std::move(tasks);
+    acceptor_ends();
+    if (failure != nullptr) {
+        std::rethrow_exception(failure);
+    }
 }
 
-std::vector<Task<>> ServerState::make_acceptors() {
-    std::vector<Task<>> tasks;
+/// With the mutex: close() closes the sockets. Each acceptor gets a copy.
+std::vector<ServerState::Listener> ServerState::listen_on_all() const {
+    std::vector<Listener> listeners;
+    for (const BoundSocket& socket : sockets_) {
+        if (listen(socket.fd.get(), options.backlog) != 0) {
+            throw std::system_error(errno, std::generic_category(), "listen on " + socket.name);
+        }
+    }
     const std::size_t count = std::min(loops_.size(), kAcceptLoopsMost);
     for (std::size_t index = 0; index < count; ++index) {
         for (const BoundSocket& socket : sockets_) {
-            TaskOptions how;
-            how.name = "accept " + socket.name + " on loop " + std::to_string(loops_[index]->id());
-            how.loop = loops_[index];
-            Coro<> acceptor = run_acceptor(Acceptor(shared_from_this()), duplicate(socket.fd, socket.name));
-            tasks.push_back(create_task(std::move(acceptor), how));
+            listeners.push_back({duplicate(socket.fd, socket.name), socket.name, loops_[index]});
         }
     }
-    return tasks;
+    return listeners;
+}
+
+void ServerState::make_acceptors(std::vector<Listener> listeners, std::vector<Task<>>& tasks) {
+    tasks.reserve(listeners.size());
+    for (Listener& listener : listeners) {
+        TaskOptions how;
+        how.name = "accept " + listener.name + " on loop " + std::to_string(listener.loop->id());
+        how.loop = listener.loop;
+        Coro<> acceptor = run_acceptor(Acceptor(shared_from_this()), std::move(listener.fd));
+        tasks.push_back(create_task(std::move(acceptor), how));
+    }
 }
 
 void ServerState::close() {
@@ -197,10 +231,15 @@ void ServerState::acceptor_ends() noexcept {
     bool is_last = false;
     {
         const std::lock_guard lock(mutex_);
-        is_last = --acceptor_count_ == 0;
+        is_last = --acceptor_count_ == 0 && (is_started_ || is_closing_);  // else: start_serving() has failed
     }
-    if (is_last) {
+    if (!is_last) {
+        return;
+    }
+    try {
         close();  // the runtime may have ended, and cancelled the last acceptor without close()
+    } catch (const std::exception& error) {
+        log(LogLevel::error, "knit: closing the server on " + name_ + ": " + error.what());
     }
 }
 
@@ -232,21 +271,21 @@ Future<> ServerState::when_room() {
 }
 
 void ServerState::leave() noexcept {
-    std::vector<Future<>> settled;
+    std::vector<Future<>> ended;
+    std::optional<Future<>> room;
     {
         const std::lock_guard lock(mutex_);
         --connection_count_;
-        std::optional<Future<>> room;
         while (!room_waiters_.empty() && (!room || room->done())) {  // passes over those that were cancelled
             room = std::move(room_waiters_.front());
             room_waiters_.pop_front();
         }
-        settled = take_ended_waiters();
-        if (room) {
-            settled.push_back(std::move(*room));
-        }
+        ended = take_ended_waiters();
     }
-    settle_all(settled);
+    settle_all(ended);
+    if (room) {
+        settle(*room);
+    }
 }
 
 std::vector<Future<>> ServerState::take_ended_waiters() {

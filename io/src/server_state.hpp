@@ -104,7 +104,14 @@ private:
     void leave() noexcept;
     /// Of one of the loops that it serves on.
     LoopLoad& load_at(const Worker& loop) const noexcept;
-    std::vector<Task<>> make_acceptors();
+    /// What an acceptor is made of.
+    struct Listener {
+        Fd fd;
+        std::string name;
+        Loop* loop;
+    };
+    std::vector<Listener> listen_on_all() const;
+    void make_acceptors(std::vector<Listener> listeners, std::vector<Task<>>& tasks);
 
     const std::vector<Loop*> loops_;  ///< those of a runtime in their order, or one
     std::vector<std::shared_ptr<LoopLoad>> loads_;  ///< theirs

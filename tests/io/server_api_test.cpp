@@ -2,6 +2,7 @@
 #include <atomic>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "io_test.hpp"
@@ -60,6 +61,50 @@ TEST_P(ServerApi, ServesFromStartServingToClose) {
             co_await server.wait_closed();
         },
         GetParam());
+    EXPECT_EQ(before, open_descriptors());
+}
+
+TEST(ServerApi, StartServingThatFailsMayBeTriedAgain) {
+    const std::size_t before = open_descriptors();
+    run_io([]() -> Coro<> {
+        Server first = co_await serve("127.0.0.1:0", echo, {.start_serving = false});
+        Server second = co_await serve(first.local_endpoint(), echo, {.start_serving = false});
+        first.start_serving();
+        for (int i = 0; i < 2; ++i) {
+            EXPECT_THROW(second.start_serving(), std::system_error) << "the other listens";
+            EXPECT_FALSE(second.is_serving());
+        }
+        first.close();
+        co_await first.wait_closed();
+        second.start_serving();
+        EXPECT_TRUE(second.is_serving());
+        TcpStream client = co_await served_client(second);
+    });
+    EXPECT_EQ(before, open_descriptors());
+}
+
+TEST(ServerApi, StartServingMayMeetCloseOnAnotherThread) {
+    const std::size_t before = open_descriptors();
+    run_io(
+        []() -> Coro<> {
+            for (int i = 0; i < 50; ++i) {
+                Server server = co_await serve("127.0.0.1:0", echo, {.start_serving = false});
+                std::atomic<bool> goes = false;
+                std::thread closer([&] {
+                    goes = true;
+                    server.close();
+                });
+                while (!goes) {  // ends: the thread has nothing else to do
+                }
+                try {
+                    server.start_serving();
+                } catch (const RuntimeError&) {  // closed before it began
+                }
+                closer.join();
+                co_await server.wait_closed();
+            }
+        },
+        2);
     EXPECT_EQ(before, open_descriptors());
 }
 
