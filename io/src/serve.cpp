@@ -127,7 +127,8 @@ Coro<io::Server> serve_on_every_loop(io::Endpoint endpoint, ConnectionHandler ha
     for (std::size_t index = 0; index < runtime.size(); ++index) {
         loops.push_back(&runtime.loop(index));
     }
-    std::vector<BoundSocket> sockets = bind_everywhere(endpoint);
+    Coro<std::vector<BoundSocket>> binding = bind_everywhere(std::move(endpoint));
+    std::vector<BoundSocket> sockets = co_await std::move(binding);
     auto state = std::make_shared<ServerState>(std::move(sockets), make_handler_service(std::move(handler)), options,
                                                std::move(loops));
     io::Server server(std::move(state));  // closes what has begun when something below throws

@@ -61,13 +61,19 @@ Coro<> end_scope(std::shared_ptr<ServerState> state) {
     co_await std::move(end);
 }
 
-std::vector<BoundSocket> bind_everywhere(const io::Endpoint& endpoint) {
+Coro<std::vector<BoundSocket>> bind_everywhere(io::Endpoint endpoint) {
+    Coro<std::vector<SocketAddress>> looking_up = resolve_off_loop(endpoint, Purpose::listen);
+    const std::vector<SocketAddress> addresses = co_await std::move(looking_up);
+    co_return bind_all(addresses, endpoint);
+}
+
+std::vector<BoundSocket> bind_all(const std::vector<SocketAddress>& addresses, const io::Endpoint& endpoint) {
     std::vector<BoundSocket> sockets;
     std::optional<std::system_error> failure;
     Listening how;
     how.both_families = endpoint.host().empty();  // then one socket takes both families
     std::uint16_t port = endpoint.port();
-    for (SocketAddress address : resolve(endpoint, Purpose::listen)) {
+    for (SocketAddress address : addresses) {
         address.set_port(port);
         try {
             BoundSocket socket;

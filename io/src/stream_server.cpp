@@ -161,7 +161,8 @@ std::shared_ptr<ServerState> make_server(std::vector<BoundSocket> sockets, Strea
 }  // namespace
 
 Coro<io::Server> serve_streams(io::Endpoint endpoint, StreamHandler handler, io::ServeOptions options) {
-    std::vector<BoundSocket> sockets = bind_everywhere(endpoint);
+    Coro<std::vector<BoundSocket>> binding = bind_everywhere(std::move(endpoint));
+    std::vector<BoundSocket> sockets = co_await std::move(binding);
     io::Server server(make_server(std::move(sockets), std::move(handler), options, false));
     if (options.start_serving) {
         server.start_serving();

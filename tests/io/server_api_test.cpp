@@ -1,5 +1,6 @@
 // Server's own calls: when it serves, how it ends, alone and with its connections. The families SERVER-01, -03, -07.
 #include <atomic>
+#include <future>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -62,6 +63,25 @@ TEST_P(ServerApi, ServesFromStartServingToClose) {
         },
         GetParam());
     EXPECT_EQ(before, open_descriptors());
+}
+
+TEST(ServerApi, ANameIsLookedUpOnAnotherThread) {
+    RunOptions options;
+    options.loops = 1;
+    options.blocking_threads = 1;
+    auto main = []() -> Coro<> {
+        std::promise<void> goes_on;
+        Task<> busy = create_task(to_thread([&goes_on] { goes_on.get_future().wait(); }));
+        co_await turns();
+        Task<Server> serving = create_task(serve("localhost:0", echo));
+        co_await turns(20);
+        EXPECT_FALSE(serving.done()) << "the only thread for it has something else to do";
+        goes_on.set_value();
+        co_await busy;
+        Server server = co_await std::move(serving);
+        EXPECT_TRUE(server.is_serving());
+    };
+    run(main, options);
 }
 
 TEST(ServerApi, StartServingThatFailsMayBeTriedAgain) {
