@@ -28,6 +28,18 @@ private:
     Handle handle_;
 };
 
+/// One serve_forever() at a time.
+class ForeverGuard {
+public:
+    explicit ForeverGuard(ServerState& state) : state_(state) { state_.begin_forever(); }
+    ForeverGuard(const ForeverGuard&) = delete;
+    ForeverGuard& operator=(const ForeverGuard&) = delete;
+    ~ForeverGuard() { state_.end_forever(); }
+
+private:
+    ServerState& state_;
+};
+
 Coro<> wait_until_ended(std::shared_ptr<ServerState> state) {
     Future<> closing = state->when_closing();
     co_await closing;
@@ -37,7 +49,9 @@ Coro<> wait_until_ended(std::shared_ptr<ServerState> state) {
     co_await ended;
 }
 
+/// As asyncio, where close() cancels what serve_forever() waits for.
 Coro<> serve_until_closed(std::shared_ptr<ServerState> state) {
+    const ForeverGuard only_one(*state);
     state->start_serving();
     std::exception_ptr cancelled;
     try {
@@ -46,11 +60,12 @@ Coro<> serve_until_closed(std::shared_ptr<ServerState> state) {
     } catch (const CancelledError&) {
         cancelled = std::current_exception();
     }
+    Coro<> end = end_scope(state);
+    co_await std::move(end);
     if (cancelled != nullptr) {
-        Coro<> end = end_scope(std::move(state));
-        co_await std::move(end);
         std::rethrow_exception(cancelled);
     }
+    throw CancelledError();
 }
 
 }  // namespace

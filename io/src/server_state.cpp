@@ -200,6 +200,19 @@ void ServerState::end_connections(Connection::End how) {
     }
 }
 
+void ServerState::begin_forever() {
+    const std::lock_guard lock(mutex_);
+    if (is_forever_) {
+        throw RuntimeError("server on " + name_ + " is already being awaited on serve_forever()");
+    }
+    is_forever_ = true;
+}
+
+void ServerState::end_forever() noexcept {
+    const std::lock_guard lock(mutex_);
+    is_forever_ = false;
+}
+
 Future<> ServerState::when_closing() {
     Future<> future;
     const std::lock_guard lock(mutex_);

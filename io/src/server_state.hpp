@@ -75,6 +75,9 @@ public:
     void set_at_close(std::function<void()> function) { at_close_ = std::move(function); }
     /// A future of the calling loop that is settled once the server is closing, or has nothing left to do.
     Future<> when_closing();
+    /// serve_forever(): RuntimeError when there is one already.
+    void begin_forever();
+    void end_forever() noexcept;
     Future<> when_ended();
 
     // The acceptors'.
@@ -122,6 +125,7 @@ private:
     std::vector<BoundSocket> sockets_;  ///< emptied by close()
     bool is_started_ = false;
     bool is_closing_ = false;
+    bool is_forever_ = false;  ///< a serve_forever() runs
     std::size_t acceptor_count_ = 0;
     std::size_t connection_count_ = 0;
     TimePoint quiet_until_{};

@@ -253,6 +253,31 @@ TEST_P(ServerApi, AbortClientsResetsTheConnections) {
         GetParam());
 }
 
+TEST(ServerApi, AbortClientsMayBeCalledOnAnyThreadWhileHandlersEnd) {
+    const std::size_t before = open_descriptors();
+    run_io(
+        []() -> Coro<> {
+            Server server = co_await serve("127.0.0.1:0", echo);
+            for (int i = 0; i < 20; ++i) {
+                TcpStream leaves = co_await served_client(server);
+                TcpStream stays = co_await served_client(server);
+                leaves.close();
+                std::thread other([&server] { server.abort_clients(); });
+                other.join();
+                std::error_code code;
+                try {
+                    char buffer[1];
+                    co_await stays.read_some(buffer);
+                } catch (const std::system_error& error) {
+                    code = error.code();
+                }
+                EXPECT_EQ(std::errc::connection_reset, code);
+            }
+        },
+        2);
+    EXPECT_EQ(before, open_descriptors());
+}
+
 TEST(ServerApi, AbortClientsDoesNotTouchASocketThatGotTheNumberOfAHandlersOne) {
     run_io([]() -> Coro<> {
         Event is_closed;
