@@ -149,7 +149,7 @@ bool give_to_tickets(Signals& all, int signal) noexcept {
 /// There is no memory for it, or the user's function cannot be copied.
 void log_loss(int signal, const std::exception& error) noexcept {
     try {
-        log(LogLevel::error, "knit: a handler of signal " + std::to_string(signal) + " was not called: " + error.what());
+        log(LogLevel::error, "a handler of signal " + std::to_string(signal) + " was not called: " + error.what());
     } catch (const std::bad_alloc&) {
         return;  // not even for this text
     }

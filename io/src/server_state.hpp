@@ -161,8 +161,8 @@ Coro<> run_acceptor(Acceptor acceptor, Fd listener);
 /// serve()'s.
 std::unique_ptr<Service> make_handler_service(ConnectionHandler handler);
 
-/// Sockets bound to all addresses of `endpoint`, a name looked up on the blocking pool; at least one. Port 0 is the same
-/// port for all. Throws std::system_error.
+/// Sockets bound to all addresses of `endpoint`, a name looked up on the blocking pool; at least one. Port 0 is the
+/// same port for all. Throws std::system_error.
 Coro<std::vector<BoundSocket>> bind_everywhere(io::Endpoint endpoint);
 
 /// The same where the addresses are known; not none.
