@@ -15,6 +15,7 @@
 #include "fork_child.hpp"
 #include "knit/context_var.hpp"
 #include "knit/error.hpp"
+#include "knit/log.hpp"
 #include "knit/loop.hpp"
 #include "knit/signal_wait.hpp"
 #include "signal_claims.hpp"
@@ -145,6 +146,15 @@ bool give_to_tickets(Signals& all, int signal) noexcept {
     return is_taken;
 }
 
+/// There is no memory for it, or the user's function cannot be copied.
+void log_loss(int signal, const std::exception& error) noexcept {
+    try {
+        log(LogLevel::error, "a handler of signal " + std::to_string(signal) + " was not called: " + error.what());
+    } catch (const std::bad_alloc&) {
+        return;  // not even for this text
+    }
+}
+
 /// Whether the loop takes it.
 bool call_handler(const SignalHandler& handler) noexcept {
     try {
@@ -152,6 +162,9 @@ bool call_handler(const SignalHandler& handler) noexcept {
         return true;
     } catch (const RuntimeError&) {
         return false;  // the loop has closed since
+    } catch (const std::exception& error) {
+        log_loss(handler.signal, error);
+        return true;
     }
 }
 
@@ -182,7 +195,11 @@ void dispatch(Worker&, Work&) noexcept {
     all.is_posted.exchange(false, std::memory_order_acq_rel);  // [signals.posted]
     for (std::size_t signal = 0; signal < all.noted.size(); ++signal) {
         if (all.noted[signal].exchange(false, std::memory_order_acq_rel)) {  // [signals.posted]
-            dispatch_one(all, static_cast<int>(signal));
+            try {
+                dispatch_one(all, static_cast<int>(signal));
+            } catch (const std::exception& error) {
+                log_loss(static_cast<int>(signal), error);
+            }
         }
     }
 }

@@ -8,16 +8,17 @@
 #include <cerrno>
 #include <chrono>
 #include <exception>
+#include <new>
 #include <string>
+#include <system_error>
 
 #include "descriptor_wait.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
-#include "knit/io/detail/op.hpp"
 #include "knit/io/socket.hpp"
 #include "knit/loop.hpp"
 #include "knit/sleep.hpp"
-#include "ring.hpp"
+#include "poll_op.hpp"
 #include "server_state.hpp"
 
 namespace knit::detail {
@@ -29,25 +30,6 @@ constexpr int kBatch = 64;
 constexpr int kDeadMost = 64;
 constexpr std::chrono::milliseconds kPauseMin{10};
 constexpr std::chrono::milliseconds kPauseMax{100};
-
-/// Until the listener has a connection, or is shut down.
-class [[nodiscard]] ListenerReady final : public Op {
-public:
-    explicit ListenerReady(const DescriptorOwner& listener) noexcept : listener_(&listener) {}
-    bool await_ready() noexcept { return !attach(listener_->get()); }
-    void await_resume() { take_result("wait for connections to"); }
-
-private:
-    void prepare(io_uring_sqe& sqe) noexcept override {
-        io_uring_prep_poll_add(&sqe, descriptor().number(), POLLIN);
-    }
-    bool absorb(int result) noexcept override {
-        result_ = result;
-        return true;
-    }
-
-    const DescriptorOwner* listener_;
-};
 
 enum class Outcome {
     accepted,
@@ -90,7 +72,28 @@ class Accepting {
 public:
     Accepting(ServerState& state, Fd listener) : state_(state), listener_(new SocketDescriptor(std::move(listener))) {}
 
+    /// Until the server is closed, whatever fails meanwhile.
     Coro<> run() {
+        while (!state_.is_closing()) {
+            int failure = 0;
+            try {
+                Coro<> accepting = accept_all();
+                co_await std::move(accepting);
+            } catch (const std::system_error& error) {
+                failure = error.code().value();
+            } catch (const std::bad_alloc&) {
+                failure = ENOMEM;
+            }
+            if (failure == 0) {
+                co_return;
+            }
+            report_exhausted(failure);
+            co_await sleep(kPauseMax);
+        }
+    }
+
+private:
+    Coro<> accept_all() {
         while (!state_.is_closing()) {
             Accepted accepted;
             const Outcome outcome = accept_nowait(listener_.get()->number(), accepted);
@@ -112,14 +115,13 @@ public:
                 co_await std::move(waiting);
             } else if (outcome == Outcome::nothing) {
                 batch_ = 0;
-                co_await ListenerReady(listener_);
+                co_await PollOp(listener_, POLLIN);  // a connection is there, or the listener is shut down
             } else if (++dead_ % kDeadMost == 0) {
                 co_await sleep(kPauseMin);
             }
         }
     }
 
-private:
     /// Waits for room first, if need be. Accepted before, so that the loop with a connection is the one that waits.
     Coro<> begin(Accepted accepted) {
         for (;;) {
@@ -157,13 +159,22 @@ private:
             free_ = when_descriptor_may_be_free(pause_);
             co_return;
         }
-        if (state_.may_report(get_running_loop().time())) {
+        report_exhausted(error);
+        co_await *free_;
+        free_.reset();
+    }
+
+    void report_exhausted(int error) {
+        if (!state_.may_report(get_running_loop().time())) {
+            return;
+        }
+        try {
             const std::string operation = "accept " + state_.name();
             const std::system_error exhausted(error, std::generic_category(), operation);
             state_.service->out_of_resources(exhausted);
+        } catch (const std::bad_alloc&) {
+            return;  // nor is there memory to say so; it is tried again all the same
         }
-        co_await *free_;
-        free_.reset();
     }
 
     ServerState& state_;

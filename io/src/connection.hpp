@@ -33,6 +33,8 @@ private:
     /// ServerState::admit() has counted it.
     Admission(std::shared_ptr<ServerState> state, Worker& loop, std::uint32_t epoch) noexcept;
     void move_to(Worker& loop) noexcept;
+    /// Of loop(), which may have ended.
+    LoopLoad& load() const noexcept;
 
     std::shared_ptr<ServerState> state_;
     Worker* loop_;
@@ -43,7 +45,11 @@ private:
 /// it, calls begin() on its loop, and end() as the first thing in its destructor.
 class Connection {
 public:
-    enum class End { close, abort };
+    enum class End {
+        close,   ///< as if its own code had closed it: what it has to send is sent
+        give_up,  ///< the time for that is over
+        abort  ///< with a reset
+    };
     /// Ends the connection; the first of its actions is to find out whether that is still there. Any thread.
     using Ender = std::function<void(End)>;
 

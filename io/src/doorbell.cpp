@@ -43,7 +43,9 @@ void Doorbell::listen() noexcept {
 }
 
 void Doorbell::leave_to_parent() noexcept {
-    bell_ = Fd();
+    // Not Fd's close(), which may tell those who wait for a descriptor: another of the parent's threads may have held
+    // their mutex, and it has not come along to release it.
+    ::close(bell_.release());
     rung_.store(false, std::memory_order_release);  // [bell.rung] there is one thread
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "buffer_pool.hpp"
 #include "doorbell.hpp"
@@ -44,7 +45,8 @@ public:
     }
     BufferPool* buffers_nowait() const noexcept { return buffers_; }
     /// What servers know of this loop. Any thread.
-    LoopLoad& load() noexcept { return load_; }
+    LoopLoad& load() noexcept { return *load_; }
+    const std::shared_ptr<LoopLoad>& shared_load() const noexcept { return load_; }
 
 protected:
     /// `buffer_ring`: which picks the receive buffers; null: whoever receives does.
@@ -74,7 +76,7 @@ protected:
     Ring* const buffer_ring_;
     BufferPool* buffers_ = nullptr;
     Doorbell bell_;
-    LoopLoad load_;
+    const std::shared_ptr<LoopLoad> load_ = std::make_shared<LoopLoad>();
 };
 
 }  // namespace knit::detail

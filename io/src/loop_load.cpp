@@ -31,6 +31,10 @@ bool LoopLoad::is_stuck(const Worker& worker, TimePoint now) noexcept {
 
 LoopLoad& load_of(Worker& worker) noexcept { return static_cast<IoDriver&>(worker.driver()).load(); }
 
+std::shared_ptr<LoopLoad> share_load_of(Worker& worker) noexcept {
+    return static_cast<IoDriver&>(worker.driver()).shared_load();
+}
+
 Worker& choose_loop(Worker& here) noexcept {
     Runtime& runtime = here.loop().runtime();
     const std::size_t loops = runtime.size();

@@ -1,10 +1,12 @@
-/// LoopLoad: how many connections of servers a loop has, and which. Lives in the loop's driver, so as long as the loop.
+/// LoopLoad: how many connections of servers a loop has, and which. The loop's driver has it, and every server that the
+/// loop serves: a connection may end after its loop.
 ///
 ///   [load.count]  relaxed at both ends: a hint for where the next connection goes, which publishes nothing
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 #include "knit/detail/base.hpp"
@@ -76,8 +78,9 @@ private:
     unsigned busy_permille_ = 0;
 };
 
-/// The load of a loop that runs on io's driver.
+/// The load of a loop that runs, on io's driver.
 LoopLoad& load_of(Worker& worker) noexcept;
+std::shared_ptr<LoopLoad> share_load_of(Worker& worker) noexcept;
 
 /// The loop of the runtime of `here` for one more connection that `here` has accepted: that with the fewest, and `here`
 /// itself when that has as few. Counts nothing.

@@ -26,11 +26,32 @@ std::uint64_t cookie_of(int number) noexcept {
     return getsockopt(number, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-/// Closing the socket will reset the connection, if `number` is still that socket.
+/// Closing the socket will reset the connection, if `number` is still that socket. On the loop of the handler, whose
+/// the socket is: elsewhere it could be closed between the two calls, and the number be a stranger's.
 void reset_on_close(int number, std::uint64_t cookie) noexcept {
     if (cookie != 0 && cookie_of(number) == cookie) {
         const linger now{1, 0};
         static_cast<void>(setsockopt(number, SOL_SOCKET, SO_LINGER, &now, sizeof now));  // fails: no connection left
+    }
+}
+
+constexpr const char* kEnded = "the server ends its connections";
+
+/// On the task's loop, which it is sent after: a connection may move. Ends: it does not do so again and again.
+void abort_handler(TaskRef task, int number, std::uint64_t cookie) {
+    Loop& home = task.get_loop();
+    if (task.done()) {
+        return;
+    }
+    if (&home.worker() == Worker::current()) {
+        reset_on_close(number, cookie);
+        task.cancel(kEnded);
+        return;
+    }
+    try {
+        home.call_soon_threadsafe([task, number, cookie] { abort_handler(task, number, cookie); });
+    } catch (const RuntimeError&) {
+        return;  // the loop is closed, and with it the connection
     }
 }
 
@@ -52,9 +73,10 @@ private:
     Ender ender() override {
         return [task = task(), number = number_, cookie = cookie_](End how) mutable {
             if (how == End::abort) {
-                reset_on_close(number, cookie);
+                abort_handler(task, number, cookie);
+            } else {
+                task.cancel(kEnded);
             }
-            task.cancel("the server ends its connections");
         };
     }
 
@@ -127,7 +149,8 @@ Coro<io::Server> serve_on_every_loop(io::Endpoint endpoint, ConnectionHandler ha
     for (std::size_t index = 0; index < runtime.size(); ++index) {
         loops.push_back(&runtime.loop(index));
     }
-    std::vector<BoundSocket> sockets = bind_everywhere(endpoint);
+    Coro<std::vector<BoundSocket>> binding = bind_everywhere(std::move(endpoint));
+    std::vector<BoundSocket> sockets = co_await std::move(binding);
     auto state = std::make_shared<ServerState>(std::move(sockets), make_handler_service(std::move(handler)), options,
                                                std::move(loops));
     io::Server server(std::move(state));  // closes what has begun when something below throws

@@ -28,16 +28,30 @@ private:
     Handle handle_;
 };
 
+/// One serve_forever() at a time.
+class ForeverGuard {
+public:
+    explicit ForeverGuard(ServerState& state) : state_(state) { state_.begin_forever(); }
+    ForeverGuard(const ForeverGuard&) = delete;
+    ForeverGuard& operator=(const ForeverGuard&) = delete;
+    ~ForeverGuard() { state_.end_forever(); }
+
+private:
+    ServerState& state_;
+};
+
 Coro<> wait_until_ended(std::shared_ptr<ServerState> state) {
     Future<> closing = state->when_closing();
     co_await closing;
     Future<> ended = state->when_ended();
     const TimerGuard timer(get_running_loop().call_later(
-        state->options.shutdown_timeout, [state] { state->end_connections(Connection::End::close); }));
+        state->options.shutdown_timeout, [state] { state->end_connections(Connection::End::give_up); }));
     co_await ended;
 }
 
+/// As asyncio, where close() cancels what serve_forever() waits for.
 Coro<> serve_until_closed(std::shared_ptr<ServerState> state) {
+    const ForeverGuard only_one(*state);
     state->start_serving();
     std::exception_ptr cancelled;
     try {
@@ -46,11 +60,12 @@ Coro<> serve_until_closed(std::shared_ptr<ServerState> state) {
     } catch (const CancelledError&) {
         cancelled = std::current_exception();
     }
+    Coro<> end = end_scope(state);
+    co_await std::move(end);
     if (cancelled != nullptr) {
-        Coro<> end = end_scope(std::move(state));
-        co_await std::move(end);
         std::rethrow_exception(cancelled);
     }
+    throw CancelledError();
 }
 
 }  // namespace
@@ -61,13 +76,19 @@ Coro<> end_scope(std::shared_ptr<ServerState> state) {
     co_await std::move(end);
 }
 
-std::vector<BoundSocket> bind_everywhere(const io::Endpoint& endpoint) {
+Coro<std::vector<BoundSocket>> bind_everywhere(io::Endpoint endpoint) {
+    Coro<std::vector<SocketAddress>> looking_up = resolve_off_loop(endpoint, Purpose::listen);
+    const std::vector<SocketAddress> addresses = co_await std::move(looking_up);
+    co_return bind_all(addresses, endpoint);
+}
+
+std::vector<BoundSocket> bind_all(const std::vector<SocketAddress>& addresses, const io::Endpoint& endpoint) {
     std::vector<BoundSocket> sockets;
     std::optional<std::system_error> failure;
     Listening how;
     how.both_families = endpoint.host().empty();  // then one socket takes both families
     std::uint16_t port = endpoint.port();
-    for (SocketAddress address : resolve(endpoint, Purpose::listen)) {
+    for (SocketAddress address : addresses) {
         address.set_port(port);
         try {
             BoundSocket socket;

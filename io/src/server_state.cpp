@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
+#include "knit/log.hpp"
 #include "knit/loop.hpp"
 
 namespace knit::detail {
@@ -20,14 +22,18 @@ namespace {
 constexpr std::size_t kAcceptLoopsMost = 4;
 constexpr std::chrono::seconds kReportEvery{1};
 
-/// Settles each; one whose waiter was cancelled is settled already.
+/// One whose waiter was cancelled is settled already.
+void settle(Future<>& future) {
+    try {
+        future.set_result();
+    } catch (const InvalidStateError&) {
+        return;
+    }
+}
+
 void settle_all(std::vector<Future<>>& futures) {
     for (Future<>& future : futures) {
-        try {
-            future.set_result();
-        } catch (const InvalidStateError&) {
-            continue;
-        }
+        settle(future);
     }
 }
 
@@ -44,6 +50,9 @@ Fd duplicate(const Fd& fd, const std::string& name) {
 ServerState::ServerState(std::vector<BoundSocket> sockets, std::unique_ptr<Service> how, const io::ServeOptions& what,
                          std::vector<Loop*> loops)
     : options(what), service(std::move(how)), loops_(std::move(loops)), sockets_(std::move(sockets)) {
+    for (Loop* const loop : loops_) {
+        loads_.push_back(share_load_of(loop->worker()));
+    }
     for (const BoundSocket& socket : sockets_) {
         // Several loops wait for one socket: who comes too late must not wait in accept(2).
         fcntl(socket.fd.get(), F_SETFL, O_NONBLOCK);
@@ -55,42 +64,70 @@ ServerState::ServerState(std::vector<BoundSocket> sockets, std::unique_ptr<Servi
 }
 
 void ServerState::start_serving() {
-    std::vector<Task<>> tasks;
+    std::vector<Listener> listeners;
     {
         const std::lock_guard lock(mutex_);
         if (is_closing_) {
             throw RuntimeError("server on " + name_ + " is closed");
         }
-        if (std::exchange(is_started_, true)) {
+        if (is_started_) {
             return;
         }
-        for (const BoundSocket& socket : sockets_) {
-            if (listen(socket.fd.get(), options.backlog) != 0) {
-                throw std::system_error(errno, std::generic_category(), "listen on " + socket.name);
-            }
+        listeners = listen_on_all();
+        is_started_ = true;
+        ++acceptor_count_;  // the making of them counts as one, so that they do not end the server before it is over
+    }
+    std::vector<Task<>> tasks;
+    std::exception_ptr failure;
+    try {
+        make_acceptors(std::move(listeners), tasks);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    bool is_kept = false;
+    {
+        const std::lock_guard lock(mutex_);
+        is_started_ = failure == nullptr;
+        is_kept = is_started_ && !is_closing_;  // closing: another thread's close(), which the tasks could not hear of
+        if (is_kept) {
+            acceptors_.swap(tasks);
         }
     }
-    tasks = make_acceptors();
-    const std::lock_guard lock(mutex_);
-    if (is_closing_) {  // meanwhile, by another thread: those that wait for the listener see that it has been shut down
-        return;
+    for (Task<>& task : tasks) {
+        task.cancel();
     }
-    acceptors_ = std::move(tasks);
+    acceptor_ends();
+    if (failure != nullptr) {
+        std::rethrow_exception(failure);
+    }
 }
 
-std::vector<Task<>> ServerState::make_acceptors() {
-    std::vector<Task<>> tasks;
+/// With the mutex: close() closes the sockets. Each acceptor gets a copy.
+std::vector<ServerState::Listener> ServerState::listen_on_all() const {
+    std::vector<Listener> listeners;
+    for (const BoundSocket& socket : sockets_) {
+        if (listen(socket.fd.get(), options.backlog) != 0) {
+            throw std::system_error(errno, std::generic_category(), "listen on " + socket.name);
+        }
+    }
     const std::size_t count = std::min(loops_.size(), kAcceptLoopsMost);
     for (std::size_t index = 0; index < count; ++index) {
         for (const BoundSocket& socket : sockets_) {
-            TaskOptions how;
-            how.name = "accept " + socket.name + " on loop " + std::to_string(loops_[index]->id());
-            how.loop = loops_[index];
-            Coro<> acceptor = run_acceptor(Acceptor(shared_from_this()), duplicate(socket.fd, socket.name));
-            tasks.push_back(create_task(std::move(acceptor), how));
+            listeners.push_back({duplicate(socket.fd, socket.name), socket.name, loops_[index]});
         }
     }
-    return tasks;
+    return listeners;
+}
+
+void ServerState::make_acceptors(std::vector<Listener> listeners, std::vector<Task<>>& tasks) {
+    tasks.reserve(listeners.size());
+    for (Listener& listener : listeners) {
+        TaskOptions how;
+        how.name = "accept " + listener.name + " on loop " + std::to_string(listener.loop->id());
+        how.loop = listener.loop;
+        Coro<> acceptor = run_acceptor(Acceptor(shared_from_this()), std::move(listener.fd));
+        tasks.push_back(create_task(std::move(acceptor), how));
+    }
 }
 
 void ServerState::close() {
@@ -150,10 +187,9 @@ const io::Endpoint& ServerState::first_endpoint() const {
 void ServerState::end_connections(Connection::End how) {
     std::vector<Connection::Ender> enders;
     epoch_.fetch_add(1, std::memory_order_release);  // [server.epoch]
-    for (Loop* const loop : loops_) {
-        LoopLoad& load = load_of(loop->worker());
-        const std::lock_guard lock(load.mutex);
-        for (Connection* connection = load.first; connection != nullptr; connection = connection->next_) {
+    for (const std::shared_ptr<LoopLoad>& load : loads_) {
+        const std::lock_guard lock(load->mutex);
+        for (Connection* connection = load->first; connection != nullptr; connection = connection->next_) {
             if (&connection->state() == this) {
                 enders.push_back(connection->ender());
             }
@@ -162,6 +198,19 @@ void ServerState::end_connections(Connection::End how) {
     for (const Connection::Ender& ender : enders) {
         ender(how);
     }
+}
+
+void ServerState::begin_forever() {
+    const std::lock_guard lock(mutex_);
+    if (is_forever_) {
+        throw RuntimeError("server on " + name_ + " is already being awaited on serve_forever()");
+    }
+    is_forever_ = true;
+}
+
+void ServerState::end_forever() noexcept {
+    const std::lock_guard lock(mutex_);
+    is_forever_ = false;
 }
 
 Future<> ServerState::when_closing() {
@@ -195,11 +244,22 @@ void ServerState::acceptor_ends() noexcept {
     bool is_last = false;
     {
         const std::lock_guard lock(mutex_);
-        is_last = --acceptor_count_ == 0;
+        is_last = --acceptor_count_ == 0 && (is_started_ || is_closing_);  // else: start_serving() has failed
     }
-    if (is_last) {
+    if (!is_last) {
+        return;
+    }
+    try {
         close();  // the runtime may have ended, and cancelled the last acceptor without close()
+    } catch (const std::exception& error) {
+        log(LogLevel::error, "knit: closing the server on " + name_ + ": " + error.what());
     }
+}
+
+LoopLoad& ServerState::load_at(const Worker& loop) const noexcept {
+    const std::size_t index = loops_.size() == 1 ? 0 : loop.id();
+    KNIT_ASSERT(&loops_[index]->worker() == &loop);
+    return *loads_[index];
 }
 
 std::optional<Admission> ServerState::admit(Worker& here) {
@@ -224,21 +284,21 @@ Future<> ServerState::when_room() {
 }
 
 void ServerState::leave() noexcept {
-    std::vector<Future<>> settled;
+    std::vector<Future<>> ended;
+    std::optional<Future<>> room;
     {
         const std::lock_guard lock(mutex_);
         --connection_count_;
-        std::optional<Future<>> room;
         while (!room_waiters_.empty() && (!room || room->done())) {  // passes over those that were cancelled
             room = std::move(room_waiters_.front());
             room_waiters_.pop_front();
         }
-        settled = take_ended_waiters();
-        if (room) {
-            settled.push_back(std::move(*room));
-        }
+        ended = take_ended_waiters();
     }
-    settle_all(settled);
+    settle_all(ended);
+    if (room) {
+        settle(*room);
+    }
 }
 
 std::vector<Future<>> ServerState::take_ended_waiters() {
@@ -263,24 +323,26 @@ void ServerState::count_accept(bool is_failure) noexcept {
 
 Admission::Admission(std::shared_ptr<ServerState> state, Worker& loop, std::uint32_t epoch) noexcept
     : state_(std::move(state)), loop_(&loop), epoch_(epoch) {
-    load_of(loop).add();
+    load().add();
 }
 
 Admission::~Admission() {
     if (loop_ != nullptr) {
-        load_of(*loop_).remove();
+        load().remove();
         state_->leave();
     }
 }
 
+LoopLoad& Admission::load() const noexcept { return state_->load_at(*loop_); }
+
 void Admission::move_to(Worker& loop) noexcept {
-    load_of(*loop_).remove();
+    load().remove();
     loop_ = &loop;
-    load_of(loop).add();
+    load().add();
 }
 
 bool Connection::begin() noexcept {
-    const std::lock_guard lock(load_of(admission_.loop()).mutex);
+    const std::lock_guard lock(admission_.load().mutex);
     if (is_outdated()) {
         return false;
     }
@@ -299,7 +361,7 @@ bool Connection::is_outdated() const noexcept {
 
 void Connection::end() noexcept {
     if (is_listed_) {
-        const std::lock_guard lock(load_of(admission_.loop()).mutex);
+        const std::lock_guard lock(admission_.load().mutex);
         unlist();
     }
 }
@@ -311,7 +373,7 @@ void Connection::move_to(Worker& loop) noexcept {
 }
 
 void Connection::list() noexcept {
-    LoopLoad& load = load_of(admission_.loop());
+    LoopLoad& load = admission_.load();
     previous_ = nullptr;
     next_ = load.first;
     if (next_ != nullptr) {
@@ -322,7 +384,7 @@ void Connection::list() noexcept {
 }
 
 void Connection::unlist() noexcept {
-    (previous_ != nullptr ? previous_->next_ : load_of(admission_.loop()).first) = next_;
+    (previous_ != nullptr ? previous_->next_ : admission_.load().first) = next_;
     if (next_ != nullptr) {
         next_->previous_ = previous_;
     }

@@ -75,6 +75,9 @@ public:
     void set_at_close(std::function<void()> function) { at_close_ = std::move(function); }
     /// A future of the calling loop that is settled once the server is closing, or has nothing left to do.
     Future<> when_closing();
+    /// serve_forever(): RuntimeError when there is one already.
+    void begin_forever();
+    void end_forever() noexcept;
     Future<> when_ended();
 
     // The acceptors'.
@@ -102,9 +105,19 @@ private:
     bool has_ended() const noexcept { return is_closing_ && acceptor_count_ == 0 && connection_count_ == 0; }
     std::vector<Future<>> take_ended_waiters();
     void leave() noexcept;
-    std::vector<Task<>> make_acceptors();
+    /// Of one of the loops that it serves on.
+    LoopLoad& load_at(const Worker& loop) const noexcept;
+    /// What an acceptor is made of.
+    struct Listener {
+        Fd fd;
+        std::string name;
+        Loop* loop;
+    };
+    std::vector<Listener> listen_on_all() const;
+    void make_acceptors(std::vector<Listener> listeners, std::vector<Task<>>& tasks);
 
-    const std::vector<Loop*> loops_;
+    const std::vector<Loop*> loops_;  ///< those of a runtime in their order, or one
+    std::vector<std::shared_ptr<LoopLoad>> loads_;  ///< theirs
     std::string name_;
     std::vector<io::Endpoint> endpoints_;
     std::function<void()> at_close_;
@@ -112,6 +125,7 @@ private:
     std::vector<BoundSocket> sockets_;  ///< emptied by close()
     bool is_started_ = false;
     bool is_closing_ = false;
+    bool is_forever_ = false;  ///< a serve_forever() runs
     std::size_t acceptor_count_ = 0;
     std::size_t connection_count_ = 0;
     TimePoint quiet_until_{};
@@ -147,8 +161,11 @@ Coro<> run_acceptor(Acceptor acceptor, Fd listener);
 /// serve()'s.
 std::unique_ptr<Service> make_handler_service(ConnectionHandler handler);
 
-/// Sockets bound to all addresses of `endpoint`; at least one. Port 0 is the same port for all. Throws
-/// std::system_error.
-std::vector<BoundSocket> bind_everywhere(const io::Endpoint& endpoint);
+/// Sockets bound to all addresses of `endpoint`, a name looked up on the blocking pool; at least one. Port 0 is the
+/// same port for all. Throws std::system_error.
+Coro<std::vector<BoundSocket>> bind_everywhere(io::Endpoint endpoint);
+
+/// The same where the addresses are known; not none.
+std::vector<BoundSocket> bind_all(const std::vector<SocketAddress>& addresses, const io::Endpoint& endpoint);
 
 }  // namespace knit::detail

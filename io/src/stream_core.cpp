@@ -1,6 +1,7 @@
 #include "knit/io/detail/stream_core.hpp"
 
 #include <algorithm>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -320,8 +321,12 @@ void StreamCore::lose() noexcept {
         set_exception(lost_error_);
     }
     if (has_writer_) {
-        rare().peer = stream_info(Info::peer);
-        rare().local = stream_info(Info::local);
+        try {
+            rare().peer = stream_info(Info::peer);
+            rare().local = stream_info(Info::local);
+        } catch (const std::bad_alloc&) {
+            KNIT_ASSERT(rare_ == nullptr);  // no memory for the names: get_extra_info() gives none
+        }
     }
     wake_all(&Rare::drains);
     close_stream();

@@ -1,5 +1,6 @@
 // Waiting for a connection, asking it, and the ends of its handles, on whatever thread they are destroyed.
 
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -79,13 +80,17 @@ std::any StreamCore::extra_info(std::string_view name) const {
     if (name == "socket") {
         return is_lost_ ? std::any() : stream_info(Info::socket);
     }
-    if (name == "peername") {
-        return is_lost_ ? rare_->peer : stream_info(Info::peer);
+    if (name != "peername" && name != "sockname") {
+        return {};
     }
-    if (name == "sockname") {
-        return is_lost_ ? rare_->local : stream_info(Info::local);
+    const bool is_peer = name == "peername";
+    if (!is_lost_) {
+        return stream_info(is_peer ? Info::peer : Info::local);
     }
-    return {};
+    if (rare_ == nullptr) {
+        return {};
+    }
+    return is_peer ? rare_->peer : rare_->local;
 }
 
 /// With a reference, as a message to the own loop: from its own thread to the end of the run queue.
@@ -124,13 +129,17 @@ void StreamCore::drop_writer_here() noexcept {
     if (is_closing_) {
         return;
     }
-    std::string warning = "unclosed <StreamWriter " + describe() + ">";
-    begin_close();
-    if (handler_runs_) {
-        rare().warning = std::move(warning);
-    } else {
-        log(LogLevel::warning, std::move(warning));
+    try {
+        std::string warning = "unclosed <StreamWriter " + describe() + ">";
+        if (handler_runs_) {
+            rare().warning = std::move(warning);
+        } else {
+            log(LogLevel::warning, std::move(warning));
+        }
+    } catch (const std::bad_alloc&) {
+        log(LogLevel::warning, "unclosed");  // short enough to need none
     }
+    begin_close();
 }
 
 void StreamCore::end_handler(bool warns) noexcept {

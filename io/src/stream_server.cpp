@@ -24,7 +24,7 @@ void end_stream(StreamCore& core, Connection::End how) {
         return;
     }
     const std::any socket = core.extra_info("socket");
-    if (const int* const number = std::any_cast<int>(&socket)) {
+    if (const int* const number = std::any_cast<int>(&socket); number != nullptr && how == Connection::End::abort) {
         const linger now{1, 0};
         static_cast<void>(setsockopt(*number, SOL_SOCKET, SO_LINGER, &now, sizeof now));  // fails: a Unix socket's
     }
@@ -161,7 +161,8 @@ std::shared_ptr<ServerState> make_server(std::vector<BoundSocket> sockets, Strea
 }  // namespace
 
 Coro<io::Server> serve_streams(io::Endpoint endpoint, StreamHandler handler, io::ServeOptions options) {
-    std::vector<BoundSocket> sockets = bind_everywhere(endpoint);
+    Coro<std::vector<BoundSocket>> binding = bind_everywhere(std::move(endpoint));
+    std::vector<BoundSocket> sockets = co_await std::move(binding);
     io::Server server(make_server(std::move(sockets), std::move(handler), options, false));
     if (options.start_serving) {
         server.start_serving();

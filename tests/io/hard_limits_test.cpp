@@ -7,6 +7,7 @@
 #include "descriptor_wait.hpp"
 #include "hard.hpp"
 #include "knit/io/server.hpp"
+#include "resolve.hpp"
 #include "server_state.hpp"
 
 namespace knit::test {
@@ -35,7 +36,9 @@ std::shared_ptr<detail::ServerState> make_state(detail::ConnectionHandler handle
     for (std::size_t index = 0; index < get_runtime().size(); ++index) {
         loops.push_back(&get_runtime().loop(index));
     }
-    return std::make_shared<detail::ServerState>(detail::bind_everywhere("127.0.0.1:0"),
+    const io::Endpoint endpoint("127.0.0.1:0");
+    const auto addresses = detail::resolve(endpoint, detail::Purpose::listen);
+    return std::make_shared<detail::ServerState>(detail::bind_all(addresses, endpoint),
                                                  detail::make_handler_service(std::move(handler)), io::ServeOptions(),
                                                  std::move(loops));
 }

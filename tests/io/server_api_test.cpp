@@ -1,7 +1,9 @@
 // Server's own calls: when it serves, how it ends, alone and with its connections. The families SERVER-01, -03, -07.
 #include <atomic>
+#include <future>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "io_test.hpp"
@@ -60,6 +62,69 @@ TEST_P(ServerApi, ServesFromStartServingToClose) {
             co_await server.wait_closed();
         },
         GetParam());
+    EXPECT_EQ(before, open_descriptors());
+}
+
+TEST(ServerApi, ANameIsLookedUpOnAnotherThread) {
+    RunOptions options;
+    options.loops = 1;
+    options.blocking_threads = 1;
+    auto main = []() -> Coro<> {
+        std::promise<void> goes_on;
+        Task<> busy = create_task(to_thread([&goes_on] { goes_on.get_future().wait(); }));
+        co_await turns();
+        Task<Server> serving = create_task(serve("localhost:0", echo));
+        co_await turns(20);
+        EXPECT_FALSE(serving.done()) << "the only thread for it has something else to do";
+        goes_on.set_value();
+        co_await busy;
+        Server server = co_await std::move(serving);
+        EXPECT_TRUE(server.is_serving());
+    };
+    run(main, options);
+}
+
+TEST(ServerApi, StartServingThatFailsMayBeTriedAgain) {
+    const std::size_t before = open_descriptors();
+    run_io([]() -> Coro<> {
+        Server first = co_await serve("127.0.0.1:0", echo, {.start_serving = false});
+        Server second = co_await serve(first.local_endpoint(), echo, {.start_serving = false});
+        first.start_serving();
+        for (int i = 0; i < 2; ++i) {
+            EXPECT_THROW(second.start_serving(), std::system_error) << "the other listens";
+            EXPECT_FALSE(second.is_serving());
+        }
+        first.close();
+        co_await first.wait_closed();
+        second.start_serving();
+        EXPECT_TRUE(second.is_serving());
+        TcpStream client = co_await served_client(second);
+    });
+    EXPECT_EQ(before, open_descriptors());
+}
+
+TEST(ServerApi, StartServingMayMeetCloseOnAnotherThread) {
+    const std::size_t before = open_descriptors();
+    run_io(
+        []() -> Coro<> {
+            for (int i = 0; i < 50; ++i) {
+                Server server = co_await serve("127.0.0.1:0", echo, {.start_serving = false});
+                std::atomic<bool> goes = false;
+                std::thread closer([&] {
+                    goes = true;
+                    server.close();
+                });
+                while (!goes) {  // ends: the thread has nothing else to do
+                }
+                try {
+                    server.start_serving();
+                } catch (const RuntimeError&) {  // closed before it began
+                }
+                closer.join();
+                co_await server.wait_closed();
+            }
+        },
+        2);
     EXPECT_EQ(before, open_descriptors());
 }
 
@@ -188,6 +253,31 @@ TEST_P(ServerApi, AbortClientsResetsTheConnections) {
             EXPECT_EQ(std::errc::connection_reset, code);
         },
         GetParam());
+}
+
+TEST(ServerApi, AbortClientsMayBeCalledOnAnyThreadWhileHandlersEnd) {
+    const std::size_t before = open_descriptors();
+    run_io(
+        []() -> Coro<> {
+            Server server = co_await serve("127.0.0.1:0", echo);
+            for (int i = 0; i < 20; ++i) {
+                TcpStream leaves = co_await served_client(server);
+                TcpStream stays = co_await served_client(server);
+                leaves.close();
+                std::thread other([&server] { server.abort_clients(); });
+                other.join();
+                std::error_code code;
+                try {
+                    char buffer[1];
+                    co_await stays.read_some(buffer);
+                } catch (const std::system_error& error) {
+                    code = error.code();
+                }
+                EXPECT_EQ(std::errc::connection_reset, code);
+            }
+        },
+        2);
+    EXPECT_EQ(before, open_descriptors());
 }
 
 TEST(ServerApi, AbortClientsDoesNotTouchASocketThatGotTheNumberOfAHandlersOne) {

@@ -297,33 +297,6 @@ TEST(Server, ServesIpv6AndEveryAddressOfAName) {
     });
 }
 
-TEST(Server, ServeForeverEndsWithTheServer) {
-    run_io([]() -> Coro<> {
-        Server server = co_await serve("127.0.0.1:0", echo);
-        Task<> forever = create_task(server.serve_forever());
-        co_await turns();
-        EXPECT_FALSE(forever.done());
-        server.close();
-        co_await forever;
-        co_await server.wait_closed();
-    });
-}
-
-TEST(Server, CancellingServeForeverClosesTheServer) {
-    run_io([]() -> Coro<> {
-        Server server = co_await serve("127.0.0.1:0", echo);
-        Task<> forever = create_task(server.serve_forever());
-        co_await turns();
-        forever.cancel();
-        try {
-            co_await forever;
-            ADD_FAILURE() << "not cancelled";
-        } catch (const CancelledError&) {
-        }
-        EXPECT_FALSE(server.is_serving());
-    });
-}
-
 TEST(Server, TheEndOfRunEndsAServerThatNobodyClosed) {
     const std::size_t before = open_descriptors();
     run_io(

@@ -246,44 +246,6 @@ TEST(StreamServer, ServesOnlyWhenToldTo) {
     });
 }
 
-TEST(StreamServer, CloseClientsSendsWhatIsBufferedAndCloses) {
-    run_io([]() -> Coro<> {
-        const std::string much(8 << 20, 'x');
-        auto handler = [&much](StreamReader reader, StreamWriter writer) -> Coro<> {
-            writer.write(much);
-            co_await reader.read();
-            EXPECT_TRUE(writer.is_closing());
-        };
-        Server server = co_await start_server(handler, "127.0.0.1:0");
-        io::Connection near = co_await open_connection(server.local_endpoint());
-        EXPECT_EQ("x", co_await near.reader.readexactly(1));
-        server.close();
-        server.close_clients();
-        const std::string rest = co_await near.reader.read();
-        EXPECT_EQ(much.size() - 1, rest.size());
-        near.writer.close();
-        co_await wait_for(server.wait_closed(), 5s);
-    });
-}
-
-TEST(StreamServer, AbortClientsDoesNot) {
-    run_io([]() -> Coro<> {
-        const std::string much(32 << 20, 'x');
-        auto handler = [&much](StreamReader reader, StreamWriter writer) -> Coro<> {
-            writer.write(much);
-            co_await reader.read();
-            EXPECT_TRUE(writer.is_closing());
-        };
-        Server server = co_await start_server(handler, "127.0.0.1:0");
-        io::Connection near = co_await open_connection(server.local_endpoint());
-        EXPECT_EQ("x", co_await near.reader.readexactly(1));
-        server.close();
-        server.abort_clients();
-        co_await wait_for(server.wait_closed(), 5s);
-        EXPECT_EQ(std::errc::connection_reset, co_await code_of(near.reader.read()));
-    });
-}
-
 TEST(StreamServer, ASlowReaderCostsTheServerNoMoreThanTheHighWaterMark) {
     run_io([]() -> Coro<> {
         constexpr std::size_t kPiece = 10'000;
@@ -344,27 +306,6 @@ TEST(StreamServer, OutOfDescriptorsIsReportedAndAcceptingGoesOn) {
         close(client);
         co_await end_server(server);
     });
-}
-
-TEST(StreamServer, EndsWithTheRunThatLeavesItOpen) {
-    const std::size_t before = open_descriptors();
-    Logged logged;
-    run_io([]() -> Coro<> {
-        auto handler = [](StreamReader reader, StreamWriter writer) -> Coro<> {
-            co_await reader.read();
-            writer.close();
-        };
-        static std::optional<Server> server;
-        server = co_await start_server(handler, "127.0.0.1:0");
-        io::Connection near = co_await open_connection(server->local_endpoint());
-        while (server->connection_count() == 0) {
-            co_await yield();
-        }
-        near.writer.abort();
-        server.reset();
-    });
-    EXPECT_EQ(before, open_descriptors());
-    EXPECT_TRUE(logged.warnings().empty());
 }
 
 TEST(StreamServer, OverAUnixSocketRemovesItsFile) {

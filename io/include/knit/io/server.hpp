@@ -54,18 +54,22 @@ public:
     /// Stops accepting, at once; what has been accepted is served to its end. May be called again.
     void close();
     /// Asks every connection to end: the handlers of serve() are cancelled, the streams of start_server() closed, which
-    /// sends what they have buffered. Connections that come later are not touched: close() first.
+    /// sends what they have buffered; a peer that does not read keeps its connection. Connections that come later are
+    /// not touched: close() first.
     void close_clients();
-    /// The same without ceremony: what is buffered is dropped, and the peer gets a reset.
+    /// The same without ceremony: what is buffered is dropped, and the peer gets a reset. Each connection hears of it
+    /// on its own loop, so a little later.
     void abort_clients();
     /// Whether it accepts.
     bool is_serving() const noexcept;
     /// Waits until the server has been closed and its connections have ended. Those that have not ended
-    /// shutdown_timeout after that call and close() are ended by close_clients(). Cancelled: CancelledError, the
-    /// server stays as it is.
+    /// shutdown_timeout after that call and close() are ended: the handlers of serve() are cancelled; the streams of
+    /// start_server() are closed, and what their peers have not taken by then is dropped. Cancelled: CancelledError,
+    /// the server stays as it is.
     Coro<> wait_closed();
-    /// Accepts until the server is closed. RuntimeError "... is closed" when it is already. Cancelled: closes the
-    /// server, waits as wait_closed() does and throws CancelledError.
+    /// Accepts until it is cancelled, by its task's cancel() or by close(): closes the server, waits as wait_closed()
+    /// does and throws CancelledError; it never returns. RuntimeError "... is closed" after close(), "... is already
+    /// being awaited on serve_forever()" when another one waits.
     Coro<> serve_forever();
     /// asyncio's `async with server`: awaits `body() -> Coro<T>`, then close() and wait_closed(), however that ends;
     /// gives what it gave, throws what it threw. Cancelled: the body is, and then the server is closed all the same.

@@ -58,7 +58,8 @@ public:
     bool can_write_eof() const;
     /// Sends what was written and then the end of the stream; reading goes on.
     void write_eof();
-    /// Sends what was written, then closes; the reader ends. Does not wait. May be called again.
+    /// Sends what was written, then closes; the reader ends. Does not wait. May be called again. A peer that takes
+    /// nothing keeps the connection open, without limit: `wait_for(writer.wait_closed(), ...)`, then abort().
     void close();
     bool is_closing() const;
     /// Waits until the connection is closed, by close(), abort() or an error, which is thrown. Cancelled: only the
