@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "process_test.hpp"
+#include "spawn.hpp"
 
 namespace knit::test {
 namespace {
@@ -186,6 +187,25 @@ TEST(Process, ThatCannotBeKilledDoesNotKeepTheRunFromEnding) {
         user.emplace();
     });
     user.reset();
+    EXPECT_NE(std::string::npos, logged.text().find("cannot be killed")) << logged.text();
+    EXPECT_EQ(0, ::kill(pid, SIGKILL));
+    EXPECT_EQ(pid, waitpid(pid, nullptr, 0));
+}
+
+TEST(Process, ThatIsLostAndCannotBeKilledBlocksNobody) {
+    if (getuid() != 0) {
+        GTEST_SKIP() << "only root can take its own right to kill away";
+    }
+    const Logged logged;
+    detail::SpawnRequest request;
+    request.argv = {"sleep", "100"};
+    pid_t pid = 0;
+    {
+        detail::Child child = detail::spawn(request);
+        pid = child.pid();
+        const WithoutKill user;
+        const detail::Child lost = std::move(child);
+    }
     EXPECT_NE(std::string::npos, logged.text().find("cannot be killed")) << logged.text();
     EXPECT_EQ(0, ::kill(pid, SIGKILL));
     EXPECT_EQ(pid, waitpid(pid, nullptr, 0));
