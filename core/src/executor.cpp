@@ -38,6 +38,10 @@ void submit_blocking(Worker& worker, ThreadPoolExecutor* executor, std::function
     }
 }
 
+void submit_for_driver(Worker& worker, std::function<void(bool)> job) {
+    worker.runtime().driver_pool().submit(std::move(job));
+}
+
 namespace {
 
 /// Settles the future unless somebody has. Any thread.

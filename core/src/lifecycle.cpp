@@ -49,6 +49,9 @@ struct LoopBox {
 
 namespace {
 
+// For one disk and a slow one beside it.
+constexpr unsigned kDriverThreadsMax = 8;
+
 // How many closed loops stay readable for handles that outlived them.
 constexpr std::size_t kClosedLoopsMax = 16384;
 
@@ -78,6 +81,7 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
       settings_(resolve(options)),
       own_cpus_(settings_.cpus.empty() ? std::vector<unsigned>() : allowed_cpus()),
       blocking_pool_(settings_.blocking_threads, own_cpus_),
+      driver_pool_(kDriverThreadsMax, own_cpus_, {"knit-files", "the runtime has ended"}),
       owner_(std::this_thread::get_id()) {
     check_not_fork_child();
     stop_message_.runtime = this;
@@ -269,15 +273,17 @@ void RuntimeCore::close() {
     cancel_everything();
     if (!has_abandoned_) {
         join_blocking_pool();
+        driver_pool_.shutdown();
     }
     metrics_server_.reset();
     watchdog_->stop();
     stop_threads();
+    unguard_fork(*this);  // before the drivers go, which a fork on another thread would look at
     close_loop_0();
     end_thread_waits(id_);
-    unguard_fork(*this);
     // What was abandoned: a job may wait for it, and hears only now that this is in vain.
     blocking_pool_.shutdown();
+    driver_pool_.shutdown();
     if (outer != nullptr) {
         outer->make_current();
     }

@@ -59,6 +59,7 @@ public:
     Idle& idle() noexcept { return idle_; }
     Injector& injector() noexcept { return injector_; }
     BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
+    BlockingPool& driver_pool() noexcept { return driver_pool_; }
 
     /// Work has become visible that any loop may take: wakes one sleeper unless somebody searches already. Any thread.
     void wake_one() noexcept;
@@ -137,6 +138,7 @@ private:
     std::vector<Worker*> workers_;  ///< of boxes_
     std::vector<std::thread> threads_;
     BlockingPool blocking_pool_;
+    BlockingPool driver_pool_;  ///< for what drivers cannot do without blocking
     std::vector<std::unique_ptr<Driver>>
         drivers_;  ///< one for each loop; kept until all threads are joined, who may be
                    ///< ringing one that has just closed

@@ -120,24 +120,35 @@ bool ReceiveDescriptors::absorb(int result) noexcept {
     return true;
 }
 
-std::vector<Fd> ReceiveDescriptors::take_descriptors() {
-    std::vector<Fd> result;
+/// `take(number)` owns it; the header has none afterwards.
+template <class F>
+void ReceiveDescriptors::each_descriptor(F take) noexcept {
     if (header_.msg_control == nullptr || result_ < 0) {
-        return result;
+        return;
     }
     for (cmsghdr* head = CMSG_FIRSTHDR(&header_); head != nullptr; head = CMSG_NXTHDR(&header_, head)) {
         if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) {
             continue;
         }
         const std::size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        std::vector<int> numbers(count);
-        std::memcpy(numbers.data(), CMSG_DATA(head), count * sizeof(int));
-        for (const int number : numbers) {
-            result.emplace_back(number);
+        for (std::size_t index = 0; index < count; ++index) {
+            int number = -1;
+            std::memcpy(&number, CMSG_DATA(head) + index * sizeof number, sizeof number);
+            take(number);
         }
     }
     header_.msg_controllen = 0;
+}
+
+std::vector<Fd> ReceiveDescriptors::take_descriptors() {
+    std::vector<Fd> result;
+    result.reserve(room_ / sizeof(int));  // all that may come: from here on nothing throws
+    each_descriptor([&](int number) noexcept { result.emplace_back(number); });
     return result;
+}
+
+void ReceiveDescriptors::close_descriptors() noexcept {
+    each_descriptor([](int number) noexcept { Fd(number).close(); });
 }
 
 ReceivedDescriptors ReceiveDescriptors::await_resume() {

@@ -1,5 +1,7 @@
 #include "knit/io/detail/descriptor.hpp"
 
+#include <sys/socket.h>
+
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
 #include "knit/io/detail/op.hpp"
@@ -39,6 +41,7 @@ void Descriptor::unlink(Op& op) noexcept {
         delete this;
         return;
     }
+    became_idle();
     busy_.store(nullptr, std::memory_order_release);  // [fd.busy] the last touch: a closer may destroy it from now on
 }
 
@@ -62,6 +65,18 @@ void Descriptor::close_here() noexcept {
     }
     is_closing_ = true;  // unlink() of the last operation does the rest
     stop_operations();
+}
+
+bool Descriptor::is_busy_here() const noexcept {
+    // relaxed: this loop's own, or another's, of which no more is to be known
+    Worker* const busy = busy_.load(std::memory_order_relaxed);
+    return busy != nullptr && busy == Worker::current();
+}
+
+void Descriptor::break_connection() noexcept {
+    // shutdown(2) would go on sending; this drops what is queued. The rest is as little of interest as the answer.
+    const sockaddr nobody{AF_UNSPEC, {}};
+    static_cast<void>(::connect(number(), &nobody, sizeof nobody));
 }
 
 void Descriptor::stop_operations() noexcept {

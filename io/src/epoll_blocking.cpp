@@ -1,4 +1,4 @@
-// The operations that block, as plain calls on a thread of the blocking pool.
+// The operations that block, as plain calls on a thread of the drivers' pool.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -69,6 +69,19 @@ int run_on_file(const io_uring_sqe& sqe) noexcept {
 }
 
 }  // namespace
+
+bool release_open(const io_uring_sqe& sqe) noexcept {
+    const unsigned access = sqe.open_flags & O_ACCMODE;
+    struct stat status {};
+    if (access == O_RDWR || ::fstatat(sqe.fd, path(sqe.addr), &status, 0) != 0 || !S_ISFIFO(status.st_mode)) {
+        return false;
+    }
+    const int flags = (access == O_RDONLY ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_CLOEXEC;
+    if (const int other_end = ::openat(sqe.fd, path(sqe.addr), flags); other_end >= 0) {
+        ::close(other_end);
+    }
+    return true;
+}
 
 int run_blocking(const io_uring_sqe& sqe) noexcept {
     switch (sqe.opcode) {

@@ -1,5 +1,7 @@
 #include "epoll_driver.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -57,7 +59,7 @@ void EpollDriver::park(TimePoint deadline) noexcept {
         const TimePoint start = now();
         timeout = deadline > start ? deadline - start : Duration::zero();
     }
-    if (!delayed_.empty()) {
+    if (!delayed_.empty() || !opens_.empty()) {
         timeout = std::min<Duration>(timeout, kDelay);
     }
     collect(timeout);
@@ -78,7 +80,7 @@ void EpollDriver::begin(Op& op) noexcept {
     EpollRequest* const request = pool_.take();
     if (request == nullptr) [[unlikely]] {
         --in_flight_;
-        complete(op, -ENOMEM, 0);
+        refuse(op, -ENOMEM);
         return;
     }
     request->sqe() = {};
@@ -101,6 +103,10 @@ void EpollDriver::end(Op& op) noexcept {
         case EpollRequest::State::delayed: delayed_.remove(request); break;
         case EpollRequest::State::pooled:
             request.is_unwanted.store(true, std::memory_order_relaxed);  // relaxed: a hint
+            if (request.sqe().opcode == IORING_OP_OPENAT && release_open(request.sqe())) {
+                request.is_cancelled = true;
+                opens_.push(request);
+            }
             return;
         case EpollRequest::State::ended: return;
         case EpollRequest::State::free: KNIT_ASSERT(false && "the end of an operation that has completed"); return;
@@ -115,6 +121,9 @@ bool EpollDriver::run_queue() noexcept {
     EpollRequestList batch = queue_.take_all();
     while (EpollRequest* const request = delayed_.pop()) {
         batch.push(*request);
+    }
+    for (const EpollRequest* open = opens_.first(); open != nullptr; open = open->later) {
+        static_cast<void>(release_open(open->sqe()));
     }
     queued_ = 0;
     const std::size_t before = in_flight_;
@@ -224,14 +233,14 @@ void EpollDriver::serve(EpollRequestList& waiters, Want want, int number) noexce
     }
 }
 
-/// On the blocking pool. Where there is none any more, on the spot: late is better than never.
+/// On the drivers' pool. Where there is none any more, on the spot: late is better than never.
 void EpollDriver::run_elsewhere(EpollRequest& request) noexcept {
     request.state = EpollRequest::State::pooled;
     request.is_unwanted.store(false, std::memory_order_relaxed);  // relaxed: a hint
     request.run = &EpollDriver::come_back;
     try {
         if (worker_ != nullptr) {
-            submit_blocking(*worker_, nullptr, [&request](bool) noexcept {
+            submit_for_driver(*worker_, [&request](bool) noexcept {
                 const bool is_wanted = !request.is_unwanted.load(std::memory_order_relaxed);  // relaxed: a hint
                 request.result = is_wanted ? run_blocking(request.sqe()) : -ECANCELED;
                 // A closed loop has abandoned the operation, and its memory with it.
@@ -247,6 +256,12 @@ void EpollDriver::run_elsewhere(EpollRequest& request) noexcept {
 
 void EpollDriver::come_back(Worker&, Work& work) noexcept {
     auto& request = static_cast<EpollRequest&>(work);
+    if (request.is_cancelled) {  // an open that has been released: what it opened has no other end
+        request.driver->opens_.remove(request);
+        if (request.result >= 0) {
+            ::close(std::exchange(request.result, -ECANCELED));
+        }
+    }
     request.driver->finish(request, request.result);
 }
 

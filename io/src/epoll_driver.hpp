@@ -2,14 +2,15 @@
 /// that they prepare for a ring.
 ///
 /// submit() only queues; poll() and park() try what is queued, in order. What cannot be done at once waits for an edge
-/// of its descriptor (EpollSet), in the order of asking for each direction, or goes to the blocking pool and comes back
+/// of its descriptor (EpollSet), in the order of asking for each direction, or goes to the drivers' pool and comes back
 /// by message. What is different from a ring:
 ///   - a loop that is never without work looks at the descriptors every KNIT_BUDGET tasks, and not as soon as something
 ///     happens: there is no memory to glance at;
 ///   - a multishot request completes once, without IORING_CQE_F_MORE;
 ///   - a zero-copy send is a plain one;
 ///   - listeners and sockets that connect are made non-blocking, so runtimes with a ring should not share them;
-///   - what is on the blocking pool is not cancelled once it has begun: it completes.
+///   - what is on the drivers' pool is not cancelled once it has begun: it completes. An open of a named pipe
+///     is released by an open of the other end, if this process may do that.
 #pragma once
 
 #include <string>
@@ -23,7 +24,7 @@ namespace knit::detail {
 
 class EpollDriver final : public IoDriver {
 public:
-    /// Owner thread. `worker`: the loop whose blocking pool is used; null: what blocks runs on the spot. `reason`: why
+    /// Owner thread. `worker`: the loop whose drivers' pool is used; null: what blocks runs on the spot. `reason`: why
     /// it is not a ring. Throws std::system_error.
     EpollDriver(Worker* worker, std::string reason);
     ~EpollDriver() override;
@@ -59,6 +60,7 @@ private:
     EpollRequestPool pool_;
     EpollRequestList queue_;
     EpollRequestList delayed_;
+    EpollRequestList opens_;  ///< pooled, of named pipes, and cancelled
 };
 
 }  // namespace knit::detail

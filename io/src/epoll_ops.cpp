@@ -34,9 +34,10 @@ Attempt done_or_wait(int result, int number, Want want) noexcept {
 /// What poll(2) says of `number` now; negative: minus the errno.
 int poll_now(int number, short events) noexcept {
     pollfd one{number, events, 0};
-    const int count = ::poll(&one, 1, 0);
-    if (count < 0) {
-        return -errno;
+    while (::poll(&one, 1, 0) < 0) {  // ends: signals are handled one by one, and EINTR is all that they can say
+        if (errno != EINTR) {
+            return -errno;
+        }
     }
     return (one.revents & POLLNVAL) != 0 ? -EBADF : one.revents;
 }
@@ -74,6 +75,14 @@ Attempt try_receive(const io_uring_sqe& sqe, BufferPool* buffers) noexcept {
     return done_or_wait(result_of(result, errno), sqe.fd, Want::input);
 }
 
+bool names_unix_socket(const io_uring_sqe& sqe) noexcept {
+    if (sqe.opcode != IORING_OP_SENDMSG && sqe.opcode != IORING_OP_SENDMSG_ZC) {
+        return false;
+    }
+    const msghdr& message = *pointer<const msghdr>(sqe.addr);
+    return message.msg_name != nullptr && static_cast<const sockaddr*>(message.msg_name)->sa_family == AF_UNIX;
+}
+
 Attempt try_send(const io_uring_sqe& sqe) noexcept {
     long result = 0;
     if (sqe.opcode == IORING_OP_SENDMSG || sqe.opcode == IORING_OP_SENDMSG_ZC) {
@@ -83,7 +92,12 @@ Attempt try_send(const io_uring_sqe& sqe) noexcept {
         result = ::sendto(sqe.fd, pointer<const void>(sqe.addr), sqe.len, message_flags(sqe),
                           pointer<const sockaddr>(sqe.addr2), sqe.addr2 != 0 ? sqe.addr_len : 0);
     }
-    return done_or_wait(result_of(result, errno), sqe.fd, Want::output);
+    const int sent = result_of(result, errno);
+    // A datagram to a Unix socket whose queue is full: this one always has room, and each refusal would be an edge.
+    if (would_wait(sent) && names_unix_socket(sqe)) {
+        return Attempt::later();
+    }
+    return done_or_wait(sent, sqe.fd, Want::output);
 }
 
 /// The listener is non-blocking: EpollDriver sees to it before the first try. One connection, also for a multishot

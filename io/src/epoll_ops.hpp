@@ -1,5 +1,5 @@
 /// What the operations of io_uring come to without it: tried at once where that cannot block, and where it can, on the
-/// blocking pool.
+/// drivers' pool.
 #pragma once
 
 #include "buffer_pool.hpp"
@@ -33,6 +33,10 @@ Attempt attempt(EpollRequest& request, const Descriptor* descriptor, BufferPool*
 
 /// Does what attempt() said would block. Any thread. What a completion would say.
 int run_blocking(const io_uring_sqe& sqe) noexcept;
+
+/// Lets an open of a named pipe return that waits in run_blocking() for the other end, by opening that. It may be too
+/// early, so again until it has returned. False: it is no such open.
+bool release_open(const io_uring_sqe& sqe) noexcept;
 
 /// The epoll events that a request which waits is to hear of.
 std::uint32_t events_for(const EpollRequest& request, Want want) noexcept;

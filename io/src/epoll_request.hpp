@@ -6,7 +6,7 @@
 ///   queued    begin                                 the next poll: tried
 ///   waiting   a try that would have to wait         an edge, after which a try ends it; end: ended
 ///   delayed   as waiting, where no edge will come   the next poll or park; end: ended
-///   pooled    what blocks                           its message from the blocking pool
+///   pooled    what blocks                           its message from the drivers' pool
 ///   ended     end, of one that waits                the next poll
 #pragma once
 
@@ -41,12 +41,12 @@ struct EpollRequest : Work {
     EpollRequest* later = nullptr;  ///< in the list where it stands
     EpollRequest* earlier = nullptr;
     int number = -1;  ///< the descriptor that it waits for
-    int result = 0;   ///< the blocking pool's
+    int result = 0;   ///< the drivers' pool's
     State state = State::free;
     Want want = Want::input;
     bool is_connecting = false;
-    bool is_cancelled = false;         ///< while queued: it is still tried, but does not wait
-    Atomic<bool> is_unwanted{false};   ///< the loop sets it, the blocking pool looks before it begins; a hint
+    bool is_cancelled = false;  ///< queued: it is still tried, but does not wait; pooled: stands in the driver's opens_
+    Atomic<bool> is_unwanted{false};   ///< the loop sets it, the drivers' pool looks before it begins; a hint
     /// A request as a ring takes it; in bytes, because it ends in an array of no size, which GCC wants to stand last.
     alignas(io_uring_sqe) std::byte sqe_bytes[sizeof(io_uring_sqe)] = {};
 

@@ -136,7 +136,7 @@ private:
     void prepare(io_uring_sqe& sqe) noexcept override { io_uring_prep_close(&sqe, descriptor().number()); }
     bool absorb(int result) noexcept override {
         result_ = result;
-        if (result != -ECANCELED) {
+        if (result != -ECANCELED && (completion_flags() & kNeverBegun) == 0) {
             descriptor().forget_number();  // Linux has given it back whatever it answers
         }
         return true;
@@ -148,6 +148,13 @@ class NameOp final : public FileOp {
 public:
     enum class What { remove, remove_directory, rename, make_directory };
     NameOp(const DescriptorOwner& path, const char* text, What what) noexcept : FileOp(path, text), what_(what) {}
+    /// False: the kernel does not know the operation, as Linux 5.11 to 5.14 do not make directories.
+    bool await_resume() {
+        if (what_ == What::make_directory && result_ == -EINVAL) {
+            result_ = 1;
+        }
+        return FileOp::await_resume() == 0;
+    }
 
     const char* target = nullptr;
     mode_t mode = 0;
@@ -171,6 +178,16 @@ DescriptorOwner name_of(const std::filesystem::path& path) {
         throw ValueError("a file's name has a NUL in it");
     }
     return DescriptorOwner(new FileDescriptor(Fd(), path.native()));
+}
+
+/// Of operations that have been stopped.
+Coro<> wait_until_idle(const DescriptorOwner& file) {
+    auto& descriptor = static_cast<FileDescriptor&>(*file.get());
+    while (descriptor.is_busy_here()) {
+        descriptor.idle.emplace();
+        Future<> idle = *descriptor.idle;
+        co_await idle;
+    }
 }
 
 int flags_of(std::string_view mode) {
@@ -197,6 +214,18 @@ int flags_of(std::string_view mode) {
 }
 
 }  // namespace
+
+void FileDescriptor::became_idle() noexcept {
+    if (!idle) {
+        return;
+    }
+    try {
+        idle->set_result();
+    } catch (const InvalidStateError&) {  // who waited was cancelled
+    }
+    idle.reset();
+}
+
 }  // namespace knit::detail
 
 namespace knit::io {
@@ -292,6 +321,8 @@ Coro<> File::close() {
     const DescriptorOwner file = std::move(owner_);
     if (file.get() != nullptr) {
         file.get()->stop_operations();
+        // What has not begun yet names the number, which a close would make another file's.
+        co_await knit::detail::wait_until_idle(file);
         knit::detail::CloseOp operation(file);
         co_await operation;
     }
@@ -340,7 +371,14 @@ Coro<> make_directory(std::filesystem::path path, mode_t mode) {
     const DescriptorOwner name = knit::detail::name_of(path);
     NameOp operation(name, "make directory", NameOp::What::make_directory);
     operation.mode = mode;
-    co_await operation;
+    if (co_await operation) {
+        co_return;
+    }
+    auto job = to_thread([path, mode] { return ::mkdir(path.c_str(), mode) == 0 ? 0 : errno; });
+    const int error = co_await std::move(job);
+    if (error != 0) {
+        throw std::system_error(error, std::generic_category(), "make directory " + path.native());
+    }
 }
 
 Coro<std::vector<std::string>> list_directory(std::filesystem::path path) {

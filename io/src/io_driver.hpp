@@ -63,6 +63,7 @@ protected:
     // What a driver does with an operation: Op knows IoDriver alone.
     static void prepare(Op& op, io_uring_sqe& sqe) noexcept { op.prepare(sqe); }
     static void complete(Op& op, int result, std::uint32_t flags) noexcept { op.complete(result, flags); }
+    static void refuse(Op& op, int result) noexcept { op.complete(result, Op::kNeverBegun); }
     /// A cancel of `op` is under way, and it stays until answer_cancel().
     static void expect_answer(Op& op) noexcept { op.is_cancel_out_ = true; }
     static void answer_cancel(Op& op, int result) noexcept { op.cancel_answered(result); }

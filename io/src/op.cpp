@@ -55,6 +55,9 @@ void Op::complete(int result, std::uint32_t flags) noexcept {
         is_whole_ = absorb(result);
     }
     if ((flags & IORING_CQE_F_MORE) != 0) {
+        if (is_closed_) {
+            descriptor_->break_connection();
+        }
         return;
     }
     if (!is_whole_ && is_stopping()) {
@@ -76,7 +79,7 @@ void Op::run_again(Worker&, Work& work) noexcept {
         op.is_cancel_out_ = false;
         if (op.stage_ == Stage::ended) {
             op.settle();
-        } else {
+        } else if (!op.is_absorbed_) {
             op.driver().cancel(op);
         }
         return;
@@ -93,7 +96,7 @@ void Op::run_again(Worker&, Work& work) noexcept {
 
 void Op::cancel_answered(int result) noexcept {
     KNIT_ASSERT(is_cancel_out_);
-    if (stage_ == Stage::in_flight && result == -ENOENT) {
+    if (stage_ == Stage::in_flight && !is_absorbed_ && result == -ENOENT) {
         task_->home()->make_ready(again_);  // the kernel was between two attempts at it: once more
         return;
     }
@@ -126,7 +129,7 @@ bool Op::cancel_wait(Wait& wait) noexcept {
         }
         case Stage::again: op.is_cancelled_ = true; return true;
         case Stage::in_flight:
-            if (!std::exchange(op.is_cancelled_, true) && !op.is_closed_) {
+            if (!std::exchange(op.is_cancelled_, true) && !op.is_closed_ && !op.is_absorbed_) {
                 op.driver().cancel(op);
             }
             return true;
@@ -135,7 +138,13 @@ bool Op::cancel_wait(Wait& wait) noexcept {
 }
 
 void Op::stop_for_close() noexcept {
-    if (!std::exchange(is_closed_, true) && !is_cancelled_ && stage_ == Stage::in_flight) {
+    if (std::exchange(is_closed_, true) || stage_ != Stage::in_flight) {
+        return;
+    }
+    if (is_absorbed_) {
+        // Nothing is left to cancel. What the kernel still reads from, it would give back only when the peer has it.
+        descriptor_->break_connection();
+    } else if (!is_cancelled_) {
         driver().cancel(*this);
     }
 }
@@ -148,6 +157,9 @@ int Op::take_result_slow(const char* operation) {
         return result_;
     }
     task_->resumed_keep_cancel();
+    if (is_closed_ && result_ == -EINTR) {
+        result_ = -ECANCELED;
+    }
     if (is_cancelled_ && (result_ == -ECANCELED || result_ == -EINTR)) {
         leave();
         task_->throw_cancelled();

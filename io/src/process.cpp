@@ -31,8 +31,13 @@ namespace knit::detail {
 
 class ProcessState {
 public:
-    explicit ProcessState(Child child)
-        : pid(child.pid()), handle(new PipeDescriptor(child.release(), "process " + std::to_string(pid), false)) {}
+    explicit ProcessState(Child child) : ProcessState(child, "process " + std::to_string(child.pid())) {}
+    ProcessState(const ProcessState&) = delete;
+    ~ProcessState() {
+        if (!is_watched) {
+            end_child(pid, handle.get()->number());
+        }
+    }
 
     void finish(int code) noexcept {
         code_.store(code, std::memory_order_release);  // [process.code]
@@ -54,10 +59,16 @@ public:
     static std::optional<io::StreamReader>& err(io::Process& process) noexcept { return process.err_; }
 
     const pid_t pid;
-    const DescriptorOwner handle;  ///< its pidfd, to the end, so that signals find nobody else
     Event ended;
+    bool is_watched = false;  ///< there is a task that reaps it; its maker alone sets it
+
+    const DescriptorOwner handle;  ///< its pidfd, to the end, so that signals find nobody else
 
 private:
+    // The child lets go of its pidfd last, when nothing can fail any more.
+    ProcessState(Child& child, std::string name)
+        : pid(child.pid()), handle(new PipeDescriptor(child.release(), std::move(name), false)) {}
+
     static constexpr int kRunning = INT_MIN;
     Atomic<int> code_{kRunning};  ///< its watcher writes, any thread reads [process.code]
 };
@@ -91,7 +102,10 @@ Coro<> watch(State state) {
         } catch (const std::system_error&) {
         }
         if (is_cancelled) {
-            static_cast<void>(send_signal_to(state->handle.get()->number(), SIGKILL));
+            if (const int error = send_signal_to(state->handle.get()->number(), SIGKILL); error == EPERM) {
+                log_survivor(state->pid, error);  // a set-uid program, which may run for ever
+                co_return;
+            }
         } else {
             static_cast<void>(co_await as_result(sleep(std::chrono::milliseconds(10))));  // no memory for the poll
         }
@@ -179,20 +193,26 @@ Coro<io::Process> start(std::shared_ptr<SpawnRequest> request, io::ProcessOption
     TaskOptions task_options;
     task_options.name = "watcher of " + name;
     Task<> watcher = create_task(watch(state), task_options);
+    state->is_watched = true;
     static_cast<TaskCore&>(*watcher.ref()).mark_hidden();
     io::Process process(state);
-    const io::StreamOptions stream_options{options.limit};
-    if (in) {
-        ProcessState::in(process).emplace(
-            io::make_writer(io::PipeWriter(std::move(in), name + ": standard input", false)));
-    }
-    if (out) {
-        ProcessState::out(process).emplace(
-            io::make_reader(io::PipeReader(std::move(out), name + ": standard output", false), stream_options));
-    }
-    if (err) {
-        ProcessState::err(process).emplace(
-            io::make_reader(io::PipeReader(std::move(err), name + ": standard error", false), stream_options));
+    try {
+        const io::StreamOptions stream_options{options.limit};
+        if (in) {
+            ProcessState::in(process).emplace(
+                io::make_writer(io::PipeWriter(std::move(in), name + ": standard input", false)));
+        }
+        if (out) {
+            ProcessState::out(process).emplace(
+                io::make_reader(io::PipeReader(std::move(out), name + ": standard output", false), stream_options));
+        }
+        if (err) {
+            ProcessState::err(process).emplace(
+                io::make_reader(io::PipeReader(std::move(err), name + ": standard error", false), stream_options));
+        }
+    } catch (...) {
+        static_cast<void>(send_signal_to(state->handle.get()->number(), SIGKILL));  // its watcher reaps it
+        throw;
     }
     co_return process;
 }
@@ -229,12 +249,26 @@ Coro<std::optional<std::string>> read_all(std::optional<io::StreamReader>& reade
 Coro<io::ProcessOutput> communicate(State state, std::optional<io::StreamWriter>& in,
                                     std::optional<io::StreamReader>& out, std::optional<io::StreamReader>& err,
                                     std::optional<std::string> input) {
-    auto all = gather(feed(in, std::move(input)), read_all(out), read_all(err));
-    auto results = co_await std::move(all);
+    Task<> feeding = create_task(feed(in, std::move(input)));
+    Task<std::optional<std::string>> reading_out = create_task(read_all(out));
+    Task<std::optional<std::string>> reading_err = create_task(read_all(err));
+    auto all = gather(feeding, reading_out, reading_err);
+    auto results = co_await as_result(std::move(all));
+    if (!results) {
+        // The others use the Process, which is the caller's again afterwards.
+        feeding.cancel();
+        reading_out.cancel();
+        reading_err.cancel();
+        while (!feeding.done() || !reading_out.done() || !reading_err.done()) {
+            auto rest = gather(return_exceptions, feeding, reading_out, reading_err);
+            static_cast<void>(co_await as_result(std::move(rest)));
+        }
+    }
+    auto& outputs = results.value();
     co_await state->ended.wait();
     io::ProcessOutput output;
-    output.out = std::move(std::get<1>(results));
-    output.err = std::move(std::get<2>(results));
+    output.out = std::move(std::get<1>(outputs));
+    output.err = std::move(std::get<2>(outputs));
     co_return output;
 }
 

@@ -75,6 +75,9 @@ bool Receive::absorb(int result) noexcept {
     }
     result_ = result;
     if (is_stopping()) {
+        if (result == -ENOBUFS) {
+            result_ = -ECANCELED;  // the kernel's trouble is none of one who has given up
+        }
         return true;
     }
     if (result == -ENOBUFS) {

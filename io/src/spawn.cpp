@@ -8,9 +8,14 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <exception>
+#include <memory>
 #include <system_error>
 
 #include "knit/detail/base.hpp"
+#include "knit/detail/blocking_job.hpp"
+#include "knit/detail/worker.hpp"
+#include "knit/log.hpp"
 
 extern "C" {
 #include <sys/pidfd.h>  // of glibc 2.36, which does not say so itself
@@ -115,6 +120,13 @@ int find_program(const SpawnRequest& request, std::string& program) {
     return error;
 }
 
+/// Of a child that has been killed.
+void wait_for_end(idtype_t kind, int number) noexcept {
+    siginfo_t info{};
+    while (waitid(kind, static_cast<id_t>(number), &info, WEXITED) != 0 && errno == EINTR) {
+    }
+}
+
 [[noreturn]] void fail(int error, const SpawnRequest& request) {
     std::string text = "start '" + request.argv[0] + "'";
     struct stat status {};
@@ -129,10 +141,11 @@ int find_program(const SpawnRequest& request, std::string& program) {
 Child::Child(pid_t pid) : pid_(pid), handle_(pidfd_open(pid, 0)) {
     if (!handle_) {
         const int error = errno;
-        kill(pid, SIGKILL);  // not reaped, so the number is still its
-        siginfo_t info{};
-        while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) != 0 && errno == EINTR) {
-        }  // ends: it has been killed
+        if (kill(pid, SIGKILL) == 0) {  // not reaped, so the number is still its
+            wait_for_end(P_PID, pid);
+        } else {
+            log_survivor(pid, errno);
+        }
         throw std::system_error(error, std::generic_category(), "watch process " + std::to_string(pid));
     }
 }
@@ -141,10 +154,34 @@ Child::~Child() {
     if (pid_ < 0 || !handle_) {
         return;
     }
-    static_cast<void>(send_signal_to(handle_.get(), SIGKILL));
-    siginfo_t info{};
-    while (waitid(P_PIDFD, static_cast<id_t>(handle_.get()), &info, WEXITED) != 0 && errno == EINTR) {
-    }  // ends: it has been killed
+    Worker* const here = Worker::current();
+    if (here == nullptr) {
+        end_child(pid_, handle_.get());
+        return;
+    }
+    // The end of a killed program takes its time, which is not a loop's to wait.
+    std::shared_ptr<Fd> ended;
+    try {
+        ended = std::make_shared<Fd>(std::move(handle_));
+        submit_blocking(*here, nullptr, [pid = pid_, ended](bool) noexcept { end_child(pid, ended->get()); });
+    } catch (const std::exception&) {
+        // No memory, or no pool any more.
+        end_child(pid_, ended != nullptr ? ended->get() : handle_.get());
+    }
+}
+
+void end_child(pid_t pid, int pidfd) noexcept {
+    if (const int error = send_signal_to(pidfd, SIGKILL); error == EPERM) {
+        log_survivor(pid, error);
+    } else {
+        wait_for_end(P_PIDFD, pidfd);
+    }
+}
+
+void log_survivor(pid_t pid, int error) noexcept {
+    log(LogLevel::warning, "process " + std::to_string(pid) + " cannot be killed (" +
+                               std::generic_category().message(error) +
+                               "): it goes on, and nobody waits for its end");
 }
 
 Child spawn(const SpawnRequest& request) {

@@ -14,7 +14,8 @@
 namespace knit::detail {
 
 /// A child process that has not been reaped, by its pidfd: a number that no other process gets. What nobody takes is
-/// killed and reaped.
+/// killed and reaped: on the blocking pool when it is a loop that lets go of it. One that this process may not kill, as
+/// a set-uid program, goes on.
 class Child {
 public:
     Child() noexcept = default;
@@ -49,6 +50,11 @@ struct SpawnRequest {
 
 /// Any thread. Throws std::system_error: ENOENT, EACCES ... for a program that cannot be started.
 Child spawn(const SpawnRequest& request);
+
+/// Kills a child and waits for its end, unless this process may not kill it.
+void end_child(pid_t pid, int pidfd) noexcept;
+/// Says that a child which was to be killed goes on.
+void log_survivor(pid_t pid, int error) noexcept;
 
 /// 0, or an errno.
 int send_signal_to(int pidfd, int signal) noexcept;

@@ -11,6 +11,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -316,6 +317,22 @@ TEST_P(EpollOps, AWriteToAPipeWithoutAReaderIsAnErrorAndNoSignal) {
         sigpending(&pending);
         EXPECT_EQ(0, sigismember(&pending, SIGPIPE));
     });
+}
+
+TEST_P(EpollOps, FilesAreUsedWhileEveryThreadOfTheBlockingPoolWaitsForThat) {
+    const Directory directory;
+    RunOptions options;
+    options.driver = GetParam();
+    options.blocking_threads = 1;
+    const auto body = [&]() -> Coro<> {
+        std::promise<void> used;
+        auto waiting = create_task(to_thread([end = used.get_future().share()] { return end.wait_for(20s); }));
+        co_await turns();
+        co_await use_a_file(directory / "file", directory / "other");
+        used.set_value();
+        EXPECT_EQ(std::future_status::ready, co_await waiting);
+    };
+    run(body, options);
 }
 
 TEST_P(EpollOps, ReadersAreServedInTheOrderOfAsking) {

@@ -1,8 +1,12 @@
 // Who ends a program, and what is left of it.
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include "process_test.hpp"
+#include "spawn.hpp"
 
 namespace knit::test {
 namespace {
@@ -122,6 +126,89 @@ TEST(Process, ManyAtATimeLeaveNothing) {
         EXPECT_EQ(before, open_descriptors());
         EXPECT_TRUE(has_no_children());
     });
+}
+
+TEST(Process, ACancelledCommunicateLeavesNoTaskBehind) {
+    run_io([]() -> Coro<> {
+        Process process = co_await start({"sleep", "100"}, with(PIPE, PIPE));
+        const std::string much(1 << 20, 'x');
+        Task<ProcessOutput> talking = create_task(process.communicate(much));
+        co_await turns();
+        talking.cancel();
+        Result<ProcessOutput> output = co_await as_result(std::move(talking));
+        EXPECT_FALSE(output);
+        EXPECT_EQ(1U, all_tasks().size());
+        EXPECT_FALSE(process.returncode());
+        process.kill();
+        EXPECT_EQ(-SIGKILL, co_await process.wait());
+    });
+}
+
+TEST(Process, AFailedCommunicateLeavesNoTaskBehind) {
+    run_io([]() -> Coro<> {
+        Process process = co_await start({"sleep", "100"}, with(PIPE, PIPE));
+        const auto read = [&]() -> Coro<> { static_cast<void>(co_await process.out().read()); };
+        Task<> reading = create_task(read());  // there can be one reader only
+        co_await turns();
+        const std::string much(1 << 20, 'x');
+        auto talking = process.communicate(much);
+        Result<ProcessOutput> output = co_await as_result(std::move(talking));
+        EXPECT_FALSE(output);
+        EXPECT_EQ(2U, all_tasks().size());  // none that writes on, with what is the Process's
+        process.kill();
+        EXPECT_EQ(-SIGKILL, co_await process.wait());
+        static_cast<void>(co_await as_result(std::move(reading)));
+    });
+}
+
+/// This thread may not send signals to the programs that it starts, as if they were set-uid ones. Only for root.
+class WithoutKill {
+public:
+    WithoutKill() { set(kNobody); }
+    WithoutKill(const WithoutKill&) = delete;
+    ~WithoutKill() { set(0); }
+
+private:
+    static constexpr uid_t kNobody = 65534;
+    // Of the thread alone, which the C library's function is not.
+    static void set(uid_t user) { ASSERT_EQ(0, syscall(SYS_setresuid, user, user, -1)); }
+};
+
+TEST(Process, ThatCannotBeKilledDoesNotKeepTheRunFromEnding) {
+    if (getuid() != 0) {
+        GTEST_SKIP() << "only root can take its own right to kill away";
+    }
+    const Logged logged;
+    std::optional<WithoutKill> user;
+    int pid = 0;
+    run_io([&]() -> Coro<> {
+        Process process = co_await start({"sleep", "100"});
+        pid = process.pid();
+        user.emplace();
+    });
+    user.reset();
+    EXPECT_NE(std::string::npos, logged.text().find("cannot be killed")) << logged.text();
+    EXPECT_EQ(0, ::kill(pid, SIGKILL));
+    EXPECT_EQ(pid, waitpid(pid, nullptr, 0));
+}
+
+TEST(Process, ThatIsLostAndCannotBeKilledBlocksNobody) {
+    if (getuid() != 0) {
+        GTEST_SKIP() << "only root can take its own right to kill away";
+    }
+    const Logged logged;
+    detail::SpawnRequest request;
+    request.argv = {"sleep", "100"};
+    pid_t pid = 0;
+    {
+        detail::Child child = detail::spawn(request);
+        pid = child.pid();
+        const WithoutKill user;
+        const detail::Child lost = std::move(child);
+    }
+    EXPECT_NE(std::string::npos, logged.text().find("cannot be killed")) << logged.text();
+    EXPECT_EQ(0, ::kill(pid, SIGKILL));
+    EXPECT_EQ(pid, waitpid(pid, nullptr, 0));
 }
 
 TEST(Process, ACancelledCommunicateLeavesTheProcessUsable) {

@@ -143,6 +143,21 @@ TEST(Receive, CancelledTakesNoBytes) {
     });
 }
 
+TEST(Receive, CancelledIsCancelledAlsoWhenNoBufferIsLeft) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        std::vector<Received> kept;
+        for (int i = 0; i < 40; ++i) {  // the loop lends 16 at first
+            Task<Received> receiving = create_task(pair.far.receive());
+            co_await yield();
+            receiving.cancel();
+            EXPECT_THROW(co_await receiving, CancelledError) << i;
+            co_await pair.near.write("x");
+            kept.push_back(co_await pair.far.receive());
+        }
+    });
+}
+
 TEST(Receive, BeginsWithWhatACancelledReadExactlyHadRead) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();

@@ -187,5 +187,23 @@ TYPED_TEST(StreamOf, AWriteWithoutACopyIsCancelledAndItsBufferIsFreeAfterwards) 
     });
 }
 
+TYPED_TEST(StreamOf, CloseEndsAWriteWithoutACopyWhosePeerDoesNotRead) {
+    run_io([]() -> Coro<> {
+        for (const bool cancels : {false, true}) {
+            auto ends = co_await ends_of<TypeParam>();
+            ends.near.zero_copy_threshold(1);
+            const std::string buffer(32 << 20, 'x');
+            auto writing = create_task(ends.near.write_some(buffer));
+            co_await turns(20);
+            if (cancels) {
+                writing.cancel();
+                co_await turns(20);
+            }
+            ends.near.close();
+            static_cast<void>(co_await as_result(wait_for(std::move(writing), 20s)));
+        }
+    });
+}
+
 }  // namespace
 }  // namespace knit::test

@@ -88,6 +88,35 @@ TEST(UnixDatagram, ASenderWaitsForRoomAndIsCancelledThere) {
     });
 }
 
+TEST(UnixDatagram, AnUnconnectedSenderWaitsForRoomAtLeisure) {
+    run_io([]() -> Coro<> {
+        UnixDatagram server = UnixDatagram::bind("");
+        UnixDatagram client = UnixDatagram::bind("");
+        std::size_t sent = 0;
+        auto filling = create_task([](UnixDatagram& socket, std::string to, std::size_t& count) -> Coro<> {
+            for (;; ++count) {
+                co_await socket.send_to("x", to);
+            }
+        }(client, server.local_path(), sent));
+        co_await turns(2000);
+        const std::size_t before = sent;
+        const auto start = std::chrono::steady_clock::now();
+        const std::uint64_t enters = get_runtime().metrics().loops[0].enters;
+        co_await sleep(50ms);
+        const auto milliseconds = (std::chrono::steady_clock::now() - start) / 1ms;
+        // It looks again every other millisecond; if each look made it look, there would be thousands.
+        EXPECT_LE(get_runtime().metrics().loops[0].enters - enters, static_cast<std::uint64_t>(milliseconds) + 10);
+        EXPECT_EQ(before, sent);
+        std::string buffer(8, '\0');
+        co_await server.recv_from(buffer);
+        while (sent == before) {
+            co_await sleep(1ms);
+        }
+        filling.cancel();
+        EXPECT_THROW(co_await filling, CancelledError);
+    });
+}
+
 TEST(UnixDatagram, APeerThatHasGoneIsAnError) {
     run_io([]() -> Coro<> {
         UnixDatagram server = UnixDatagram::bind("");

@@ -197,8 +197,13 @@ auto as_coro(A&& awaitable) {
     using Value = std::remove_cvref_t<A>;
     if constexpr (requires { typename detail::coro_value<Value>::type; }) {
         return Value(std::forward<A>(awaitable));
-    } else {
+    } else if constexpr (std::is_move_constructible_v<Value>) {
         return detail::await_in_coro<Value, await_result_t<Value>>(std::forward<A>(awaitable));
+    } else {
+        static_assert(std::is_move_constructible_v<Value>,
+                      "knit: this is awaited on the spot and cannot be kept: to make a task of co_await fork_join(...), "
+                      "write create_task([]() -> Coro<> { co_await fork_join(...); })");
+        return Coro<await_result_t<Value>>();
     }
 }
 

@@ -16,6 +16,9 @@ namespace detail {
 
 /// To `executor`, or, when that is null, to the pool of the runtime of `worker`, which must be open.
 void submit_blocking(Worker& worker, ThreadPoolExecutor* executor, std::function<void(bool)> job);
+/// To the threads that a driver of `worker`'s runtime has for what blocks: of their own, because a job of a user may
+/// wait for what such an operation brings. `job` does not block for ever.
+void submit_for_driver(Worker& worker, std::function<void(bool)> job);
 /// Lets go of `thing` on the loop, or here when that has closed: what a loop made, and may still look at, ends there.
 void release_on(Worker& worker, std::shared_ptr<void> thing) noexcept;
 
@@ -43,7 +46,8 @@ struct BlockingJob {
             slot.error = std::current_exception();
         }
         if (!state.claim()) {
-            return;  // cancelled meanwhile: the result is dropped
+            slot.clear();  // cancelled meanwhile: the result is dropped, here, because its end may block too
+            return;
         }
         if (slot.error != nullptr) {
             state.slot().error = slot.error;

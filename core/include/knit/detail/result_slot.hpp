@@ -90,6 +90,15 @@ public:
         }
     }
 
+    /// Destroys the value, if there is one.
+    void clear() noexcept {
+        if constexpr (!kIsTrivial) {
+            if (std::exchange(has_value, false)) {
+                std::destroy_at(&stored_);
+            }
+        }
+    }
+
     /// The value, moved out. Rethrows the error.
     T take() {
         rethrow_error();

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "knit/coro.hpp"
+#include "knit/future.hpp"
 #include "knit/io/detail/descriptor.hpp"
 #include "knit/io/detail/transfer.hpp"
 
@@ -29,6 +31,10 @@ public:
 
     const std::string name;
     FilePosition position;
+    std::optional<Future<>> idle;  ///< of a close, which waits until nothing is in flight
+
+private:
+    void became_idle() noexcept override;
 };
 
 }  // namespace knit::detail

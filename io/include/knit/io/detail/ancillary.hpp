@@ -72,14 +72,17 @@ public:
                        std::size_t count_max);
     ReceiveDescriptors(ReceiveDescriptors&&) noexcept = default;
     /// Descriptors that came, but that nobody took because the task was destroyed, are closed.
-    ~ReceiveDescriptors() { static_cast<void>(take_descriptors()); }
+    ~ReceiveDescriptors() { close_descriptors(); }
     bool await_ready() noexcept;
     ReceivedDescriptors await_resume();
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
     bool absorb(int result) noexcept override;
+    template <class F>
+    void each_descriptor(F take) noexcept;
     std::vector<knit::detail::Fd> take_descriptors();
+    void close_descriptors() noexcept;
 
     std::span<std::byte> buffer_;
     std::size_t done_ = 0;

@@ -38,6 +38,11 @@ public:
     void close() noexcept;
     /// What is in flight ends with ECANCELED; the descriptor stays. What another loop has in flight goes on.
     void stop_operations() noexcept;
+    /// Whether this loop has operations in flight.
+    bool is_busy_here() const noexcept;
+    /// The kernel lets go at once of what has been sent from a caller's memory: the peer gets a reset. The operation's
+    /// own loop.
+    void break_connection() noexcept;
     /// A close request has given back the number. The operation's own loop.
     void forget_number() noexcept { static_cast<void>(fd_.release()); }
 
@@ -53,6 +58,10 @@ public:
     /// Throws RuntimeError when operations of another loop are in flight.
     void link(Op& op, Worker& worker);
     void unlink(Op& op) noexcept;
+
+protected:
+    /// The last operation in flight has ended.
+    virtual void became_idle() noexcept {}
 
 private:
     static void run_close(Worker& worker, Work& work) noexcept;

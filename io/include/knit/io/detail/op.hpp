@@ -12,6 +12,9 @@
 /// A request may have several completions (IORING_CQE_F_MORE on all but the last): absorb() sees the first of them, and
 /// the operation is in flight until the last, which for a zero-copy send tells that the buffer is free again.
 ///
+/// After the first there is nothing left to cancel, so none is sent: a cancelled operation waits for its last. On a
+/// descriptor that is being closed the connection is broken, which makes the last one come.
+///
 /// The frame is not resumed, and so the buffer not freed, before the last completion, cancelled or not. Hence an
 /// address is unique among the operations in flight, and a cancel that names it cannot hit another. Nor is it resumed
 /// before the cancel has been answered: ENOENT is what the kernel says of a request that it is just trying anew, too,
@@ -55,6 +58,8 @@ protected:
     /// Takes what the kernel gave into `result_`. True: that was all; false: goes on, prepare() is called again. True
     /// for -ECANCELED. `completion_flags()` are those of this completion.
     virtual bool absorb(int result) noexcept = 0;
+    /// Such a flag, beside the kernel's: nothing has been tried.
+    static constexpr std::uint32_t kNeverBegun = 1U << 15;
     std::uint32_t completion_flags() const noexcept { return completion_flags_; }
 
     /// For await_ready: what to work on. False, and the operation fails with EBADF, when that is closed.
