@@ -61,10 +61,12 @@ Coro<> end_scope(std::shared_ptr<ServerState> state) {
     co_await std::move(end);
 }
 
-std::vector<BoundSocket> bind_everywhere(const io::Endpoint& endpoint) {
+std::vector<BoundSocket> bind_everywhere(const io::Endpoint& endpoint, const io::ServeOptions& options) {
     std::vector<BoundSocket> sockets;
     std::optional<std::system_error> failure;
     Listening how;
+    how.reuse_port = options.reuse_port;
+    how.ipv6_only = options.ipv6_only;
     how.both_families = endpoint.host().empty();  // then one socket takes both families
     std::uint16_t port = endpoint.port();
     for (SocketAddress address : resolve(endpoint, Purpose::listen)) {

@@ -149,6 +149,6 @@ std::unique_ptr<Service> make_handler_service(ConnectionHandler handler);
 
 /// Sockets bound to all addresses of `endpoint`; at least one. Port 0 is the same port for all. Throws
 /// std::system_error.
-std::vector<BoundSocket> bind_everywhere(const io::Endpoint& endpoint);
+std::vector<BoundSocket> bind_everywhere(const io::Endpoint& endpoint, const io::ServeOptions& options);
 
 }  // namespace knit::detail
