@@ -1,3 +1,5 @@
+/// Process: a task of its own waits for each program's pidfd and reaps it; the pipes are streams as any others.
+///
 ///   [process.code]  finish: the code, release  ->  returncode on any thread: acquire     an end is the same for all
 
 #include "knit/io/process.hpp"
@@ -32,7 +34,7 @@ namespace knit::detail {
 class ProcessState {
 public:
     explicit ProcessState(Child child)
-        : pid(child.pid()), handle(new PipeDescriptor(child.release(), "process " + std::to_string(pid), false)) {}
+        : pid(child.pid()), handle(describe(pid, child.release())) {}
 
     void finish(int code) noexcept {
         code_.store(code, std::memory_order_release);  // [process.code]
@@ -54,10 +56,14 @@ public:
     static std::optional<io::StreamReader>& err(io::Process& process) noexcept { return process.err_; }
 
     const pid_t pid;
-    const DescriptorOwner handle;  ///< its pidfd, to the end, so that signals find nobody else
+    const DescriptorOwner handle;  ///< its pidfd, to the end, so that signals find nobody else; none: reaped already
     Event ended;
 
 private:
+    static PipeDescriptor* describe(pid_t pid, Fd fd) {
+        return fd ? new PipeDescriptor(std::move(fd), "process " + std::to_string(pid), false) : nullptr;
+    }
+
     static constexpr int kRunning = INT_MIN;
     Atomic<int> code_{kRunning};  ///< its watcher writes, any thread reads [process.code]
 };
@@ -66,6 +72,14 @@ namespace {
 
 using State = std::shared_ptr<ProcessState>;
 
+void finish(ProcessState& state, int code) {
+    if (code == 255) {
+        log(LogLevel::warning, "process " + std::to_string(state.pid) +
+                                   " ended with 255, or somebody else has reaped it: knit waits for its own");
+    }
+    state.finish(code);
+}
+
 /// A task of its own for each program: reaps it.
 Coro<> watch(State state) {
     for (;;) {
@@ -73,11 +87,7 @@ Coro<> watch(State state) {
         Result<int> polled = co_await as_result(std::move(ready));
         const std::optional<int> code = reap(state->handle.get()->number());
         if (code) {
-            if (*code == 255) {
-                log(LogLevel::warning, "process " + std::to_string(state->pid) +
-                                           " ended with 255, or somebody else has reaped it: knit waits for its own");
-            }
-            state->finish(*code);
+            finish(*state, *code);
             co_return;
         }
         if (polled) {
@@ -176,10 +186,14 @@ Coro<io::Process> start(std::shared_ptr<SpawnRequest> request, io::ProcessOption
     Child child = co_await std::move(job);
     const std::string name = "process " + std::to_string(child.pid());
     State state = std::make_shared<ProcessState>(std::move(child));
-    TaskOptions task_options;
-    task_options.name = "watcher of " + name;
-    Task<> watcher = create_task(watch(state), task_options);
-    static_cast<TaskCore&>(*watcher.ref()).mark_hidden();
+    if (state->handle.get() != nullptr) {
+        TaskOptions task_options;
+        task_options.name = "watcher of " + name;
+        Task<> watcher = create_task(watch(state), task_options);
+        static_cast<TaskCore&>(*watcher.ref()).mark_hidden();
+    } else {
+        finish(*state, 255);
+    }
     io::Process process(state);
     const io::StreamOptions stream_options{options.limit};
     if (in) {

@@ -129,6 +129,9 @@ int find_program(const SpawnRequest& request, std::string& program) {
 Child::Child(pid_t pid) : pid_(pid), handle_(pidfd_open(pid, 0)) {
     if (!handle_) {
         const int error = errno;
+        if (error == ESRCH) {
+            return;  // it has ended, and somebody else has reaped it: the number may be another process's by now
+        }
         kill(pid, SIGKILL);  // not reaped, so the number is still its
         siginfo_t info{};
         while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) != 0 && errno == EINTR) {

@@ -25,7 +25,7 @@ public:
     ~Child();
 
     pid_t pid() const noexcept { return pid_; }
-    /// The pidfd; the caller reaps.
+    /// The pidfd; the caller reaps. None: it has ended and been reaped by somebody else, as where SIGCHLD is ignored.
     Fd release() noexcept {
         pid_ = -1;
         return std::move(handle_);
