@@ -1,4 +1,4 @@
-// EXPECT: say how much of it: std::string_view(buffer, size)
+// EXPECT: say string_view(buffer, size)
 #include <knit/knit.hpp>
 
 knit::Coro<> send(knit::TcpStream& stream) {

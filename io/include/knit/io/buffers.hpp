@@ -34,7 +34,7 @@ public:
     ConstBuffer(const std::string& text) noexcept  // NOLINT(google-explicit-constructor)
         : ConstBuffer(text.data(), text.size()) {}
     template <std::size_t N>
-    ConstBuffer(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    ConstBuffer(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     template <knit::detail::ByteRange R>
     requires(!std::convertible_to<const R&, std::string_view>)
     ConstBuffer(const R& bytes) noexcept  // NOLINT(google-explicit-constructor): a range of bytes is what it says

@@ -129,7 +129,7 @@ public:
         return write(knit::detail::bytes_of(bytes));
     }
     template <std::size_t N>
-    knit::detail::WriteTransfer write(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    knit::detail::WriteTransfer write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     /// The same at an offset; the position stays. (With O_APPEND at the end all the same, as pwrite(2) has it.)
     knit::detail::WriteTransfer write_at(std::span<const std::byte> bytes, std::uint64_t offset) noexcept {
         return {owner_, bytes, true, offset};
@@ -142,7 +142,8 @@ public:
         return write_at(knit::detail::bytes_of(bytes), offset);
     }
     template <std::size_t N>
-    knit::detail::WriteTransfer write_at(char (&buffer)[N], std::uint64_t offset) = delete;  // say how much of it: std::string_view(buffer, size)
+    knit::detail::WriteTransfer write_at(char (&buffer)[N],
+                                         std::uint64_t offset) = delete;  // say string_view(buffer, size)
     /// The same at the end of the file, wherever that is by then: writers that append do not overwrite each other,
     /// though each of several requests, when the first writes less, finds its own end.
     knit::detail::WriteTransfer append(std::span<const std::byte> bytes) noexcept;
@@ -155,7 +156,7 @@ public:
         return append(knit::detail::bytes_of(bytes));
     }
     template <std::size_t N>
-    knit::detail::WriteTransfer append(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    knit::detail::WriteTransfer append(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
     /// What has been written reaches the device. Cancelled: CancelledError, unless it was done already.
     Coro<> fsync();

@@ -93,7 +93,7 @@ public:
         return write(knit::detail::bytes_of(bytes));
     }
     template <std::size_t N>
-    knit::detail::WriteTransfer write(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    knit::detail::WriteTransfer write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     /// At least one byte, and as many as there is room for. Gives how many. Cancelled: as read_some().
     knit::detail::WriteTransfer write_some(std::span<const std::byte> bytes) noexcept {
         return {owner_, bytes, false, knit::detail::Transfer::kOwnPosition, knit::detail::no_signal_flag()};
@@ -106,7 +106,7 @@ public:
         return write_some(knit::detail::bytes_of(bytes));
     }
     template <std::size_t N>
-    knit::detail::WriteTransfer write_some(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    knit::detail::WriteTransfer write_some(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     /// Closes: a pipe has no other way to say that nothing more will come.
     void shutdown() noexcept { close(); }
 };

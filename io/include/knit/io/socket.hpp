@@ -194,7 +194,7 @@ public:
         return {owner_, knit::detail::bytes_of(bytes), true};
     }
     template <std::size_t N>
-    Write write(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    Write write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
     /// At least one byte, and as many as the socket takes at once. Gives how many. Cancelled: as read_some().
     Write write_some(std::span<const std::byte> bytes) noexcept { return {owner_, bytes, false}; }
@@ -204,7 +204,7 @@ public:
         return {owner_, knit::detail::bytes_of(bytes), false};
     }
     template <std::size_t N>
-    Write write_some(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    Write write_some(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
     /// The same for several buffers, as if they were one after the other in one; empty ones are passed over. The list
     /// of buffers has to stay as long as the bytes, unless it is written on the spot, which is copied:

@@ -44,7 +44,7 @@ public:
         writable("write").write(std::move(data));
     }
     template <std::size_t N>
-    void write(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    void write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     /// write() for each of them.
     template <std::ranges::input_range R>
     void writelines(R&& lines) {

@@ -74,13 +74,13 @@ public:
         return send_to(knit::detail::bytes_of(bytes), to);
     }
     template <std::size_t N>
-    Send send_to(char (&buffer)[N], const SocketAddress& to) = delete;  // say how much of it: std::string_view(buffer, size)
+    Send send_to(char (&buffer)[N], const SocketAddress& to) = delete;  // say string_view(buffer, size)
     template <knit::detail::ByteRange R>
     Send send_to(const R& bytes, const Endpoint& to) {
         return send_to(knit::detail::bytes_of(bytes), to);
     }
     template <std::size_t N>
-    Send send_to(char (&buffer)[N], const Endpoint& to) = delete;  // say how much of it: std::string_view(buffer, size)
+    Send send_to(char (&buffer)[N], const Endpoint& to) = delete;  // say string_view(buffer, size)
 
     /// The next datagram, which may be empty: a size of 0 is no end.
     Receive recv_from(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
@@ -95,7 +95,7 @@ public:
         return send(knit::detail::bytes_of(bytes));
     }
     template <std::size_t N>
-    Send send(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    Send send(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     Receive recv(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
     Receive recv(std::span<char> buffer) noexcept { return recv_from(buffer); }
     Receive recv(std::span<unsigned char> buffer) noexcept { return recv_from(buffer); }

@@ -61,7 +61,8 @@ public:
         return send_to(knit::detail::bytes_of(bytes), to);
     }
     template <std::size_t N>
-    Send send_to(char (&buffer)[N], const std::filesystem::path& to) = delete;  // say how much of it: std::string_view(buffer, size)
+    Send send_to(char (&buffer)[N],
+                 const std::filesystem::path& to) = delete;  // say string_view(buffer, size)
     /// The next datagram, which may be empty: a size of 0 is no end.
     Receive recv_from(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
     Receive recv_from(std::span<char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
@@ -75,7 +76,7 @@ public:
         return send(knit::detail::bytes_of(bytes));
     }
     template <std::size_t N>
-    Send send(char (&buffer)[N]) = delete;  // say how much of it: std::string_view(buffer, size)
+    Send send(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     Receive recv(std::span<std::byte> buffer) noexcept { return recv_from(buffer); }
     Receive recv(std::span<char> buffer) noexcept { return recv_from(buffer); }
     Receive recv(std::span<unsigned char> buffer) noexcept { return recv_from(buffer); }
