@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "process_test.hpp"
+#include "spawn.hpp"
 
 namespace knit::test {
 namespace {
@@ -83,6 +84,20 @@ TEST(Process, ThatSomebodyElseReapedEndsWith255) {
     });
     std::signal(SIGCHLD, before);
     EXPECT_NE(std::string::npos, logged.text().find("255")) << logged.text();
+}
+
+// Its number may be another process's by then.
+TEST(Process, ThatSomebodyElseReapedBeforeItWasWatchedIsNotKilled) {
+    const auto before = std::signal(SIGCHLD, SIG_IGN);
+    const pid_t gone = ::fork();
+    if (gone == 0) {
+        _exit(0);
+    }
+    EXPECT_EQ(-1, waitpid(gone, nullptr, 0));  // until the kernel has reaped it
+    std::signal(SIGCHLD, before);
+    detail::Child child(gone);
+    EXPECT_EQ(gone, child.pid());
+    EXPECT_FALSE(child.release());
 }
 
 TEST(Process, IsWaitedForAndKilledFromAnyLoop) {
