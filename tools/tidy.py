@@ -20,9 +20,9 @@ LIBRARY = ("core/", "io/")
 # Who may include whom: a file includes its own layer or lower ones. Each file is named by its stem, or whole where header
 # and source differ; core first, io above.
 LAYERS = (
-    ("core/0", "base stack.hpp mutex list error result time options cpu_list metrics.hpp platform log result_slot "
+    ("core/0", "base stack.hpp mutex list error result copyable time options cpu_list metrics.hpp platform log result_slot "
      "start_up_report start_up_report_json"),
-    ("core/1", "counters work deque inbox timers frame_pool context_state"),
+    ("core/1", "counters work deque inbox timers frame_pool context_state signal_arrivals"),
     ("core/2", "fork_child.hpp signals.hpp signal_claims worker worker_end idle driver injector runtime_core blocking_pool report "
      "task_core future_core core_ref "
      "waiter sync_waiter future_wait hot_paths fork.hpp"),
@@ -33,7 +33,7 @@ LAYERS = (
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal signals.cpp signal_wait"),
     ("core/5", "fork_child.cpp runtime lifecycle run_loop all_tasks runner observe metrics.cpp metrics_text metrics_server core"),
-    ("io/0", "address endpoint fd unix_address"),
+    ("io/0", "byte_range address endpoint fd unix_address"),
     ("io/1", "die doorbell ring"),
     ("io/2", "loop_load op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set "
      "epoll_ops epoll_blocking descriptor accept connect_op datagram"),

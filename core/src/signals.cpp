@@ -18,6 +18,7 @@
 #include "knit/log.hpp"
 #include "knit/loop.hpp"
 #include "knit/signal_wait.hpp"
+#include "signal_arrivals.hpp"
 #include "signal_claims.hpp"
 
 namespace knit::detail {
@@ -50,7 +51,7 @@ struct Signals {
     std::vector<SignalTicket*> tickets;
     std::vector<SignalHandler> handlers;
     std::array<std::size_t, NSIG> claims{};    ///< how many of the above name the signal
-    std::array<Atomic<bool>, NSIG> noted{};    ///< the handler sets, the dispatcher clears [signals.posted]
+    SignalArrivals arrivals;                   ///< all but post() with the mutex
     Atomic<bool> is_posted{false};             ///< the message is in an inbox [signals.posted]
     Atomic<Worker*> dispatcher{nullptr};       ///< null: nobody waits [signals.target]
     Dispatch message;
@@ -81,7 +82,7 @@ void handle_signal(int signal) {
         do_default_action(signal);
     } else {
         Signals& all = signals();
-        all.noted[static_cast<std::size_t>(signal)].store(true, std::memory_order_release);  // [signals.posted]
+        all.arrivals.post(signal);
         post_dispatch(all);
     }
     errno = saved_errno;
@@ -94,11 +95,8 @@ void choose_dispatcher(Signals& all) noexcept {
         worker = worker == nullptr && ticket->is_waiting ? ticket->task->home() : worker;
     }
     all.dispatcher.store(worker, std::memory_order_release);  // [signals.target]
-    for (const Atomic<bool>& noted : all.noted) {
-        if (noted.load(std::memory_order_acquire)) {  // [signals.posted]
-            post_dispatch(all);
-            return;
-        }
+    if (!all.arrivals.is_empty()) {
+        post_dispatch(all);
     }
 }
 
@@ -125,7 +123,7 @@ void claim(Signals& all, int signal) {
         return false;
     }
     release_signal(signal, SignalRank::user);
-    return all.noted[static_cast<std::size_t>(signal)].exchange(false, std::memory_order_acq_rel);  // [signals.posted]
+    return all.arrivals.remove(signal);
 }
 
 /// With the mutex. Whether a ticket took it.
@@ -173,11 +171,16 @@ bool is_claimed(Signals& all, int signal) noexcept {
     return all.claims[static_cast<std::size_t>(signal)] != 0;
 }
 
-void dispatch_one(Signals& all, int signal) {
+/// False: there is none.
+bool dispatch_one(Signals& all, int& signal) {
     std::vector<SignalHandler> handlers;
     bool is_taken = false;
     {
         const std::lock_guard lock(all.mutex);
+        signal = all.arrivals.take();
+        if (signal == 0) {
+            return false;
+        }
         is_taken = give_to_tickets(all, signal);
         std::ranges::copy_if(all.handlers, std::back_inserter(handlers),
                              [&](const SignalHandler& each) { return each.signal == signal; });
@@ -188,19 +191,24 @@ void dispatch_one(Signals& all, int signal) {
     if (!is_taken && !is_claimed(all, signal)) {
         kill(getpid(), signal);  // whoever wanted it has gone since
     }
+    return true;
+}
+
+bool dispatch_next(Signals& all) noexcept {
+    int signal = 0;
+    try {
+        return dispatch_one(all, signal);
+    } catch (const std::exception& error) {
+        log_loss(signal, error);
+        return true;
+    }
 }
 
 void dispatch(Worker&, Work&) noexcept {
     Signals& all = signals();
     all.is_posted.exchange(false, std::memory_order_acq_rel);  // [signals.posted]
-    for (std::size_t signal = 0; signal < all.noted.size(); ++signal) {
-        if (all.noted[signal].exchange(false, std::memory_order_acq_rel)) {  // [signals.posted]
-            try {
-                dispatch_one(all, static_cast<int>(signal));
-            } catch (const std::exception& error) {
-                log_loss(static_cast<int>(signal), error);
-            }
-        }
+    // Ends: a signal that finds is_posted cleared posts a message of its own, which is a later turn's.
+    for (std::size_t most = SignalArrivals::kMost + NSIG; most > 0 && dispatch_next(all); --most) {
     }
 }
 
@@ -229,8 +237,7 @@ void SignalTicketEnd::operator()(SignalTicket* ticket) const noexcept {
         const std::lock_guard lock(all.mutex);
         std::erase(all.tickets, ticket);
         if (ticket->arrived != 0) {  // taken, and nobody has heard of it
-            auto& noted = all.noted[static_cast<std::size_t>(ticket->arrived)];
-            noted.store(true, std::memory_order_release);  // [signals.posted]
+            all.arrivals.put_back(ticket->arrived);
         }
         for (const int signal : ticket->signals) {
             if (unclaim(all, signal)) {

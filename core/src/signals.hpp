@@ -1,8 +1,9 @@
-/// Signals on their way to tasks and loops. A handler may do next to nothing: it notes the signal and posts one message
-/// to one loop, the dispatcher, which hands it on to all that want it.
+/// Signals on their way to tasks and loops. A handler may do next to nothing: it adds the signal to those that have
+/// arrived and posts one message to one loop, the dispatcher, which hands them on to all that want them.
 ///
-///   [signals.posted]  handler: the note, then is_posted, then the message  ->  dispatcher: is_posted, then the notes
-///                     a note that comes late finds is_posted cleared and posts again
+///   [signals.posted]  handler: the arrival, then is_posted, then the message
+///                     ->  dispatcher: is_posted, then the arrivals; one that comes late finds is_posted cleared and
+///                     posts again
 ///   [signals.target]  choose_dispatcher: the loop  ->  handler: posts there; a Worker stays valid when it has closed
 #pragma once
 

@@ -145,7 +145,9 @@ private:
     void pass_on(Admission admission, Accepted accepted) {
         try {
             state_.service->begin(std::move(admission), std::move(accepted));
-        } catch (const std::exception&) {
+        } catch (const BaseException&) {
+            throw;  // meant for run()
+        } catch (...) {
             report_begin(state_, std::current_exception());
         }
     }

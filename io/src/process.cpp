@@ -1,3 +1,5 @@
+/// Process: a task of its own waits for each program's pidfd and reaps it; the pipes are streams as any others.
+///
 ///   [process.code]  finish: the code, release  ->  returncode on any thread: acquire     an end is the same for all
 
 #include "knit/io/process.hpp"
@@ -34,7 +36,7 @@ public:
     explicit ProcessState(Child child) : ProcessState(child, "process " + std::to_string(child.pid())) {}
     ProcessState(const ProcessState&) = delete;
     ~ProcessState() {
-        if (!is_watched) {
+        if (!is_watched && handle.get() != nullptr) {
             end_child(pid, handle.get()->number());
         }
     }
@@ -62,12 +64,13 @@ public:
     Event ended;
     bool is_watched = false;  ///< there is a task that reaps it; its maker alone sets it
 
-    const DescriptorOwner handle;  ///< its pidfd, to the end, so that signals find nobody else
+    const DescriptorOwner handle;  ///< its pidfd, to the end, so that signals find nobody else; none: reaped already
 
 private:
-    // The child lets go of its pidfd last, when nothing can fail any more.
+    // The child lets go of its pidfd last, when nothing can fail any more. Reaped by somebody else it has none.
     ProcessState(Child& child, std::string name)
-        : pid(child.pid()), handle(new PipeDescriptor(child.release(), std::move(name), false)) {}
+        : pid(child.pid()),
+          handle(child.is_gone() ? nullptr : new PipeDescriptor(child.release(), std::move(name), false)) {}
 
     static constexpr int kRunning = INT_MIN;
     Atomic<int> code_{kRunning};  ///< its watcher writes, any thread reads [process.code]
@@ -77,6 +80,14 @@ namespace {
 
 using State = std::shared_ptr<ProcessState>;
 
+void finish(ProcessState& state, int code) {
+    if (code == 255) {
+        log(LogLevel::warning, "process " + std::to_string(state.pid) +
+                                   " ended with 255, or somebody else has reaped it: knit waits for its own");
+    }
+    state.finish(code);
+}
+
 /// A task of its own for each program: reaps it.
 Coro<> watch(State state) {
     for (;;) {
@@ -84,11 +95,7 @@ Coro<> watch(State state) {
         Result<int> polled = co_await as_result(std::move(ready));
         const std::optional<int> code = reap(state->handle.get()->number());
         if (code) {
-            if (*code == 255) {
-                log(LogLevel::warning, "process " + std::to_string(state->pid) +
-                                           " ended with 255, or somebody else has reaped it: knit waits for its own");
-            }
-            state->finish(*code);
+            finish(*state, *code);
             co_return;
         }
         if (polled) {
@@ -190,11 +197,15 @@ Coro<io::Process> start(std::shared_ptr<SpawnRequest> request, io::ProcessOption
     Child child = co_await std::move(job);
     const std::string name = "process " + std::to_string(child.pid());
     State state = std::make_shared<ProcessState>(std::move(child));
-    TaskOptions task_options;
-    task_options.name = "watcher of " + name;
-    Task<> watcher = create_task(watch(state), task_options);
-    state->is_watched = true;
-    static_cast<TaskCore&>(*watcher.ref()).mark_hidden();
+    if (state->handle.get() != nullptr) {
+        TaskOptions task_options;
+        task_options.name = "watcher of " + name;
+        Task<> watcher = create_task(watch(state), task_options);
+        state->is_watched = true;
+        static_cast<TaskCore&>(*watcher.ref()).mark_hidden();
+    } else {
+        finish(*state, 255);
+    }
     io::Process process(state);
     try {
         const io::StreamOptions stream_options{options.limit};
@@ -211,7 +222,9 @@ Coro<io::Process> start(std::shared_ptr<SpawnRequest> request, io::ProcessOption
                 io::make_reader(io::PipeReader(std::move(err), name + ": standard error", false), stream_options));
         }
     } catch (...) {
-        static_cast<void>(send_signal_to(state->handle.get()->number(), SIGKILL));  // its watcher reaps it
+        if (state->is_watched) {
+            static_cast<void>(send_signal_to(state->handle.get()->number(), SIGKILL));  // its watcher reaps it
+        }
         throw;
     }
     co_return process;

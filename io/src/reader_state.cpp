@@ -49,13 +49,13 @@ bool DataWait::cancel_wait(Wait& wait) noexcept {
     return true;
 }
 
-SeparatorSearch::SeparatorSearch(std::span<const std::string> wanted) : separators(wanted) {
+SeparatorSearch::SeparatorSearch(std::span<std::string> wanted) : separators(wanted) {
     if (separators.empty()) {
         throw ValueError("Separator should contain at least one element");
     }
-    const auto [least, most] = std::ranges::minmax(separators, {}, &std::string::size);
-    shortest = least.size();
-    longest = most.size();
+    std::ranges::sort(wanted, {}, &std::string::size);
+    shortest = separators.front().size();
+    longest = separators.back().size();
     if (shortest == 0) {
         throw ValueError("Separator should be at least one-byte string");
     }

@@ -144,12 +144,17 @@ std::unique_ptr<Service> make_handler_service(ConnectionHandler handler) {
 }
 
 Coro<io::Server> serve_on_every_loop(io::Endpoint endpoint, ConnectionHandler handler, io::ServeOptions options) {
+    const io::ServeOptions defaults;
+    if (options.limit != defaults.limit || options.cleanup_socket != defaults.cleanup_socket) {
+        throw ValueError("serve() has no readers and makes no file: ServeOptions::limit and cleanup_socket are for "
+                         "start_server() and start_unix_server()");
+    }
     Runtime& runtime = get_runtime();
     std::vector<Loop*> loops;
     for (std::size_t index = 0; index < runtime.size(); ++index) {
         loops.push_back(&runtime.loop(index));
     }
-    Coro<std::vector<BoundSocket>> binding = bind_everywhere(std::move(endpoint));
+    Coro<std::vector<BoundSocket>> binding = bind_everywhere(std::move(endpoint), options);
     std::vector<BoundSocket> sockets = co_await std::move(binding);
     auto state = std::make_shared<ServerState>(std::move(sockets), make_handler_service(std::move(handler)), options,
                                                std::move(loops));

@@ -76,16 +76,19 @@ Coro<> end_scope(std::shared_ptr<ServerState> state) {
     co_await std::move(end);
 }
 
-Coro<std::vector<BoundSocket>> bind_everywhere(io::Endpoint endpoint) {
+Coro<std::vector<BoundSocket>> bind_everywhere(io::Endpoint endpoint, io::ServeOptions options) {
     Coro<std::vector<SocketAddress>> looking_up = resolve_off_loop(endpoint, Purpose::listen);
     const std::vector<SocketAddress> addresses = co_await std::move(looking_up);
-    co_return bind_all(addresses, endpoint);
+    co_return bind_all(addresses, endpoint, options);
 }
 
-std::vector<BoundSocket> bind_all(const std::vector<SocketAddress>& addresses, const io::Endpoint& endpoint) {
+std::vector<BoundSocket> bind_all(const std::vector<SocketAddress>& addresses, const io::Endpoint& endpoint,
+                                  const io::ServeOptions& options) {
     std::vector<BoundSocket> sockets;
     std::optional<std::system_error> failure;
     Listening how;
+    how.reuse_port = options.reuse_port;
+    how.ipv6_only = options.ipv6_only;
     how.both_families = endpoint.host().empty();  // then one socket takes both families
     std::uint16_t port = endpoint.port();
     for (SocketAddress address : addresses) {

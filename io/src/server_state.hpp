@@ -163,9 +163,10 @@ std::unique_ptr<Service> make_handler_service(ConnectionHandler handler);
 
 /// Sockets bound to all addresses of `endpoint`, a name looked up on the blocking pool; at least one. Port 0 is the
 /// same port for all. Throws std::system_error.
-Coro<std::vector<BoundSocket>> bind_everywhere(io::Endpoint endpoint);
+Coro<std::vector<BoundSocket>> bind_everywhere(io::Endpoint endpoint, io::ServeOptions options);
 
 /// The same where the addresses are known; not none.
-std::vector<BoundSocket> bind_all(const std::vector<SocketAddress>& addresses, const io::Endpoint& endpoint);
+std::vector<BoundSocket> bind_all(const std::vector<SocketAddress>& addresses, const io::Endpoint& endpoint,
+                                  const io::ServeOptions& options);
 
 }  // namespace knit::detail

@@ -141,6 +141,9 @@ void wait_for_end(idtype_t kind, int number) noexcept {
 Child::Child(pid_t pid) : pid_(pid), handle_(pidfd_open(pid, 0)) {
     if (!handle_) {
         const int error = errno;
+        if (error == ESRCH) {
+            return;  // it has ended, and somebody else has reaped it: the number may be another process's by now
+        }
         if (kill(pid, SIGKILL) == 0) {  // not reaped, so the number is still its
             wait_for_end(P_PID, pid);
         } else {

@@ -26,6 +26,8 @@ public:
     ~Child();
 
     pid_t pid() const noexcept { return pid_; }
+    /// It has ended and been reaped by somebody else, as where SIGCHLD is ignored: there is no pidfd.
+    bool is_gone() const noexcept { return !handle_; }
     /// The pidfd; the caller reaps.
     Fd release() noexcept {
         pid_ = -1;

@@ -16,8 +16,8 @@ namespace {
 
 // Above this an empty buffer is given back, so that an idle connection costs little.
 constexpr std::size_t kKeptBuffer = 256;
-// As asyncio: so many writes to a connection that is gone pass without a word.
-constexpr unsigned kQuietWrites = 5;
+// As asyncio, where the end of the connection is the first of five: so many writes after it pass without a word.
+constexpr unsigned kQuietWrites = 4;
 
 void give_back(std::string& buffer) noexcept {
     buffer.clear();

@@ -53,7 +53,7 @@ Coro<> StreamCore::drain(StreamCoreRef core) {
     if (core->is_closing_) {
         co_await yield();  // the connection may be lost by then
     }
-    if (core->is_lost_ || (core->is_closing_ && !core->is_full_)) {
+    if (core->is_lost_) {  // else what is written yet is on its way
         throw std::system_error(ECONNRESET, std::generic_category(), "Connection lost");
     }
     if (core->is_full_) {

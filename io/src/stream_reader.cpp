@@ -86,7 +86,7 @@ Coro<std::string> read_until(ReaderRef reader, std::vector<std::string> separato
 }
 
 Coro<std::string> read_line(ReaderRef reader) {
-    const std::string newline = "\n";
+    std::string newline = "\n";
     SeparatorSearch search(std::span(&newline, 1));
     reader->begin_read();
     for (;;) {

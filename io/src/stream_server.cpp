@@ -95,6 +95,11 @@ Coro<> run_handler([[maybe_unused]] std::shared_ptr<ServerState> state, StreamCo
     }
 }
 
+void handler_failed(StreamCore& core) {
+    core.end_handler(false);
+    report(kHandlerFailed, std::current_exception());
+}
+
 class StreamService final : public Service {
 public:
     StreamService(StreamHandler handler, std::size_t limit, bool is_unix)
@@ -130,9 +135,14 @@ private:
         core->begin_handler();
         try {
             body = handler_(std::move(ends.reader), std::move(ends.writer));
-        } catch (const std::exception&) {
+        } catch (const CancelledError&) {
+            handler_failed(*core);  // of its own making: nobody cancels the server
+            return;
+        } catch (const BaseException&) {
             core->end_handler(false);
-            report(kHandlerFailed, std::current_exception());
+            throw;  // meant for run()
+        } catch (...) {
+            handler_failed(*core);
             return;
         }
         if (body.valid()) {
@@ -161,7 +171,10 @@ std::shared_ptr<ServerState> make_server(std::vector<BoundSocket> sockets, Strea
 }  // namespace
 
 Coro<io::Server> serve_streams(io::Endpoint endpoint, StreamHandler handler, io::ServeOptions options) {
-    Coro<std::vector<BoundSocket>> binding = bind_everywhere(std::move(endpoint));
+    if (!options.cleanup_socket) {
+        throw ValueError("start_server() makes no file: cleanup_socket is for start_unix_server()");
+    }
+    Coro<std::vector<BoundSocket>> binding = bind_everywhere(std::move(endpoint), options);
     std::vector<BoundSocket> sockets = co_await std::move(binding);
     io::Server server(make_server(std::move(sockets), std::move(handler), options, false));
     if (options.start_serving) {
@@ -174,6 +187,9 @@ Coro<io::Server> serve_unix_streams(std::filesystem::path path, StreamHandler ha
     const UnixAddress address(path);
     if (address.is_unnamed()) {
         throw ValueError("start_unix_server() takes a path or an @name, and it is empty");
+    }
+    if (options.reuse_port || options.ipv6_only) {
+        throw ValueError("a Unix socket has no port: start_unix_server() does not take reuse_port and ipv6_only");
     }
     BoundSocket socket;
     socket.fd = make_unix_socket(SOCK_STREAM, address.path());

@@ -100,8 +100,12 @@ void check_limit(const StreamOptions& options) {
 }  // namespace
 
 Coro<Connection> open_connection(Endpoint endpoint, StreamOptions options) {
+    return open_connection(std::move(endpoint), options, ConnectOptions());
+}
+
+Coro<Connection> open_connection(Endpoint endpoint, StreamOptions options, ConnectOptions connect_options) {
     check_limit(options);
-    Coro<TcpStream> connecting = TcpStream::connect(std::move(endpoint));
+    Coro<TcpStream> connecting = TcpStream::connect(std::move(endpoint), std::move(connect_options));
     TcpStream stream = co_await std::move(connecting);
     co_return make_streams(std::move(stream), options);
 }

@@ -38,7 +38,7 @@ std::shared_ptr<detail::ServerState> make_state(detail::ConnectionHandler handle
     }
     const io::Endpoint endpoint("127.0.0.1:0");
     const auto addresses = detail::resolve(endpoint, detail::Purpose::listen);
-    return std::make_shared<detail::ServerState>(detail::bind_all(addresses, endpoint),
+    return std::make_shared<detail::ServerState>(detail::bind_all(addresses, endpoint, {}),
                                                  detail::make_handler_service(std::move(handler)), io::ServeOptions(),
                                                  std::move(loops));
 }

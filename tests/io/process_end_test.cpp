@@ -89,6 +89,20 @@ TEST(Process, ThatSomebodyElseReapedEndsWith255) {
     EXPECT_NE(std::string::npos, logged.text().find("255")) << logged.text();
 }
 
+// Its number may be another process's by then.
+TEST(Process, ThatSomebodyElseReapedBeforeItWasWatchedIsNotKilled) {
+    const auto before = std::signal(SIGCHLD, SIG_IGN);
+    const pid_t gone = ::fork();
+    if (gone == 0) {
+        _exit(0);
+    }
+    EXPECT_EQ(-1, waitpid(gone, nullptr, 0));  // until the kernel has reaped it
+    std::signal(SIGCHLD, before);
+    detail::Child child(gone);
+    EXPECT_EQ(gone, child.pid());
+    EXPECT_FALSE(child.release());
+}
+
 TEST(Process, IsWaitedForAndKilledFromAnyLoop) {
     run_io(
         []() -> Coro<> {

@@ -36,6 +36,32 @@ TEST(Signal, IsWaitedForAndThenDoesWhatItDidBefore) {
     });
 }
 
+TEST(Signal, CallsAHandlerEachTimeAndInTheOrderOfArrival) {
+    run_io([]() -> Coro<> {
+        Loop& loop = get_running_loop();
+        std::vector<int> calls;
+        for (const int signal : {SIGUSR1, SIGUSR2}) {
+            loop.add_signal_handler(signal, [&calls, signal] { calls.push_back(signal); });
+        }
+        for (const int signal : {SIGUSR2, SIGUSR1, SIGUSR1}) {
+            std::raise(signal);  // in this thread, before it returns
+        }
+        co_await turns();
+        EXPECT_EQ((std::vector<int>{SIGUSR2, SIGUSR1, SIGUSR1}), calls);
+        // More than there is room for: none is lost for good.
+        calls.clear();
+        for (int count = 0; count < 1000; ++count) {
+            std::raise(SIGUSR1);
+        }
+        std::raise(SIGUSR2);
+        co_await turns();
+        EXPECT_LT(200U, calls.size());
+        EXPECT_EQ(SIGUSR2, calls.back());
+        loop.remove_signal_handler(SIGUSR1);
+        loop.remove_signal_handler(SIGUSR2);
+    });
+}
+
 TEST(Signal, WakesALoopThatSleeps) {
     run_io([]() -> Coro<> {
         Task<int> waiting = create_task(signal_wait(SIGUSR1));

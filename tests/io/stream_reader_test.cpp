@@ -199,6 +199,21 @@ TEST(StreamReader, OfSeveralSeparatorsTheOneThatEndsFirstWins) {
     });
 }
 
+TEST(StreamReader, OfSeparatorsWithTheSameEndTheShortestCounts) {
+    run_io([]() -> Coro<> {
+        StreamReader reader(8);
+        reader.feed_data("12345678\r\n");
+        bool is_beyond_the_limit = false;
+        try {
+            co_await reader.readuntil({"\r\n", "\n"});
+        } catch (const LimitOverrunError&) {
+            is_beyond_the_limit = true;  // its text is "12345678\r"
+        }
+        EXPECT_TRUE(is_beyond_the_limit);
+        EXPECT_EQ("12345678\r\n", co_await reader.readuntil("\r\n"));
+    });
+}
+
 TEST(StreamReader, SeparatorsOfDifferentLengthsMayBeLongerThanWhatIsThere) {
     run_io([]() -> Coro<> {
         StreamReader reader;

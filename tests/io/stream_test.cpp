@@ -112,14 +112,61 @@ TEST(Stream, DrainRightAfterCloseIsAnError) {
     });
 }
 
-TEST(Stream, TheSixthWriteToNobodyIsLogged) {
-    Logged logged;
+TEST(Stream, DrainWhileClosingIsNoErrorWhileWhatWasWrittenIsStillOnItsWay) {
     run_io([]() -> Coro<> {
         StreamPair pair = co_await stream_pair();
+        pair.writer.set_write_buffer_limits(64 << 20);
+        const std::string much(32 << 20, 'x');  // more than the kernel takes
+        pair.writer.write(much);
+        pair.writer.close();
+        EXPECT_EQ(std::error_code(), co_await code_of(pair.writer.drain()));
+        EXPECT_LT(0U, pair.writer.get_write_buffer_size());
+        std::string got(much.size(), '\0');
+        co_await pair.far.read_exactly(got);
+        EXPECT_TRUE(got == much);
+        co_await pair.writer.wait_closed();
+        EXPECT_EQ(std::errc::connection_reset, co_await code_of(pair.writer.drain()));
+    });
+}
+
+TEST(Stream, TakesHostAndPortApartAndListsOfLines) {
+    run_io([]() -> Coro<> {
+        io::TcpListener listener = io::TcpListener::bind("127.0.0.1:0");
+        const auto port = listener.local_endpoint().port();
+        io::Connection near = co_await open_connection("127.0.0.1", port);
+        io::TcpStream far = co_await listener.accept();
+        near.writer.writelines({"ab", "cd\n"});
+        co_await near.writer.drain();
+        std::string got(5, '\0');
+        co_await far.read_exactly(got);
+        EXPECT_EQ("abcd\n", got);
+        co_await close_writer(near.writer);
+    });
+}
+
+TEST(Stream, ConnectsAsConnectOptionsSay) {
+    run_io([]() -> Coro<> {
+        io::TcpListener listener = io::TcpListener::bind("127.0.0.1:0");
+        ConnectOptions from;
+        from.local_endpoint = io::Endpoint("127.0.0.2", 0);
+        const StreamOptions options;
+        Coro<io::Connection> opening = open_connection(listener.local_endpoint(), options, from);
+        io::Connection near = co_await std::move(opening);
+        EXPECT_EQ("127.0.0.2", near.writer.local_endpoint().host());
+        co_await close_writer(near.writer);
+    });
+}
+
+TEST(Stream, TheFifthWriteToNobodyIsLogged) {
+    Logged logged;
+    run_io([&]() -> Coro<> {
+        StreamPair pair = co_await stream_pair();
         co_await close_writer(pair.writer);
-        for (int i = 0; i < 6; ++i) {
+        for (int i = 0; i < 4; ++i) {
             pair.writer.write("x");
         }
+        EXPECT_TRUE(logged.warnings().empty());
+        pair.writer.write("x");
     });
     EXPECT_EQ(std::vector<std::string>{"socket.send() raised exception."}, logged.warnings());
 }

@@ -11,6 +11,7 @@
 
 #include "knit/context_var.hpp"
 #include "knit/detail/callback.hpp"
+#include "knit/detail/copyable.hpp"
 #include "knit/detail/core_ref.hpp"
 #include "knit/detail/future_core.hpp"
 #include "knit/detail/future_wait.hpp"
@@ -70,7 +71,7 @@ T take_result(FutureCore& core, bool may_move) {
     }
     if constexpr (std::is_void_v<T> || std::is_reference_v<T>) {
         return slot.take();
-    } else if constexpr (std::is_copy_constructible_v<T>) {
+    } else if constexpr (kIsCopyable<T>) {
         return may_move ? slot.take() : slot.get();
     } else {
         if (slot.error == nullptr && !slot.claim_value()) {

@@ -129,6 +129,7 @@ public:
     ResultSlot() noexcept : SlotBase(slot_kind<void>()) {}
     explicit ResultSlot(NoKind) noexcept {}
     void emplace() noexcept {}
+    void clear() noexcept {}
     void get() const { take(); }
     void take() const {
         if (error != nullptr) {

@@ -4,9 +4,11 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
 #include <ranges>
 #include <span>
@@ -14,20 +16,9 @@
 #include <string_view>
 #include <type_traits>
 
+#include "knit/io/detail/byte_range.hpp"
 #include "knit/io/detail/descriptor.hpp"
 #include "knit/io/detail/op.hpp"
-
-namespace knit::detail {
-
-template <class R>
-concept ByteRange = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
-                    (std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, char> ||
-                     std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, unsigned char> ||
-                     std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, std::byte>) &&
-                    !(std::is_array_v<R> && std::same_as<std::remove_cv_t<std::ranges::range_value_t<R>>, char>);
-// A char array is text up to its NUL: string_view takes it.
-
-}  // namespace knit::detail
 
 namespace knit::io {
 
@@ -42,6 +33,8 @@ public:
         : ConstBuffer(std::string_view(text)) {}
     ConstBuffer(const std::string& text) noexcept  // NOLINT(google-explicit-constructor)
         : ConstBuffer(text.data(), text.size()) {}
+    template <std::size_t N>
+    ConstBuffer(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     template <knit::detail::ByteRange R>
     requires(!std::convertible_to<const R&, std::string_view>)
     ConstBuffer(const R& bytes) noexcept  // NOLINT(google-explicit-constructor): a range of bytes is what it says
@@ -113,7 +106,7 @@ std::span<const iovec> as_iovecs(std::span<const Buffer> buffers) noexcept {
 namespace knit::io {
 
 /// Awaits what write() and write_some() of several buffers promise.
-class [[nodiscard]] WriteBuffers final : public knit::detail::Op {
+class [[nodiscard]] WriteBuffers : public knit::detail::Op {
 public:
     WriteBuffers(const knit::detail::DescriptorOwner& socket, std::span<const ConstBuffer> buffers, bool to_the_end)
         : socket_(&socket), walk_(knit::detail::as_iovecs(buffers)), to_the_end_(to_the_end) {}
@@ -131,6 +124,41 @@ private:
     knit::detail::BufferWalk walk_;
     std::size_t done_ = 0;
     bool to_the_end_;
+};
+
+}  // namespace knit::io
+
+namespace knit::detail {
+
+/// A copy of a list of buffers: some compilers end a braced list before the await that it is written in.
+class ListedBuffers {
+protected:
+    explicit ListedBuffers(std::initializer_list<io::ConstBuffer> buffers) : size_(buffers.size()) {
+        io::ConstBuffer* first = few_.data();
+        if (size_ > few_.size()) {
+            many_ = std::make_unique<io::ConstBuffer[]>(size_);
+            first = many_.get();
+        }
+        std::copy(buffers.begin(), buffers.end(), first);
+    }
+    std::span<const io::ConstBuffer> buffers() const noexcept { return {many_ ? many_.get() : few_.data(), size_}; }
+
+private:
+    std::size_t size_;
+    std::array<io::ConstBuffer, 8> few_;
+    std::unique_ptr<io::ConstBuffer[]> many_;
+};
+
+}  // namespace knit::detail
+
+namespace knit::io {
+
+/// The same for buffers that are listed in the call. The bytes are not copied.
+class [[nodiscard]] WriteListed final : knit::detail::ListedBuffers, public WriteBuffers {
+public:
+    WriteListed(const knit::detail::DescriptorOwner& socket, std::initializer_list<ConstBuffer> buffers,
+                bool to_the_end)
+        : ListedBuffers(buffers), WriteBuffers(socket, this->buffers(), to_the_end) {}
 };
 
 /// Awaits what read_some() into several buffers promises.

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <compare>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,6 +18,9 @@ public:
     /// "127.0.0.1:8080", "[::1]:8080", "example.org:80", ":8080". Throws ValueError that says what is wrong.
     Endpoint(std::string_view text);      // NOLINT(google-explicit-constructor): an endpoint is written as text
     Endpoint(const char* text) : Endpoint(std::string_view(text)) {}         // NOLINT(google-explicit-constructor)
+    template <std::integral Port>
+    Endpoint(Port) = delete;           // a port alone: say the host too, Endpoint("", 8080) for every interface
+    Endpoint(std::nullptr_t) = delete;  // no text: Endpoint() is every interface and port 0
     Endpoint(const std::string& text) : Endpoint(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
     /// Brackets around an IPv6 address may be left out here. Throws ValueError for a port that is none.
     Endpoint(std::string_view host, long port);

@@ -18,6 +18,7 @@
 
 #include "knit/coro.hpp"
 #include "knit/future.hpp"
+#include "knit/io/detail/byte_range.hpp"
 #include "knit/io/detail/descriptor.hpp"
 #include "knit/io/detail/transfer.hpp"
 
@@ -129,6 +130,12 @@ public:
         return {owner_, bytes, true, knit::detail::Transfer::kOwnPosition, 0, position()};
     }
     knit::detail::WriteTransfer write(std::string_view text) noexcept { return write(std::as_bytes(std::span(text))); }
+    template <knit::detail::ByteRange R>
+    knit::detail::WriteTransfer write(const R& bytes) noexcept {
+        return write(knit::detail::bytes_of(bytes));
+    }
+    template <std::size_t N>
+    knit::detail::WriteTransfer write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     /// The same at an offset; the position stays. (With O_APPEND at the end all the same, as pwrite(2) has it.)
     knit::detail::WriteTransfer write_at(std::span<const std::byte> bytes, std::uint64_t offset) noexcept {
         return {owner_, bytes, true, offset};
@@ -136,12 +143,26 @@ public:
     knit::detail::WriteTransfer write_at(std::string_view text, std::uint64_t offset) noexcept {
         return write_at(std::as_bytes(std::span(text)), offset);
     }
+    template <knit::detail::ByteRange R>
+    knit::detail::WriteTransfer write_at(const R& bytes, std::uint64_t offset) noexcept {
+        return write_at(knit::detail::bytes_of(bytes), offset);
+    }
+    template <std::size_t N>
+    knit::detail::WriteTransfer write_at(char (&buffer)[N],
+                                         std::uint64_t offset) = delete;  // say string_view(buffer, size)
     /// The same at the end of the file, wherever that is by then: writers that append do not overwrite each other,
     /// though each of several requests, when the first writes less, finds its own end.
     knit::detail::WriteTransfer append(std::span<const std::byte> bytes) noexcept;
     knit::detail::WriteTransfer append(std::string_view text) noexcept {
         return append(std::as_bytes(std::span(text)));
     }
+
+    template <knit::detail::ByteRange R>
+    knit::detail::WriteTransfer append(const R& bytes) noexcept {
+        return append(knit::detail::bytes_of(bytes));
+    }
+    template <std::size_t N>
+    knit::detail::WriteTransfer append(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
     /// What has been written reaches the device. Cancelled: CancelledError, unless it was done already.
     Coro<> fsync();

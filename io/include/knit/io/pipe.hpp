@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "knit/coro.hpp"
+#include "knit/io/detail/byte_range.hpp"
 #include "knit/io/detail/descriptor.hpp"
 #include "knit/io/detail/transfer.hpp"
 
@@ -87,6 +88,12 @@ public:
         return {owner_, bytes, true, knit::detail::Transfer::kOwnPosition, knit::detail::no_signal_flag()};
     }
     knit::detail::WriteTransfer write(std::string_view text) noexcept { return write(std::as_bytes(std::span(text))); }
+    template <knit::detail::ByteRange R>
+    knit::detail::WriteTransfer write(const R& bytes) noexcept {
+        return write(knit::detail::bytes_of(bytes));
+    }
+    template <std::size_t N>
+    knit::detail::WriteTransfer write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     /// At least one byte, and as many as there is room for. Gives how many. Cancelled: as read_some().
     knit::detail::WriteTransfer write_some(std::span<const std::byte> bytes) noexcept {
         return {owner_, bytes, false, knit::detail::Transfer::kOwnPosition, knit::detail::no_signal_flag()};
@@ -94,6 +101,12 @@ public:
     knit::detail::WriteTransfer write_some(std::string_view text) noexcept {
         return write_some(std::as_bytes(std::span(text)));
     }
+    template <knit::detail::ByteRange R>
+    knit::detail::WriteTransfer write_some(const R& bytes) noexcept {
+        return write_some(knit::detail::bytes_of(bytes));
+    }
+    template <std::size_t N>
+    knit::detail::WriteTransfer write_some(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     /// Closes: a pipe has no other way to say that nothing more will come.
     void shutdown() noexcept { close(); }
 };

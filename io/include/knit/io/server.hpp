@@ -31,15 +31,18 @@ struct ServeOptions {
     Duration shutdown_timeout = std::chrono::seconds(30);  ///< how long wait_closed() lets them end by themselves
     int backlog = 1024;          ///< connections that wait to be accepted; the kernel cuts it at net.core.somaxconn
     bool start_serving = true;   ///< false: the port is taken, but nobody listens before start_serving()
-    // Of start_server() and start_unix_server() alone.
+    // serve() has no readers: ValueError there.
     std::size_t limit = std::size_t{64} << 10;  ///< of each reader, see StreamReader
-    bool cleanup_socket = true;  ///< a Unix socket's file is removed at close()
+    bool cleanup_socket = true;  ///< a Unix socket's file is removed at close(); ValueError for one that has none
+    // As in ListenOptions; ValueError for a Unix socket.
+    bool reuse_port = false;
+    std::optional<bool> ipv6_only = {};
 };
 
 /// A server: what serve() and start_server() give. Move-only; the destructor closes it and lets the connections go on.
 /// Every member may be called from any loop. A connection is: of serve(), a handler that has not ended; of
 /// start_server(), a stream that has not been closed.
-class Server {
+class [[nodiscard]] Server {
 public:
     Server() noexcept = default;
     /// Takes over a server that has been made; knit's own use.
@@ -74,7 +77,7 @@ public:
     /// asyncio's `async with server`: awaits `body() -> Coro<T>`, then close() and wait_closed(), however that ends;
     /// gives what it gave, throws what it threw. Cancelled: the body is, and then the server is closed all the same.
     template <class F>
-    std::invoke_result_t<F&> scope(F body);
+    auto scope(F body);
     /// Where it listens; the first of endpoints(), and still known after close(). RuntimeError for a Unix socket.
     Endpoint local_endpoint() const;
     /// All places: a name may have several addresses. None after close(), and for a Unix socket.
@@ -126,10 +129,15 @@ Coro<T> run_server_scope(std::shared_ptr<ServerState> state, F body) {
 namespace knit::io {
 
 template <class F>
-std::invoke_result_t<F&> Server::scope(F body) {
-    static_assert(knit::detail::CoroFunction<F>, "Server::scope() takes a function that returns a knit::Coro");
-    static_cast<void>(state());
-    return knit::detail::run_server_scope<typename std::invoke_result_t<F&>::value_type>(state_, std::move(body));
+auto Server::scope(F body) {
+    static_assert(knit::detail::CoroFunction<F>, "Server::scope() takes a function that returns a knit::Coro: "
+                  "server.scope([&]() -> knit::Coro<> { ... })");
+    if constexpr (knit::detail::CoroFunction<F>) {
+        static_cast<void>(state());
+        return knit::detail::run_server_scope<typename std::invoke_result_t<F&>::value_type>(state_, std::move(body));
+    } else {
+        return Coro<>();
+    }
 }
 
 /// Accepts on the loops of the runtime and calls `handler(TcpStream) -> Coro<>` for each connection, in a task of its
@@ -143,11 +151,16 @@ std::invoke_result_t<F&> Server::scope(F body) {
 /// matter.
 template <class F>
 Coro<Server> serve(Endpoint endpoint, F handler, ServeOptions options = {}) {
-    static_assert(std::is_invocable_r_v<Coro<>, F&, TcpStream>,
-                  "serve() takes a function of a TcpStream that returns a knit::Coro<>");
-    auto shared = std::make_shared<F>(std::move(handler));
-    return knit::detail::serve_on_every_loop(
-        std::move(endpoint), [shared](TcpStream stream) { return (*shared)(std::move(stream)); }, options);
+    constexpr bool kIsHandler = std::is_invocable_r_v<Coro<>, F&, TcpStream>;
+    static_assert(kIsHandler,
+                  "serve() takes a function of a TcpStream by value: knit::Coro<> handler(knit::TcpStream)");
+    if constexpr (kIsHandler) {
+        auto shared = std::make_shared<F>(std::move(handler));
+        return knit::detail::serve_on_every_loop(
+            std::move(endpoint), [shared](TcpStream stream) { return (*shared)(std::move(stream)); }, options);
+    } else {
+        return {};
+    }
 }
 
 }  // namespace knit::io

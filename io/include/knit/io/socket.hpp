@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -190,22 +191,29 @@ public:
     Write write(std::string_view text) noexcept { return {owner_, std::as_bytes(std::span(text)), true}; }
     template <knit::detail::ByteRange R>
     Write write(const R& bytes) noexcept {
-        return {owner_, std::as_bytes(std::span(bytes)), true};
+        return {owner_, knit::detail::bytes_of(bytes), true};
     }
+    template <std::size_t N>
+    Write write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
     /// At least one byte, and as many as the socket takes at once. Gives how many. Cancelled: as read_some().
     Write write_some(std::span<const std::byte> bytes) noexcept { return {owner_, bytes, false}; }
     Write write_some(std::string_view text) noexcept { return {owner_, std::as_bytes(std::span(text)), false}; }
     template <knit::detail::ByteRange R>
     Write write_some(const R& bytes) noexcept {
-        return {owner_, std::as_bytes(std::span(bytes)), false};
+        return {owner_, knit::detail::bytes_of(bytes), false};
     }
+    template <std::size_t N>
+    Write write_some(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
     /// The same for several buffers, as if they were one after the other in one; empty ones are passed over. The list
-    /// of buffers has to stay as long as the bytes.
+    /// of buffers has to stay as long as the bytes, unless it is written on the spot, which is copied:
+    ///     co_await stream.write({header, body});
     ReadBuffers read_some(std::span<const MutableBuffer> buffers) { return {owner_, buffers}; }
     WriteBuffers write(std::span<const ConstBuffer> buffers) { return {owner_, buffers, true}; }
     WriteBuffers write_some(std::span<const ConstBuffer> buffers) { return {owner_, buffers, false}; }
+    WriteListed write(std::initializer_list<ConstBuffer> buffers) { return {owner_, buffers, true}; }
+    WriteListed write_some(std::initializer_list<ConstBuffer> buffers) { return {owner_, buffers, false}; }
 
     /// Sends `count` bytes of the file from `offset` on, or all to its end; gives how many, fewer than `count`
     /// when the file ends before. `file` is a descriptor, or anything with native_handle(); it stays open and keeps its

@@ -1,9 +1,11 @@
 /// start_server(), start_unix_server(): asyncio's servers, which give each connection as a reader and a writer.
 #pragma once
 
+#include <concepts>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -28,20 +30,24 @@ Coro<> drop_result(Coro<T> body) {
 template <class F>
 StreamHandler make_stream_handler(F function) {
     static_assert(std::is_invocable_v<F&, io::StreamReader, io::StreamWriter>,
-                  "start_server() takes a function of a StreamReader and a StreamWriter that returns a knit::Coro<> or "
-                  "nothing");
-    using Given = std::invoke_result_t<F&, io::StreamReader, io::StreamWriter>;
-    auto shared = std::make_shared<F>(std::move(function));
-    return [shared](io::StreamReader reader, io::StreamWriter writer) -> Coro<> {
-        if constexpr (std::is_same_v<Given, Coro<>>) {
-            return (*shared)(std::move(reader), std::move(writer));
-        } else if constexpr (requires { typename coro_value<Given>::type; }) {
-            return drop_result((*shared)(std::move(reader), std::move(writer)));
-        } else {
-            static_cast<void>((*shared)(std::move(reader), std::move(writer)));
-            return {};
-        }
-    };
+                  "start_server() takes a function of a StreamReader and a StreamWriter by value: "
+                  "knit::Coro<> handler(knit::StreamReader, knit::StreamWriter)");
+    if constexpr (std::is_invocable_v<F&, io::StreamReader, io::StreamWriter>) {
+        using Given = std::invoke_result_t<F&, io::StreamReader, io::StreamWriter>;
+        auto shared = std::make_shared<F>(std::move(function));
+        return [shared](io::StreamReader reader, io::StreamWriter writer) -> Coro<> {
+            if constexpr (std::is_same_v<Given, Coro<>>) {
+                return (*shared)(std::move(reader), std::move(writer));
+            } else if constexpr (requires { typename coro_value<Given>::type; }) {
+                return drop_result((*shared)(std::move(reader), std::move(writer)));
+            } else {
+                static_cast<void>((*shared)(std::move(reader), std::move(writer)));
+                return {};
+            }
+        };
+    } else {
+        return {};
+    }
 }
 
 }  // namespace knit::detail
@@ -57,6 +63,12 @@ template <class F>
 Coro<Server> start_server(F handler, Endpoint endpoint, ServeOptions options = {}) {
     return knit::detail::serve_streams(std::move(endpoint), knit::detail::make_stream_handler(std::move(handler)),
                                        options);
+}
+
+/// The same, with host and port apart, as asyncio has them.
+template <class F, std::integral Port>
+Coro<Server> start_server(F handler, std::string_view host, Port port, ServeOptions options = {}) {
+    return start_server(std::move(handler), Endpoint(host, static_cast<long>(port)), options);
 }
 
 /// The same at a Unix socket; as UnixListener::bind(). The socket's file is removed at close(), unless somebody has put

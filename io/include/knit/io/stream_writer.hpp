@@ -4,8 +4,10 @@
 #include <any>
 #include <concepts>
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,6 +43,8 @@ public:
     void write(S&& data) requires(!std::is_lvalue_reference_v<S>) {
         writable("write").write(std::move(data));
     }
+    template <std::size_t N>
+    void write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     /// write() for each of them.
     template <std::ranges::input_range R>
     void writelines(R&& lines) {
@@ -48,6 +52,9 @@ public:
         for (const auto& line : lines) {
             core.write(std::string_view(line));
         }
+    }
+    void writelines(std::initializer_list<std::string_view> lines) {
+        writelines(std::span<const std::string_view>(lines.begin(), lines.size()));
     }
     /// Waits, once more than the high-water mark is unsent, until no more than the low one is; else returns at once.
     /// Any number of tasks. Throws the connection's error; std::system_error ECONNRESET "Connection lost" after its

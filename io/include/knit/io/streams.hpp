@@ -1,8 +1,10 @@
 /// Streams with buffers, asyncio's: over any stream there is, and open_connection().
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "knit/coro.hpp"
@@ -12,6 +14,7 @@
 #include "knit/io/endpoint.hpp"
 #include "knit/io/stream_reader.hpp"
 #include "knit/io/stream_writer.hpp"
+#include "knit/io/tcp.hpp"
 
 namespace knit::io {
 
@@ -68,6 +71,17 @@ StreamWriter make_writer(S stream) {
 
 /// Connects, as TcpStream::connect() does. Cancelled: CancelledError, and no connection is left.
 Coro<Connection> open_connection(Endpoint endpoint, StreamOptions options = {});
+Coro<Connection> open_connection(Endpoint endpoint, StreamOptions options, ConnectOptions connect_options);
+/// The same, with host and port apart, as asyncio has them.
+template <std::integral Port>
+Coro<Connection> open_connection(std::string_view host, Port port, StreamOptions options = {}) {
+    return open_connection(Endpoint(host, static_cast<long>(port)), options);
+}
+template <std::integral Port>
+Coro<Connection> open_connection(std::string_view host, Port port, StreamOptions options,
+                                 ConnectOptions connect_options) {
+    return open_connection(Endpoint(host, static_cast<long>(port)), options, std::move(connect_options));
+}
 /// The same to a Unix socket, as UnixStream::connect() does.
 Coro<Connection> open_unix_connection(std::filesystem::path path, StreamOptions options = {});
 

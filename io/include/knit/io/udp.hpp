@@ -9,6 +9,7 @@
 
 #include "knit/coro.hpp"
 #include "knit/io/detail/address.hpp"
+#include "knit/io/detail/byte_range.hpp"
 #include "knit/io/detail/datagram.hpp"
 #include "knit/io/endpoint.hpp"
 #include "knit/io/socket.hpp"
@@ -68,15 +69,36 @@ public:
     Send send_to(std::span<const std::byte> bytes, const Endpoint& to) { return send_to(bytes, SocketAddress(to)); }
     Send send_to(std::string_view text, const Endpoint& to) { return send_to(text, SocketAddress(to)); }
 
+    template <knit::detail::ByteRange R>
+    Send send_to(const R& bytes, const SocketAddress& to) noexcept {
+        return send_to(knit::detail::bytes_of(bytes), to);
+    }
+    template <std::size_t N>
+    Send send_to(char (&buffer)[N], const SocketAddress& to) = delete;  // say string_view(buffer, size)
+    template <knit::detail::ByteRange R>
+    Send send_to(const R& bytes, const Endpoint& to) {
+        return send_to(knit::detail::bytes_of(bytes), to);
+    }
+    template <std::size_t N>
+    Send send_to(char (&buffer)[N], const Endpoint& to) = delete;  // say string_view(buffer, size)
+
     /// The next datagram, which may be empty: a size of 0 is no end.
     Receive recv_from(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
     Receive recv_from(std::span<char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
+    Receive recv_from(std::span<unsigned char> buffer) noexcept { return {owner_, std::as_writable_bytes(buffer)}; }
 
     /// Those of a connected socket.
     Send send(std::span<const std::byte> bytes) noexcept { return {owner_, bytes}; }
     Send send(std::string_view text) noexcept { return send(std::as_bytes(std::span(text))); }
+    template <knit::detail::ByteRange R>
+    Send send(const R& bytes) noexcept {
+        return send(knit::detail::bytes_of(bytes));
+    }
+    template <std::size_t N>
+    Send send(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     Receive recv(std::span<std::byte> buffer) noexcept { return {owner_, buffer}; }
     Receive recv(std::span<char> buffer) noexcept { return recv_from(buffer); }
+    Receive recv(std::span<unsigned char> buffer) noexcept { return recv_from(buffer); }
 
     /// Whom it is connected to; ENOTCONN when it is not.
     Endpoint peer_endpoint() const;

@@ -73,12 +73,19 @@ public:
     SendDescriptors send_descriptors(std::string_view text, std::span<const int> descriptors) {
         return {owner_, std::as_bytes(std::span(text)), descriptors};
     }
+    template <knit::detail::ByteRange R>
+    SendDescriptors send_descriptors(const R& bytes, std::span<const int> descriptors) {
+        return send_descriptors(knit::detail::bytes_of(bytes), descriptors);
+    }
     /// As read_some(), with the descriptors that came with the bytes, at most `count_max`; a plain read drops them.
     /// Cancelled: either CancelledError and nothing was read, or what came.
     ReceiveDescriptors receive_descriptors(std::span<std::byte> buffer, std::size_t count_max = 16) {
         return {owner_, buffer, count_max};
     }
     ReceiveDescriptors receive_descriptors(std::span<char> buffer, std::size_t count_max = 16) {
+        return {owner_, std::as_writable_bytes(buffer), count_max};
+    }
+    ReceiveDescriptors receive_descriptors(std::span<unsigned char> buffer, std::size_t count_max = 16) {
         return {owner_, std::as_writable_bytes(buffer), count_max};
     }
 

@@ -50,15 +50,15 @@ private:
 
 /// Where a search for separators stands. Positions count from the first byte of the buffer.
 struct SeparatorSearch {
-    std::span<const std::string> separators;
+    std::span<const std::string> separators;  ///< shorter ones first: of two matches with the same end theirs counts
     std::size_t shortest = 0;
     std::size_t longest = 0;
     std::size_t offset = 0;  ///< no match begins before it
     std::size_t start = 0;   ///< of the match
     std::size_t end = 0;
 
-    /// ValueError when there is none, or an empty one.
-    explicit SeparatorSearch(std::span<const std::string> wanted);
+    /// Sorts them. ValueError when there is none, or an empty one.
+    explicit SeparatorSearch(std::span<std::string> wanted);
 };
 
 enum class Found { yes, not_yet, not_at_all, too_far, too_long };
