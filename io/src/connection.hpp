@@ -46,9 +46,9 @@ private:
 class Connection {
 public:
     enum class End {
-        close,   ///< as if its own code had closed it: what it has to send is sent
+        close,    ///< as if its own code had closed it: what it has to send is sent
         give_up,  ///< the time for that is over
-        abort  ///< with a reset
+        abort     ///< with a reset
     };
     /// Ends the connection; the first of its actions is to find out whether that is still there. Any thread.
     using Ender = std::function<void(End)>;
