@@ -25,7 +25,7 @@ TEST(ByteTypes, OfAPipe) {
         co_await ends.writer.write(kUnsigned);
         co_await ends.writer.write(kChars);
         co_await ends.writer.write_some(kBytes);
-        co_await ends.writer.write_some(std::string("gh"));
+        co_await ends.writer.write_some("gh");
         std::array<unsigned char, 16> buffer{};
         const std::size_t size = co_await ends.reader.read_some(buffer);
         EXPECT_EQ("abcdefgh", std::string(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size)));

@@ -273,7 +273,7 @@ TEST(Server, APortInUseIsAnErrorOnAnyNumberOfLoops) {
             []() -> Coro<> {
                 Server server = co_await serve("127.0.0.1:0", echo);
                 try {
-                    co_await serve(server.local_endpoint(), echo);
+                    static_cast<void>(co_await serve(server.local_endpoint(), echo));
                     ADD_FAILURE() << "served twice";
                 } catch (const std::system_error& error) {
                     EXPECT_EQ(std::errc::address_in_use, error.code());

@@ -46,7 +46,7 @@ Coro<std::error_code> code_of(A awaitable) {
 template <class A>
 Coro<std::string> error_of(A awaitable) {
     try {
-        co_await std::move(awaitable);
+        static_cast<void>(co_await std::move(awaitable));
         co_return "";
     } catch (const CancelledError&) {
         co_return "CancelledError";
