@@ -22,7 +22,7 @@ public:
     NoDescriptors() {
         look_at_error_types();
         getrlimit(RLIMIT_NOFILE, &before_);
-        const rlimit none{0, before_.rlim_max};
+        const rlimit none{1, before_.rlim_max};  // of 0, poll(2) would say EINVAL to whoever polls one
         setrlimit(RLIMIT_NOFILE, &none);
     }
     ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }

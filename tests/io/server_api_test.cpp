@@ -228,7 +228,7 @@ TEST_P(ServerApi, CloseClientsCancelsTheHandlersAndAcceptingGoesOn) {
             char buffer[1];
             EXPECT_EQ(0U, co_await first.read_some(buffer));
             EXPECT_EQ(0U, co_await second.read_some(buffer));
-            while (cancelled != 2) {  // on their loops; their streams have closed already
+            while (cancelled != 2) {  // ends: the streams are closed a moment before, on other loops
                 co_await yield();
             }
             TcpStream third = co_await served_client(server);
