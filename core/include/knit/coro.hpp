@@ -201,8 +201,8 @@ auto as_coro(A&& awaitable) {
         return detail::await_in_coro<Value, await_result_t<Value>>(std::forward<A>(awaitable));
     } else {
         static_assert(std::is_move_constructible_v<Value>,
-                      "knit: this is awaited on the spot and cannot be kept: to make a task of co_await fork_join(...), "
-                      "write create_task([]() -> Coro<> { co_await fork_join(...); })");
+                      "knit: this is awaited on the spot and cannot be kept: to make a task of co_await "
+                      "fork_join(...), write create_task([]() -> Coro<> { co_await fork_join(...); })");
         return Coro<await_result_t<Value>>();
     }
 }
