@@ -59,7 +59,7 @@ protected:
     /// for -ECANCELED. `completion_flags()` are those of this completion.
     virtual bool absorb(int result) noexcept = 0;
     /// Such a flag, beside the kernel's: nothing has been tried.
-    static constexpr std::uint32_t kNeverBegun = 1U << 15;
+    static constexpr std::uint32_t kNeverBegun = 1U << 14;
     std::uint32_t completion_flags() const noexcept { return completion_flags_; }
 
     /// For await_ready: what to work on. False, and the operation fails with EBADF, when that is closed.
