@@ -34,7 +34,7 @@ TEST(Process, ACancelledStartLeavesNoProcess) {
 }
 
 TEST(Process, ThatIsDroppedGoesOnAndIsReaped) {
-    const Logged logged;
+    const LoggedText logged;
     run_io([]() -> Coro<> {
         int pid = 0;
         {
@@ -76,7 +76,7 @@ TEST(Process, TheProgramsOwnChildrenAreLeftAlone) {
 }
 
 TEST(Process, ThatSomebodyElseReapedEndsWith255) {
-    const Logged logged;
+    const LoggedText logged;
     const auto before = std::signal(SIGCHLD, SIG_IGN);
     run_io([]() -> Coro<> {
         Process process = co_await start({"sleep", "0.05"});

@@ -10,7 +10,7 @@ namespace knit::test {
 namespace {
 
 TEST(Process, CommunicatesAndEnds) {
-    const Logged logged;
+    const LoggedText logged;
     run_io([]() -> Coro<> {
         const std::size_t before = open_descriptors();
         {
@@ -111,7 +111,7 @@ TEST(Process, ALotOfDataGoesBothWays) {
 }
 
 TEST(Process, AProgramThatDoesNotReadItsInputIsNoError) {
-    const Logged logged;
+    const LoggedText logged;
     run_io([]() -> Coro<> {
         const std::string text(2000000, 'x');
         Process process = co_await create_subprocess_shell("exec 0<&-; exit 3", with(PIPE, PIPE));

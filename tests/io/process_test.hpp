@@ -42,13 +42,13 @@ inline bool is_gone(int pid) { return ::kill(pid, 0) < 0 && errno == ESRCH; }
 inline bool has_no_children() { return waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD; }
 
 /// Keeps what is logged.
-class Logged {
+class LoggedText {
 public:
-    Logged() {
+    LoggedText() {
         set_log_sink([this](const LogRecord& record) { text_ += record.message + "\n"; });
     }
-    Logged(const Logged&) = delete;
-    ~Logged() { set_log_sink({}); }
+    LoggedText(const LoggedText&) = delete;
+    ~LoggedText() { set_log_sink({}); }
     const std::string& text() const { return text_; }
 
 private:
