@@ -35,7 +35,7 @@ std::shared_ptr<detail::ServerState> make_state(detail::ConnectionHandler handle
     for (std::size_t index = 0; index < get_runtime().size(); ++index) {
         loops.push_back(&get_runtime().loop(index));
     }
-    return std::make_shared<detail::ServerState>(detail::bind_everywhere("127.0.0.1:0"),
+    return std::make_shared<detail::ServerState>(detail::bind_everywhere("127.0.0.1:0", {}),
                                                  detail::make_handler_service(std::move(handler)), io::ServeOptions(),
                                                  std::move(loops));
 }
