@@ -190,6 +190,8 @@ Attempt try_splice(const io_uring_sqe& sqe) noexcept {
         }
         return Attempt::block();
     }
+    // SPLICE_F_NONBLOCK alone does not keep a blocking socket from waiting for room.
+    static_cast<void>(set_nonblocking(sqe.fd));
     NoSigpipe quiet;
     const int result = quiet.take(
         ::splice(sqe.splice_fd_in, nullptr, sqe.fd, nullptr, sqe.len, sqe.splice_flags | SPLICE_F_NONBLOCK));

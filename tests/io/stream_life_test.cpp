@@ -198,7 +198,9 @@ TEST(Stream, AnIdleConnectionCostsLittle) {
         co_await turns();
         const auto after = mallinfo2();
         const std::size_t each = (after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / kCount;
-        EXPECT_LT(each, 1300U);  // 875 when optimised; that of the socket comes on top
+        // 875 when optimised; that of the socket comes on top, and with epoll a request that waits.
+        const bool is_epoll = get_runtime().start_up_report().driver.name == "epoll";
+        EXPECT_LT(each, is_epoll ? 1600U : 1300U);
         for (io::Connection& connection : connections) {
             connection.writer.close();
         }

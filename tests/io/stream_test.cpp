@@ -115,8 +115,8 @@ TEST(Stream, DrainRightAfterCloseIsAnError) {
 TEST(Stream, DrainWhileClosingIsNoErrorWhileWhatWasWrittenIsStillOnItsWay) {
     run_io([]() -> Coro<> {
         StreamPair pair = co_await stream_pair();
-        pair.writer.set_write_buffer_limits(64 << 20);
-        const std::string much(32 << 20, 'x');  // more than the kernel takes
+        pair.writer.set_write_buffer_limits(16 << 20);
+        const std::string much(8 << 20, 'x');  // more than the kernel takes
         pair.writer.write(much);
         pair.writer.close();
         EXPECT_EQ(std::error_code(), co_await code_of(pair.writer.drain()));

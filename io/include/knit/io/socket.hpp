@@ -209,6 +209,7 @@ public:
     /// The same for several buffers, as if they were one after the other in one; empty ones are passed over. The list
     /// of buffers has to stay as long as the bytes, unless it is written on the spot, which is copied:
     ///     co_await stream.write({header, body});
+    /// GCC 12 wants the list outside of the await: `auto writing = stream.write({header, body}); co_await writing;`.
     ReadBuffers read_some(std::span<const MutableBuffer> buffers) { return {owner_, buffers}; }
     WriteBuffers write(std::span<const ConstBuffer> buffers) { return {owner_, buffers, true}; }
     WriteBuffers write_some(std::span<const ConstBuffer> buffers) { return {owner_, buffers, false}; }
