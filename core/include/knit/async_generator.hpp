@@ -86,6 +86,18 @@ public:
         GeneratorPromiseBase* promise = nullptr;
     };
 
+    /// Whoever takes the last step goes on, and destroys the generator in the end.
+    struct FinalAwaiter {
+        GeneratorPromiseBase& promise;
+
+        bool await_ready() const noexcept { return false; }
+        std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
+            return transfer(promise.task(), promise.consumer_);
+        }
+        void await_resume() const noexcept {}
+    };
+    FinalAwaiter final_suspend() noexcept { return {*this}; }
+
 private:
     [[noreturn]] KNIT_NOINLINE static void throw_running(const char* what) {
         throw RuntimeError(std::string(what) + "(): asynchronous generator is already running");
