@@ -91,8 +91,9 @@ TEST(Balance, OfThreeConnectionsNoLoopHasAll) {
     run_io(
         []() -> Coro<> {
             int good = 0;
+            const std::vector<int> one_server = {0, 0, 0};
             for (int round = 0; round < 20; ++round) {
-                const std::pair<int, int> counts = co_await spread({0, 0, 0});
+                const std::pair<int, int> counts = co_await spread(one_server);
                 good += counts.first != 0 && counts.second != 0 ? 1 : 0;
             }
             EXPECT_GE(good, 15);
@@ -104,8 +105,9 @@ TEST(Balance, ConnectionsOfAllServersCount) {
     run_io(
         []() -> Coro<> {
             int good = 0;
+            const std::vector<int> two_servers = {0, 1, 0, 1};
             for (int round = 0; round < 20; ++round) {
-                const std::pair<int, int> counts = co_await spread({0, 1, 0, 1});
+                const std::pair<int, int> counts = co_await spread(two_servers);
                 good += counts.first == 2 ? 1 : 0;
             }
             EXPECT_GE(good, 15);  // servers that do not know of each other come to 10

@@ -41,7 +41,7 @@ TEST(Process, ThatIsDroppedGoesOnAndIsReaped) {
     run_io([]() -> Coro<> {
         int pid = 0;
         {
-            Process process = co_await start({"cat"}, with(PIPE, DEVNULL));
+            Process process = co_await start(words("cat"), with(PIPE, DEVNULL));
             pid = process.pid();
             EXPECT_FALSE(is_gone(pid));
         }
@@ -56,7 +56,7 @@ TEST(Process, ThatIsDroppedGoesOnAndIsReaped) {
 TEST(Process, ThatStillRunsAtTheEndOfTheRunIsKilledAndReaped) {
     int pid = 0;
     run_io([&]() -> Coro<> {
-        Process process = co_await start({"sleep", "100"});
+        Process process = co_await start(words("sleep 100"));
         pid = process.pid();
         EXPECT_EQ(1U, all_tasks().size());  // its watcher is nobody's
     });
@@ -70,7 +70,7 @@ TEST(Process, TheProgramsOwnChildrenAreLeftAlone) {
         if (own == 0) {
             _exit(5);
         }
-        Process process = co_await start({"true"});
+        Process process = co_await start(words("true"));
         EXPECT_EQ(0, co_await process.wait());
         int status = 0;
         EXPECT_EQ(own, waitpid(own, &status, 0));
@@ -82,7 +82,7 @@ TEST(Process, ThatSomebodyElseReapedEndsWith255) {
     const Logged logged;
     const auto before = std::signal(SIGCHLD, SIG_IGN);
     run_io([]() -> Coro<> {
-        Process process = co_await start({"sleep", "0.05"});
+        Process process = co_await start(words("sleep 0.05"));
         EXPECT_EQ(255, co_await process.wait());
     });
     std::signal(SIGCHLD, before);
@@ -106,7 +106,7 @@ TEST(Process, ThatSomebodyElseReapedBeforeItWasWatchedIsNotKilled) {
 TEST(Process, IsWaitedForAndKilledFromAnyLoop) {
     run_io(
         []() -> Coro<> {
-            Process process = co_await start({"sleep", "100"});
+            Process process = co_await start(words("sleep 100"));
             Task<int> elsewhere = get_runtime().loop(1).create_task(process.wait());
             const auto kill = [&]() -> Coro<> {
                 process.kill();
@@ -144,7 +144,7 @@ TEST(Process, ManyAtATimeLeaveNothing) {
 
 TEST(Process, ACancelledCommunicateLeavesNoTaskBehind) {
     run_io([]() -> Coro<> {
-        Process process = co_await start({"sleep", "100"}, with(PIPE, PIPE));
+        Process process = co_await start(words("sleep 100"), with(PIPE, PIPE));
         const std::string much(1 << 20, 'x');
         Task<ProcessOutput> talking = create_task(process.communicate(much));
         co_await turns();
@@ -160,7 +160,7 @@ TEST(Process, ACancelledCommunicateLeavesNoTaskBehind) {
 
 TEST(Process, AFailedCommunicateLeavesNoTaskBehind) {
     run_io([]() -> Coro<> {
-        Process process = co_await start({"sleep", "100"}, with(PIPE, PIPE));
+        Process process = co_await start(words("sleep 100"), with(PIPE, PIPE));
         const auto read = [&]() -> Coro<> { static_cast<void>(co_await process.out().read()); };
         Task<> reading = create_task(read());  // there can be one reader only
         co_await turns();
@@ -196,7 +196,7 @@ TEST(Process, ThatCannotBeKilledDoesNotKeepTheRunFromEnding) {
     std::optional<WithoutKill> user;
     int pid = 0;
     run_io([&]() -> Coro<> {
-        Process process = co_await start({"sleep", "100"});
+        Process process = co_await start(words("sleep 100"));
         pid = process.pid();
         user.emplace();
     });
@@ -227,7 +227,7 @@ TEST(Process, ThatIsLostAndCannotBeKilledBlocksNobody) {
 
 TEST(Process, ACancelledCommunicateLeavesTheProcessUsable) {
     run_io([]() -> Coro<> {
-        Process process = co_await start({"cat"}, with(PIPE, PIPE));
+        Process process = co_await start(words("cat"), with(PIPE, PIPE));
         process.in().write("x");
         const auto read = [&]() -> Coro<> { static_cast<void>(co_await process.out().read()); };
         Task<> reading = create_task(read());

@@ -14,7 +14,7 @@ TEST(Process, CommunicatesAndEnds) {
     run_io([]() -> Coro<> {
         const std::size_t before = open_descriptors();
         {
-            Process process = co_await start({"cat"}, with(PIPE, PIPE));
+            Process process = co_await start(words("cat"), with(PIPE, PIPE));
             EXPECT_GT(process.pid(), 0);
             ProcessOutput output = co_await process.communicate("some data");
             EXPECT_EQ("some data", output.out);
@@ -41,15 +41,15 @@ TEST(Process, WaitGivesTheExitCode) {
 TEST(Process, ASignalsNumberIsTheReturnCodeBelowZero) {
     run_io([]() -> Coro<> {
         for (const int signal : {SIGKILL, SIGTERM, SIGHUP}) {
-            Process process = co_await start({"sleep", "100"});
+            Process process = co_await start(words("sleep 100"));
             process.send_signal(signal);
             EXPECT_EQ(-signal, co_await process.wait());
             EXPECT_TRUE(is_gone(process.pid()));
         }
-        Process killed = co_await start({"sleep", "100"});
+        Process killed = co_await start(words("sleep 100"));
         killed.kill();
         EXPECT_EQ(-SIGKILL, co_await killed.wait());
-        Process ended = co_await start({"sleep", "100"});
+        Process ended = co_await start(words("sleep 100"));
         ended.terminate();
         EXPECT_EQ(-SIGTERM, co_await ended.wait());
         try {
@@ -63,7 +63,7 @@ TEST(Process, ASignalsNumberIsTheReturnCodeBelowZero) {
 
 TEST(Process, ACancelledWaitLeavesTheProcess) {
     run_io([]() -> Coro<> {
-        Process process = co_await start({"sleep", "100"});
+        Process process = co_await start(words("sleep 100"));
         Task<int> waiting = create_task(process.wait());
         co_await turns(2);
         waiting.cancel();
@@ -103,7 +103,7 @@ TEST(Process, ALotOfDataGoesBothWays) {
         for (int line = 0; line < 300000; ++line) {
             text += std::to_string(line) + "\n";
         }
-        Process process = co_await start({"cat"}, with(PIPE, PIPE));
+        Process process = co_await start(words("cat"), with(PIPE, PIPE));
         ProcessOutput output = co_await process.communicate(text);
         EXPECT_TRUE(output.out == text);
         EXPECT_EQ(0, process.returncode());
@@ -124,10 +124,10 @@ TEST(Process, AProgramThatDoesNotReadItsInputIsNoError) {
 
 TEST(Process, WithoutInputItsInputEndsAtOnce) {
     run_io([]() -> Coro<> {
-        Process empty = co_await start({"wc", "-c"}, with(PIPE, PIPE));
+        Process empty = co_await start(words("wc -c"), with(PIPE, PIPE));
         ProcessOutput output = co_await empty.communicate("");
         EXPECT_EQ("0\n", output.out);
-        Process none = co_await start({"wc", "-c"}, with(PIPE, PIPE));
+        Process none = co_await start(words("wc -c"), with(PIPE, PIPE));
         output = co_await none.communicate();
         EXPECT_EQ("0\n", output.out);
     });
@@ -147,7 +147,7 @@ TEST(Process, ErrorOutputGoesWhereItIsSent) {
 
 TEST(Process, StreamsAreInteractive) {
     run_io([]() -> Coro<> {
-        Process process = co_await start({"cat"}, with(PIPE, PIPE));
+        Process process = co_await start(words("cat"), with(PIPE, PIPE));
         for (int round = 0; round < 10; ++round) {
             const std::string line = "line " + std::to_string(round) + "\n";
             process.in().write(line);
@@ -174,12 +174,12 @@ Coro<int> error_of_start(Argv argv, ProcessOptions options, std::string part) {
 TEST(Process, WhatCannotBeStartedIsAnErrorOfTheCall) {
     run_io([]() -> Coro<> {
         const std::size_t before = open_descriptors();
-        EXPECT_EQ(ENOENT, co_await error_of_start({"/no/such/program"}, with(PIPE, PIPE), "'/no/such/program'"));
-        EXPECT_EQ(ENOENT, co_await error_of_start({"no-such-program-at-all"}, {}, "'no-such-program-at-all'"));
-        EXPECT_EQ(EACCES, co_await error_of_start({"/etc/passwd"}, {}, "'/etc/passwd'"));
+        EXPECT_EQ(ENOENT, co_await error_of_start(words("/no/such/program"), with(PIPE, PIPE), "'/no/such/program'"));
+        EXPECT_EQ(ENOENT, co_await error_of_start(words("no-such-program-at-all"), {}, "'no-such-program-at-all'"));
+        EXPECT_EQ(EACCES, co_await error_of_start(words("/etc/passwd"), {}, "'/etc/passwd'"));
         ProcessOptions elsewhere;
         elsewhere.cwd = "/no/such/directory";
-        EXPECT_EQ(ENOENT, co_await error_of_start({"true"}, elsewhere, "in directory '/no/such/directory'"));
+        EXPECT_EQ(ENOENT, co_await error_of_start(words("true"), elsewhere, "in directory '/no/such/directory'"));
         EXPECT_EQ(before, open_descriptors());
         EXPECT_TRUE(has_no_children());
     });
@@ -213,7 +213,8 @@ TEST(Process, HasTheEnvironmentDirectoryAndSessionThatWereAskedFor) {
         options = {};
         options.start_new_session = true;
         options.out = PIPE;
-        Process process = co_await start({"sh", "-c", "ps -o sid= -p $$ || cut -d' ' -f6 /proc/$$/stat"}, options);
+        const Argv show_session = {"sh", "-c", "ps -o sid= -p $$ || cut -d' ' -f6 /proc/$$/stat"};
+        Process process = co_await start(show_session, options);
         ProcessOutput output = co_await process.communicate();
         EXPECT_EQ(process.pid(), std::atoi(output.out.value().c_str()));
     });
@@ -227,7 +228,7 @@ TEST(Process, IsLookedForInThePathOfItsOwnEnvironment) {
         ProcessOptions options;
         options.env.emplace();
         options.env->emplace("PATH", "/nowhere:" + folder);
-        Process process = co_await start({"knit-own-program"}, options);
+        Process process = co_await start(words("knit-own-program"), options);
         EXPECT_EQ(0, co_await process.wait());
     });
     std::filesystem::remove_all(folder);
@@ -237,7 +238,7 @@ TEST(Process, ClosingOneInputIsSeenThoughOthersRun) {
     run_io([]() -> Coro<> {
         std::vector<Process> processes;
         for (int index = 0; index < 3; ++index) {
-            Process process = co_await start({"cat"}, with(PIPE, PIPE));
+            Process process = co_await start(words("cat"), with(PIPE, PIPE));
             processes.push_back(std::move(process));
         }
         processes[0].in().write("abc");
@@ -261,7 +262,7 @@ TEST(Process, InheritsNoDescriptorsAndNoSignalSettings) {
     pthread_sigmask(SIG_BLOCK, &blocked, &mask);
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();
-        Process process = co_await start({"ls", "/proc/self/fd"}, with(Stdio::INHERIT, PIPE));
+        Process process = co_await start(words("ls /proc/self/fd"), with(Stdio::INHERIT, PIPE));
         ProcessOutput listed = co_await process.communicate();
         EXPECT_EQ("0\n1\n2\n3\n", listed.out);  // 3 is the directory that it lists
         const std::string blocked_bits = co_await output_of("grep SigBlk /proc/self/status | cut -f2");

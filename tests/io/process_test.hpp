@@ -5,6 +5,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <iterator>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +18,12 @@
 namespace knit::test {
 
 using Argv = std::vector<std::string>;
+
+/// The words of a command. GCC 12 takes no list of them inside of an await.
+inline Argv words(const std::string& command) {
+    std::istringstream in(command);
+    return Argv(std::istream_iterator<std::string>(in), {});
+}
 
 inline Coro<Process> start(Argv argv, ProcessOptions options = {}) {
     return create_subprocess_exec(std::move(argv), std::move(options));

@@ -166,7 +166,8 @@ TEST(Receive, BeginsWithWhatACancelledReadExactlyHadRead) {
         Task<std::size_t> reading = create_task(pair.far.read_exactly(buffer));
         co_await turns(20);
         reading.cancel();
-        co_await wait(std::vector{reading});
+        const std::vector<Task<std::size_t>> all(1, reading);
+        co_await wait(all);
         EXPECT_TRUE(reading.cancelled());
         const Received bytes = co_await pair.far.receive();
         EXPECT_EQ("ab", bytes.text());

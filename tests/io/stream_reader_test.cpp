@@ -205,7 +205,7 @@ TEST(StreamReader, OfSeparatorsWithTheSameEndTheShortestCounts) {
         reader.feed_data("12345678\r\n");
         bool is_beyond_the_limit = false;
         try {
-            co_await reader.readuntil({"\r\n", "\n"});
+            co_await read_until_either(reader, "\r\n", "\n");
         } catch (const LimitOverrunError&) {
             is_beyond_the_limit = true;  // its text is "12345678\r"
         }
