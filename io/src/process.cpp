@@ -12,6 +12,9 @@
 #include <climits>
 #include <csignal>
 #include <memory>
+#include <mutex>
+#include <set>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -357,11 +360,21 @@ StreamReader& Process::err() {
     return *err_;
 }
 
+WorkingDirectory::WorkingDirectory(const std::string& path) {
+    if (path.empty()) {
+        return;
+    }
+    static std::mutex* const mutex = new std::mutex;
+    static std::set<std::string>* const paths = new std::set<std::string>;
+    const std::lock_guard lock(*mutex);
+    path_ = &*paths->insert(path).first;
+}
+
 Coro<Process> create_subprocess_exec(std::vector<std::string> argv, ProcessOptions options) {
     auto request = std::make_shared<SpawnRequest>();
     request->argv = std::move(argv);
     request->env = std::move(options.env);
-    request->cwd = std::move(options.cwd);
+    request->cwd = options.cwd.path();
     request->start_new_session = options.start_new_session;
     request->joins_error = options.err == Stdio::STDOUT;
     knit::detail::check_request(*request, options);

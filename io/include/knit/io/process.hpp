@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "knit/coro.hpp"
@@ -32,12 +34,33 @@ inline constexpr auto PIPE = Stdio::PIPE;
 inline constexpr auto DEVNULL = Stdio::DEVNULL;
 inline constexpr auto STDOUT = Stdio::STDOUT;
 
+/// A directory in ProcessOptions: made from any string or path. Trivially copyable, because GCC 12 destroys an aggregate
+/// temporary twice inside a co_await expression (bug 107288), and `co_await create_subprocess_exec(argv, {.in = PIPE})`
+/// is one.
+class WorkingDirectory {
+public:
+    WorkingDirectory() noexcept = default;
+    WorkingDirectory(const std::string& path);
+    WorkingDirectory(const char* path) : WorkingDirectory(std::string(path)) {}
+    WorkingDirectory(const std::filesystem::path& path) : WorkingDirectory(path.string()) {}
+
+    bool empty() const noexcept { return path_ == nullptr; }
+    std::string path() const { return path_ != nullptr ? *path_ : std::string(); }
+    operator std::string() const { return path(); }
+
+private:
+    const std::string* path_ = nullptr;  ///< kept once for each text, to the end of the process
+};
+static_assert(std::is_trivially_copyable_v<WorkingDirectory> && std::is_trivially_destructible_v<WorkingDirectory>);
+
 struct ProcessOptions {
     Stdio in = Stdio::INHERIT;
     Stdio out = Stdio::INHERIT;
     Stdio err = Stdio::INHERIT;
-    std::optional<std::map<std::string, std::string>> env = {};  ///< nothing: this program's environment
-    std::string cwd = {};                                        ///< empty: this program's directory
+    /// Nothing: this program's environment. With GCC 12 options that have one must be a variable of their own, not written
+    /// inside of a co_await expression.
+    std::optional<std::map<std::string, std::string>> env = {};
+    WorkingDirectory cwd = {};                  ///< empty: this program's
     bool start_new_session = false;                              ///< setsid(2)
     std::size_t limit = std::size_t{64} << 10;                   ///< of the readers; see StreamReader
 };
