@@ -22,7 +22,7 @@ T* pointer(std::uint64_t address) noexcept {
 
 const char* path(std::uint64_t address) noexcept { return pointer<const char>(address); }
 
-int completed(long result) noexcept { return result_of(result, errno); }
+int completed(long result) noexcept { return result_of(result); }
 
 /// At `off`; all ones: at the file's own position.
 int run_transfer(const io_uring_sqe& sqe) noexcept {

@@ -55,7 +55,7 @@ Attempt try_receive_lent(const io_uring_sqe& sqe, BufferPool* buffers) noexcept 
     }
     const auto id = static_cast<std::uint16_t>(picked);
     const std::size_t size = std::min<std::size_t>(sqe.len, LentBuffer::kSize);
-    const int result = result_of(::recv(sqe.fd, buffers->bytes_of(id), size, message_flags(sqe)), errno);
+    const int result = result_of(::recv(sqe.fd, buffers->bytes_of(id), size, message_flags(sqe)));
     if (result <= 0) {
         buffers->provide(*buffers->take(id));
         return done_or_wait(result, sqe.fd, Want::input);
@@ -142,7 +142,7 @@ int transfer_now(const io_uring_sqe& sqe, int flags) noexcept {
     const iovec* const parts = is_vector ? pointer<const iovec>(sqe.addr) : &single;
     const int count = is_vector ? static_cast<int>(sqe.len) : 1;
     if (!is_write(sqe.opcode)) {
-        return result_of(::preadv2(sqe.fd, parts, count, -1, flags), errno);
+        return result_of(::preadv2(sqe.fd, parts, count, -1, flags));
     }
     NoSigpipe quiet;
     return quiet.take(::pwritev2(sqe.fd, parts, count, -1, flags));
@@ -237,10 +237,10 @@ Attempt attempt(EpollRequest& request, const Descriptor* descriptor, BufferPool*
         case IORING_OP_WRITEV: return try_transfer(sqe, descriptor);
         case IORING_OP_POLL_ADD: return try_poll(sqe);
         case IORING_OP_SPLICE: return try_splice(sqe);
-        case IORING_OP_SHUTDOWN: return Attempt::done(result_of(::shutdown(sqe.fd, static_cast<int>(sqe.len)), errno));
+        case IORING_OP_SHUTDOWN: return Attempt::done(result_of(::shutdown(sqe.fd, static_cast<int>(sqe.len))));
         case IORING_OP_SOCKET:
             return Attempt::done(result_of(
-                ::socket(sqe.fd, static_cast<int>(sqe.off), static_cast<int>(sqe.len)), errno));
+                ::socket(sqe.fd, static_cast<int>(sqe.off), static_cast<int>(sqe.len))));
         case kOpWaitid: return try_waitid(sqe);
         default: return Attempt::block();
     }

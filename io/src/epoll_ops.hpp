@@ -2,6 +2,8 @@
 /// drivers' pool.
 #pragma once
 
+#include <cerrno>
+
 #include "buffer_pool.hpp"
 #include "epoll_request.hpp"
 #include "knit/io/detail/descriptor.hpp"
@@ -46,6 +48,9 @@ int set_nonblocking(int number) noexcept;
 
 /// What the last call gave, as a completion says it.
 inline int result_of(long result, int error) noexcept { return result >= 0 ? static_cast<int>(result) : -error; }
+/// The same of a call that stands as the argument: errno is looked at after it, while GCC evaluates the second of two
+/// arguments first.
+inline int result_of(long result) noexcept { return result_of(result, errno); }
 
 /// write(2) and its relatives, on a pipe or a socket, without the SIGPIPE that they send to the thread.
 class NoSigpipe {

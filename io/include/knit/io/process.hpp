@@ -34,9 +34,9 @@ inline constexpr auto PIPE = Stdio::PIPE;
 inline constexpr auto DEVNULL = Stdio::DEVNULL;
 inline constexpr auto STDOUT = Stdio::STDOUT;
 
-/// A directory in ProcessOptions: made from any string or path. Trivially copyable, because GCC 12 destroys an aggregate
-/// temporary twice inside a co_await expression (bug 107288), and `co_await create_subprocess_exec(argv, {.in = PIPE})`
-/// is one.
+/// A directory in ProcessOptions: made from any string or path. Trivially copyable, because GCC 12 destroys an
+/// aggregate temporary twice inside a co_await expression (bug 107288), and the options in
+/// `co_await create_subprocess_exec(argv, {.in = PIPE})` are one.
 class WorkingDirectory {
 public:
     WorkingDirectory() noexcept = default;
@@ -57,8 +57,8 @@ struct ProcessOptions {
     Stdio in = Stdio::INHERIT;
     Stdio out = Stdio::INHERIT;
     Stdio err = Stdio::INHERIT;
-    /// Nothing: this program's environment. With GCC 12 options that have one must be a variable of their own, not written
-    /// inside of a co_await expression.
+    /// Nothing: this program's environment. With GCC 12 options that have one must be a variable of their own, not
+    /// written inside of a co_await expression.
     std::optional<std::map<std::string, std::string>> env = {};
     WorkingDirectory cwd = {};                  ///< empty: this program's
     bool start_new_session = false;                              ///< setsid(2)
