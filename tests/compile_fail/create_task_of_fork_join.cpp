@@ -1,5 +1,5 @@
 // EXPECT: awaited on the spot and cannot be kept
-// EXPECT: fork_join()
+// EXPECT: write create_task(
 #include <knit/knit.hpp>
 
 knit::Coro<int> one() { co_return 1; }

@@ -113,7 +113,7 @@ TEST(Metrics, AWakeIsCountedByTheOneWhoWakesAndTheOneWhoIsWoken) {
               metrics.loops[0].wakes_sent + metrics.loops[1].wakes_sent);
 }
 
-TEST(Metrics, CompletionsThatOverflowTheirQueueAreSeen) {
+TEST(UringDriver, CompletionsThatOverflowTheirQueueAreSeen) {
     const char* const driver = std::getenv("KNIT_DRIVER");
     if (driver != nullptr && std::strcmp(driver, "epoll") == 0) {
         GTEST_SKIP() << "epoll has no queue of completions";
