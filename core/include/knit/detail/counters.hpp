@@ -38,19 +38,29 @@ public:
         std::int64_t word = word_.load(std::memory_order_relaxed);  // relaxed: a number alone
         for (;;) {
             if (word % 2 == 0) {
-                return Duration(word / 2);
+                return tell(word / 2);
             }
             const std::int64_t now = since_epoch(read_clock());
             // Ends: the loop parks and wakes between two looks only if this thread is slower than its system calls.
             const std::int64_t after = word_.load(std::memory_order_relaxed);  // relaxed: a number alone
             if (after == word) {
-                return Duration(now - word / 2);
+                return tell(now - word / 2);
             }
             word = after;
         }
     }
 
 private:
+    /// A reader may look at the clock a moment after the loop has, and the loop's word comes after that.
+    Duration tell(std::int64_t total) const noexcept {
+        std::int64_t most = told_.load(std::memory_order_relaxed);  // relaxed: a number alone
+        while (most < total) {
+            if (told_.compare_exchange_weak(most, total, std::memory_order_relaxed)) {  // relaxed: a number alone
+                return Duration(total);
+            }
+        }
+        return Duration(most);
+    }
     static std::int64_t since_epoch(TimePoint time) noexcept {
         return std::chrono::duration_cast<Duration>(time.time_since_epoch()).count();
     }
@@ -58,9 +68,10 @@ private:
     void store(std::int64_t word) noexcept { word_.store(word, std::memory_order_relaxed); }  // relaxed: a number
 
     Atomic<std::int64_t> word_{0};  ///< the loop writes, any thread reads; publishes nothing
+    mutable Atomic<std::int64_t> told_{0};  ///< the most that a reader was told; readers write it; publishes nothing
 };
 
-/// Of the scheduler. A cache line of their own: nobody else writes there.
+/// Of the scheduler. A cache line of their own: nobody else writes there, but readers a word of the clocks.
 struct alignas(kCacheLine) WorkerCounters {
     Count turns;
     Count offers;  ///< as of the last look at the ring, or of the loop's last rest
