@@ -221,6 +221,9 @@ TEST(Rebalance, StaysWhereAllIsEven) {
                 co_await client.write("x");
                 co_await client.read_exactly(buffer);
             }
+            client.close();
+            server.close();
+            co_await server.wait_closed();  // the handler counts to the end
             EXPECT_EQ(0, moves);
         },
         2);
