@@ -294,6 +294,7 @@ int SignalAwaiter::await_resume() {
         ticket->task->throw_cancelled();
     }
     ticket->task->resumed_keep_cancel();
+    const std::lock_guard lock(signals().mutex);  // another loop may be giving out the next signal
     return std::exchange(ticket->arrived, 0);
 }
 
