@@ -86,11 +86,7 @@ bool ReceiveDescriptors::await_ready() noexcept {
     if (!attach(socket)) {
         return true;
     }
-    if (socket->unread != nullptr) [[unlikely]] {
-        done_ = std::min(buffer_.size(), socket->unread->size());
-        std::memcpy(buffer_.data(), socket->unread->data(), done_);
-        socket->take_unread(done_);
-    }
+    done_ = socket->read_unread(buffer_);
     if (done_ != 0 || buffer_.empty()) {
         result_ = 0;
         return true;

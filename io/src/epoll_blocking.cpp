@@ -15,11 +15,6 @@ namespace {
 // Newer than the headers of liburing 2.3.
 constexpr unsigned kOpFtruncate = 55;
 
-template <class T>
-T* pointer(std::uint64_t address) noexcept {
-    return reinterpret_cast<T*>(static_cast<std::uintptr_t>(address));
-}
-
 const char* path(std::uint64_t address) noexcept { return pointer<const char>(address); }
 
 int completed(long result) noexcept { return result_of(result); }

@@ -20,11 +20,6 @@ namespace {
 // Newer than the headers of liburing 2.3.
 constexpr unsigned kOpWaitid = 50;
 
-template <class T>
-T* pointer(std::uint64_t address) noexcept {
-    return reinterpret_cast<T*>(static_cast<std::uintptr_t>(address));
-}
-
 bool would_wait(int result) noexcept { return result == -EAGAIN || result == -EWOULDBLOCK; }
 
 Attempt done_or_wait(int result, int number, Want want) noexcept {

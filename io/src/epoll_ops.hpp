@@ -46,6 +46,12 @@ std::uint32_t events_for(const EpollRequest& request, Want want) noexcept;
 /// 0, or minus the errno.
 int set_nonblocking(int number) noexcept;
 
+/// An address as it stands in a request.
+template <class T>
+T* pointer(std::uint64_t address) noexcept {
+    return reinterpret_cast<T*>(static_cast<std::uintptr_t>(address));
+}
+
 /// What the last call gave, as a completion says it.
 inline int result_of(long result, int error) noexcept { return result >= 0 ? static_cast<int>(result) : -error; }
 /// The same of a call that stands as the argument: errno is looked at after it, while GCC evaluates the second of two

@@ -1,8 +1,6 @@
 #include "knit/io/receive.hpp"
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "buffer_pool.hpp"
 #include "knit/detail/worker.hpp"
@@ -48,10 +46,7 @@ bool Receive::await_ready() {
     }
     if (socket->unread != nullptr) [[unlikely]] {  // of a read_exactly() that was cancelled
         buffer_ = knit::detail::make_buffer();
-        const std::size_t count = std::min(LentBuffer::kSize, socket->unread->size());
-        std::memcpy(buffer_->bytes, socket->unread->data(), count);
-        socket->take_unread(count);
-        result_ = static_cast<int>(count);
+        result_ = static_cast<int>(socket->read_unread(buffer_->bytes));
         return true;
     }
     needs_own_buffer_ = !knit::detail::pool().is_usable();

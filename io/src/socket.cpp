@@ -16,9 +16,6 @@
 namespace knit::detail {
 namespace {
 
-// What the kernel takes in one request; more is cut there, so it is cut here, where the count is 32 bits wide.
-constexpr std::size_t kTransferMax = 0x7ffff000;
-
 SocketAddress local_address(int number) noexcept {
     SocketAddress address;
     address.reserve_all();
@@ -53,21 +50,23 @@ void SocketDescriptor::take_unread(std::size_t count) noexcept {
     }
 }
 
+std::size_t SocketDescriptor::read_unread(std::span<std::byte> buffer) noexcept {
+    if (unread == nullptr) [[likely]] {
+        return 0;
+    }
+    const std::size_t count = std::min(buffer.size(), unread->size());
+    std::memcpy(buffer.data(), unread->data(), count);
+    take_unread(count);
+    return count;
+}
+
 bool ReadOp::is_ready() noexcept {
     auto* const socket = static_cast<SocketDescriptor*>(socket_->get());
     if (!attach(socket)) {
         return true;
     }
-    if (socket->unread != nullptr) [[unlikely]] {
-        done_ = std::min(buffer_.size(), socket->unread->size());
-        std::memcpy(buffer_.data(), socket->unread->data(), done_);
-        socket->take_unread(done_);
-        if (done_ != 0 && (!to_the_end_ || done_ == buffer_.size())) {
-            result_ = 0;
-            return true;
-        }
-    }
-    if (buffer_.empty()) {
+    done_ = socket->read_unread(buffer_);
+    if (done_ == buffer_.size() || (done_ != 0 && !to_the_end_)) {
         result_ = 0;
         return true;
     }

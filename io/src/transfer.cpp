@@ -12,13 +12,6 @@
 #include "ring.hpp"
 
 namespace knit::detail {
-namespace {
-
-// What the kernel takes in one request; more is cut there, so it is cut here, where the count is 32 bits wide.
-constexpr std::size_t kTransferMax = 0x7ffff000;
-
-}  // namespace
-
 bool TransferOp::is_ready() noexcept {
     if (!attach(owner_->get())) {
         return true;

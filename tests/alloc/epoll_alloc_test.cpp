@@ -3,35 +3,15 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
 #include <string_view>
 
+#include "counted_news.hpp"
 #include "knit/knit.hpp"
-
-namespace {
-
-// Any thread counts up, the test reads; it publishes nothing.
-knit::detail::Atomic<std::size_t> news{0};
-
-}  // namespace
-
-// The sanitizers bring their own, and the test is skipped there.
-#if !KNIT_ASAN && !KNIT_TSAN
-// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
-KNIT_NOINLINE void* operator new(std::size_t size) {
-    news.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
-    if (void* const memory = std::malloc(size != 0 ? size : 1)) {
-        return memory;
-    }
-    throw std::bad_alloc();
-}
-KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
-KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
-#endif
 
 namespace knit {
 namespace {
+
+using test::news_now;
 
 Coro<> echo(io::TcpStream stream) {
     char buffer[64];
@@ -68,9 +48,9 @@ TEST(EpollSteadyState, AnEchoAllocatesNothing) {
             io::TcpStream far = co_await listener.accept();
             Task<> echoing = create_task(echo(std::move(far)));
             co_await exchange(near, 100);
-            const std::size_t before = news.load(std::memory_order_relaxed);  // relaxed: a count
+            const std::size_t before = news_now();
             co_await exchange(near, 1000);
-            EXPECT_EQ(before, news.load(std::memory_order_relaxed));  // relaxed: a count
+            EXPECT_EQ(before, news_now());
             near.close();
             co_await echoing;
         },

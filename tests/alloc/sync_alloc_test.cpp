@@ -3,36 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
+#include "counted_news.hpp"
 #include "knit/knit.hpp"
-
-namespace {
-
-// Any thread counts up, the tests read; it publishes nothing.
-knit::detail::Atomic<std::size_t> news{0};
-
-}  // namespace
-
-// The sanitizers bring their own, and the tests are skipped there.
-#if !KNIT_ASAN && !KNIT_TSAN
-// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
-KNIT_NOINLINE void* operator new(std::size_t size) {
-    news.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
-    if (void* const memory = std::malloc(size != 0 ? size : 1)) {
-        return memory;
-    }
-    throw std::bad_alloc();
-}
-KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
-KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
-#endif
 
 namespace knit {
 namespace {
 
-std::size_t news_now() { return news.load(std::memory_order_relaxed); }  // relaxed: a count
+using test::news_now;
 
 struct Primitives {
     Lock lock;

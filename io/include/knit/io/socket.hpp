@@ -36,6 +36,8 @@ public:
 
     /// Takes the first `count` bytes off unread, which there are.
     void take_unread(std::size_t count) noexcept;
+    /// Moves what fits of unread into the buffer; gives how much.
+    std::size_t read_unread(std::span<std::byte> buffer) noexcept;
 
     SocketAddress peer;  ///< of a listener and of a Unix socket: empty
     std::uint32_t zero_copy_threshold = kNoZeroCopy;

@@ -23,6 +23,7 @@
 
 #include <cerrno>
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -35,6 +36,9 @@ struct io_uring_sqe;
 namespace knit::detail {
 
 class IoDriver;
+
+/// What the kernel takes in one request; more is cut there, so it is cut here, where the count is 32 bits wide.
+inline constexpr std::size_t kTransferMax = 0x7ffff000;
 
 class Op : private Wait {
 public:
