@@ -14,15 +14,20 @@ using io::Server;
 using io::StreamReader;
 using io::StreamWriter;
 
+/// A server that writes `much` to each client and waits for the end.
+Coro<Server> start_sending(const std::string& much) {
+    auto handler = [&much](StreamReader reader, StreamWriter writer) -> Coro<> {
+        writer.write(much);
+        co_await reader.read();
+        EXPECT_TRUE(writer.is_closing());
+    };
+    return start_server(handler, "127.0.0.1:0");
+}
+
 TEST(StreamServerEnd, CloseClientsSendsWhatIsBufferedAndCloses) {
     run_io([]() -> Coro<> {
         const std::string much(8 << 20, 'x');
-        auto handler = [&much](StreamReader reader, StreamWriter writer) -> Coro<> {
-            writer.write(much);
-            co_await reader.read();
-            EXPECT_TRUE(writer.is_closing());
-        };
-        Server server = co_await start_server(handler, "127.0.0.1:0");
+        Server server = co_await start_sending(much);
         io::Connection near = co_await open_connection(server.local_endpoint());
         EXPECT_EQ("x", co_await near.reader.readexactly(1));
         server.close();
@@ -37,12 +42,7 @@ TEST(StreamServerEnd, CloseClientsSendsWhatIsBufferedAndCloses) {
 TEST(StreamServerEnd, AbortClientsDoesNot) {
     run_io([]() -> Coro<> {
         const std::string much(32 << 20, 'x');
-        auto handler = [&much](StreamReader reader, StreamWriter writer) -> Coro<> {
-            writer.write(much);
-            co_await reader.read();
-            EXPECT_TRUE(writer.is_closing());
-        };
-        Server server = co_await start_server(handler, "127.0.0.1:0");
+        Server server = co_await start_sending(much);
         io::Connection near = co_await open_connection(server.local_endpoint());
         EXPECT_EQ("x", co_await near.reader.readexactly(1));
         server.close();

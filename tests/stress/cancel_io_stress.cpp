@@ -4,13 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <random>
 #include <string>
 
 #include "knit/core.hpp"
 #include "knit/io/io.hpp"
+#include "stress.hpp"
 
 namespace {
 
@@ -18,19 +16,10 @@ using knit::Coro;
 using knit::Task;
 using knit::io::TcpListener;
 using knit::io::TcpStream;
-using Clock = std::chrono::steady_clock;
-
-std::chrono::milliseconds duration() {
-    const char* const text = std::getenv("KNIT_STRESS_MS");
-    return std::chrono::milliseconds(text != nullptr ? std::atoi(text) : 250);
-}
-
-unsigned seed() {
-    const char* const text = std::getenv("KNIT_TEST_SEED");
-    const unsigned long value = text != nullptr ? std::strtoul(text, nullptr, 10) : std::random_device()();
-    std::printf("KNIT_TEST_SEED=%lu\n", value);
-    return static_cast<unsigned>(value);
-}
+using knit::stress::Clock;
+using knit::stress::end_of_test;
+using knit::stress::Random;
+using knit::stress::test_seed;
 
 std::size_t open_descriptors() {
     std::size_t count = 0;
@@ -42,19 +31,17 @@ std::size_t open_descriptors() {
     return count;
 }
 
-unsigned pick(std::mt19937& random, unsigned below) { return static_cast<unsigned>(random() % below); }
-
 constexpr std::size_t kPeriod = 251;  // a prime: a lost or doubled piece shifts the pattern
 
 Coro<> write_pattern(TcpStream& stream, unsigned seed_of_task, Clock::time_point end, std::size_t& sent) {
-    std::mt19937 random(seed_of_task);
+    Random random(seed_of_task);
     while (Clock::now() < end) {
-        std::string text(1 + pick(random, 300), '\0');
+        std::string text(1 + random.below(300), '\0');
         for (char& byte : text) {
             byte = static_cast<char>(sent++ % kPeriod);
         }
         co_await stream.write(text);
-        for (unsigned i = pick(random, 4); i > 0; --i) {
+        for (unsigned i = random.below(4); i > 0; --i) {
             co_await knit::yield();
         }
     }
@@ -81,16 +68,16 @@ Coro<> read_once(TcpStream& stream, unsigned size, bool exact, std::string& rece
 }
 
 Coro<> read_and_cancel(TcpStream& stream, unsigned seed_of_task, std::string& received) {
-    std::mt19937 random(seed_of_task);
+    Random random(seed_of_task);
     bool at_end = false;
     while (!at_end) {
-        const unsigned size = 1 + pick(random, 500);
-        const bool exact = pick(random, 2) == 0;
+        const unsigned size = 1 + random.below(500);
+        const bool exact = random.below(2) == 0;
         Task<> reading = knit::create_task(read_once(stream, size, exact, received, at_end));
-        for (unsigned i = pick(random, 6); i > 0; --i) {
+        for (unsigned i = random.below(6); i > 0; --i) {
             co_await knit::yield();
         }
-        if (pick(random, 4) != 0) {
+        if (random.below(4) != 0) {
             reading.cancel();
         }
         try {
@@ -107,7 +94,7 @@ Coro<> check_bytes(unsigned seed_of_test) {
     TcpStream far = co_await listener.accept();
     std::size_t sent = 0;
     std::string received;
-    Task<> writing = knit::create_task(write_pattern(near, seed_of_test, Clock::now() + duration(), sent));
+    Task<> writing = knit::create_task(write_pattern(near, seed_of_test, end_of_test(), sent));
     co_await read_and_cancel(far, seed_of_test + 1, received);
     co_await writing;
     EXPECT_EQ(sent, received.size());
@@ -119,7 +106,7 @@ Coro<> check_bytes(unsigned seed_of_test) {
     }
 }
 
-TEST(CancelIoStress, NoByteIsLostOrDoubled) { knit::run(check_bytes(seed())); }
+TEST(CancelIoStress, NoByteIsLostOrDoubled) { knit::run(check_bytes(static_cast<unsigned>(test_seed()))); }
 
 Coro<> accept_once(TcpListener& listener, std::size_t& accepted) {
     const TcpStream stream = co_await listener.accept();
@@ -127,22 +114,22 @@ Coro<> accept_once(TcpListener& listener, std::size_t& accepted) {
 }
 
 Coro<> check_connections(unsigned seed_of_test) {
-    std::mt19937 random(seed_of_test);
+    Random random(seed_of_test);
     TcpListener listener = TcpListener::bind("127.0.0.1:0");
     std::size_t connected = 0;
     std::size_t accepted = 0;
-    const auto end = Clock::now() + duration();
+    const auto end = end_of_test();
     while (Clock::now() < end || accepted < connected) {
         Task<> accepting = knit::create_task(accept_once(listener, accepted));
         std::optional<Task<TcpStream>> connecting;
-        if (Clock::now() < end && pick(random, 2) == 0) {
+        if (Clock::now() < end && random.below(2) == 0) {
             connecting = knit::create_task(TcpStream::connect(listener.local_endpoint()));
             ++connected;
         }
-        for (unsigned i = pick(random, 6); i > 0; --i) {
+        for (unsigned i = random.below(6); i > 0; --i) {
             co_await knit::yield();
         }
-        if (pick(random, 2) == 0) {
+        if (random.below(2) == 0) {
             accepting.cancel();
         }
         if (connecting) {
@@ -160,7 +147,7 @@ Coro<> check_connections(unsigned seed_of_test) {
 
 TEST(CancelIoStress, NoConnectionAndNoDescriptorIsLost) {
     const std::size_t before = open_descriptors();
-    knit::run(check_connections(seed()));
+    knit::run(check_connections(static_cast<unsigned>(test_seed())));
     EXPECT_EQ(before, open_descriptors());
 }
 

@@ -5,39 +5,26 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "knit/core.hpp"
 #include "knit/io/io.hpp"
+#include "stress.hpp"
 
 namespace {
 
 using knit::Coro;
 using knit::io::Server;
 using knit::io::TcpStream;
-using Clock = std::chrono::steady_clock;
-
-std::chrono::milliseconds duration() {
-    const char* const text = std::getenv("KNIT_STRESS_MS");
-    return std::chrono::milliseconds(text != nullptr ? std::atoi(text) : 250);
-}
-
-unsigned seed() {
-    const char* const text = std::getenv("KNIT_TEST_SEED");
-    const unsigned long value = text != nullptr ? std::strtoul(text, nullptr, 10) : std::random_device()();
-    std::printf("KNIT_TEST_SEED=%lu\n", value);
-    return static_cast<unsigned>(value);
-}
-
-unsigned pick(std::mt19937& random, unsigned below) { return static_cast<unsigned>(random() % below); }
+using knit::stress::Clock;
+using knit::stress::end_of_test;
+using knit::stress::Random;
+using knit::stress::test_seed;
 
 /// Echoes, and moves to any loop between two messages, by itself or as rebalance() sees fit.
 Coro<> echo_here_and_there(TcpStream stream, unsigned seed_of_connection) {
-    std::mt19937 random(seed_of_connection);
+    Random random(seed_of_connection);
     char buffer[64];
     try {
         for (;;) {
@@ -46,8 +33,8 @@ Coro<> echo_here_and_there(TcpStream stream, unsigned seed_of_connection) {
                 co_return;
             }
             co_await stream.write(std::string_view(buffer, count));
-            if (pick(random, 4) == 0) {
-                co_await knit::resume_on(knit::get_runtime().loop(pick(random, 2)));
+            if (random.below(4) == 0) {
+                co_await knit::resume_on(knit::get_runtime().loop(random.below(2)));
             } else {
                 co_await knit::io::rebalance();
             }
@@ -58,10 +45,10 @@ Coro<> echo_here_and_there(TcpStream stream, unsigned seed_of_connection) {
 }
 
 Coro<> one_client(knit::io::Endpoint where, unsigned seed_of_client) {
-    std::mt19937 random(seed_of_client);
+    Random random(seed_of_client);
     try {
         TcpStream stream = co_await TcpStream::connect(where);
-        const unsigned rounds = pick(random, 20);
+        const unsigned rounds = random.below(20);
         for (unsigned i = 0; i < rounds; ++i) {
             char buffer[8];
             const std::string text(sizeof buffer, static_cast<char>('a' + i));
@@ -69,7 +56,7 @@ Coro<> one_client(knit::io::Endpoint where, unsigned seed_of_client) {
             co_await stream.read_exactly(buffer);
             EXPECT_EQ(text, std::string(buffer, sizeof buffer));
         }
-        if (pick(random, 3) == 0) {
+        if (random.below(3) == 0) {
             const linger now{1, 0};
             setsockopt(stream.native_handle(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
         }
@@ -81,26 +68,26 @@ Coro<> one_client(knit::io::Endpoint where, unsigned seed_of_client) {
 
 /// A server's life, from a random loop.
 Coro<> one_server(unsigned seed_of_server) {
-    std::mt19937 random(seed_of_server);
-    co_await knit::resume_on(knit::get_runtime().loop(pick(random, 2)));
+    Random random(seed_of_server);
+    co_await knit::resume_on(knit::get_runtime().loop(random.below(2)));
     std::atomic<unsigned> connections = 0;
     auto handler = [&connections, seed_of_server](TcpStream stream) -> Coro<> {
         return echo_here_and_there(std::move(stream), seed_of_server + ++connections);
     };
     knit::io::ServeOptions options;
-    options.max_connections = pick(random, 3) == 0 ? 2 : 0;
-    options.shutdown_timeout = std::chrono::milliseconds(pick(random, 5));
+    options.max_connections = random.below(3) == 0 ? 2 : 0;
+    options.shutdown_timeout = std::chrono::milliseconds(random.below(5));
     Server server = co_await knit::io::serve("127.0.0.1:0", handler, options);
     std::vector<knit::Task<>> clients;
-    const unsigned count = 1 + pick(random, 12);
+    const unsigned count = 1 + random.below(12);
     for (unsigned i = 0; i < count; ++i) {
         clients.push_back(knit::spawn(one_client(server.local_endpoint(), seed_of_server + i)));
     }
-    co_await knit::sleep(std::chrono::microseconds(pick(random, 4000)));
-    switch (pick(random, 4)) {
+    co_await knit::sleep(std::chrono::microseconds(random.below(4000)));
+    switch (random.below(4)) {
         case 0: server.close_clients(); break;
         case 1: server.abort_clients(); break;
-        case 2: co_await knit::resume_on(knit::get_runtime().loop(pick(random, 2))); break;
+        case 2: co_await knit::resume_on(knit::get_runtime().loop(random.below(2))); break;
         default: break;
     }
     server.close();
@@ -112,12 +99,12 @@ Coro<> one_server(unsigned seed_of_server) {
 }
 
 Coro<> run_servers(unsigned first_seed) {
-    std::mt19937 random(first_seed);
-    const auto end = Clock::now() + duration();
+    Random random(first_seed);
+    const auto end = end_of_test();
     do {
         std::vector<knit::Task<>> servers;
         for (int i = 0; i < 4; ++i) {
-            servers.push_back(knit::spawn(one_server(static_cast<unsigned>(random() % (1U << 30)))));
+            servers.push_back(knit::spawn(one_server(random.below(1U << 30))));
         }
         for (knit::Task<>& server : servers) {
             co_await server;
@@ -128,7 +115,7 @@ Coro<> run_servers(unsigned first_seed) {
 TEST(ServerStress, ServersComeAndGoWithConnectionsThatMove) {
     knit::RunOptions options;
     options.loops = 2;
-    knit::run(run_servers(seed()), options);
+    knit::run(run_servers(static_cast<unsigned>(test_seed())), options);
 }
 
 }  // namespace

@@ -4,36 +4,23 @@
 #include <sys/socket.h>
 
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "knit/core.hpp"
 #include "knit/io/io.hpp"
+#include "stress.hpp"
 
 namespace {
 
 using knit::Coro;
 using knit::io::TcpStream;
-using Clock = std::chrono::steady_clock;
-
-std::chrono::milliseconds duration() {
-    const char* const text = std::getenv("KNIT_STRESS_MS");
-    return std::chrono::milliseconds(text != nullptr ? std::atoi(text) : 250);
-}
-
-unsigned seed() {
-    const char* const text = std::getenv("KNIT_TEST_SEED");
-    const unsigned long value = text != nullptr ? std::strtoul(text, nullptr, 10) : std::random_device()();
-    std::printf("KNIT_TEST_SEED=%lu\n", value);
-    return static_cast<unsigned>(value);
-}
+using knit::stress::Clock;
+using knit::stress::end_of_test;
+using knit::stress::Random;
+using knit::stress::test_seed;
 
 constexpr unsigned kSeeds = 1U << 30;
-
-unsigned pick(std::mt19937& random, unsigned below) { return static_cast<unsigned>(random() % below); }
 
 Coro<> echo(TcpStream stream) {
     std::string buffer(1024, '\0');
@@ -52,18 +39,18 @@ Coro<> echo(TcpStream stream) {
 
 /// Connects, checks some echoes, and leaves in one of several ways.
 Coro<> one_client(knit::io::Endpoint where, unsigned seed_of_client) {
-    std::mt19937 random(seed_of_client);
+    Random random(seed_of_client);
     TcpStream stream = co_await TcpStream::connect(where);
-    const unsigned rounds = pick(random, 6);
+    const unsigned rounds = random.below(6);
     for (unsigned i = 0; i < rounds; ++i) {
-        const std::string text(1 + pick(random, 5000), static_cast<char>('a' + i));
+        const std::string text(1 + random.below(5000), static_cast<char>('a' + i));
         auto writing = knit::create_task(stream.write(text));
         std::string answer(text.size(), '\0');
         co_await stream.read_exactly(answer);
         EXPECT_EQ(text, answer);
         co_await writing;
     }
-    switch (pick(random, 4)) {
+    switch (random.below(4)) {
         case 0: break;
         case 1: stream.shutdown(); break;
         case 2: {
@@ -76,19 +63,19 @@ Coro<> one_client(knit::io::Endpoint where, unsigned seed_of_client) {
 }
 
 Coro<> clients_until(knit::io::Endpoint where, unsigned seed_of_task, Clock::time_point end) {
-    std::mt19937 random(seed_of_task);
+    Random random(seed_of_task);
     while (Clock::now() < end) {
-        co_await one_client(where, pick(random, kSeeds));
+        co_await one_client(where, random.below(kSeeds));
     }
 }
 
 Coro<> storm(unsigned seed_of_test, unsigned tasks) {
     knit::io::Server server = co_await knit::io::serve("127.0.0.1:0", echo, {.max_connections = tasks / 2});
-    std::mt19937 random(seed_of_test);
-    const auto end = Clock::now() + duration();
+    Random random(seed_of_test);
+    const auto end = end_of_test();
     std::vector<knit::Task<>> clients;
     for (unsigned i = 0; i < tasks; ++i) {
-        clients.push_back(knit::spawn(clients_until(server.local_endpoint(), pick(random, kSeeds), end)));
+        clients.push_back(knit::spawn(clients_until(server.local_endpoint(), random.below(kSeeds), end)));
     }
     for (knit::Task<>& task : clients) {
         co_await task;
@@ -99,7 +86,7 @@ Coro<> storm(unsigned seed_of_test, unsigned tasks) {
 }
 
 TEST(TcpStress, ConnectionsComeAndGoInEveryWay) {
-    const unsigned first = seed();
+    const unsigned first = static_cast<unsigned>(test_seed());
     for (const unsigned loops : {1U, 2U, 4U}) {
         knit::RunOptions options;
         options.loops = loops;

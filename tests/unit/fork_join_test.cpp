@@ -1,8 +1,8 @@
 // fork_join(): what runs inline, what becomes a task; budget, depth, what the debugging tools see.
 
 #include "forks.hpp"
+#include "small_stack.hpp"
 
-#include <pthread.h>
 
 #include <memory>
 #include <string>
@@ -164,21 +164,6 @@ CO_TEST(ForkJoin, OtherTasksAndTimersRunBetweenTheChildren) {
     EXPECT_GE(steps, 50);
     EXPECT_TRUE(has_elapsed);
     task.cancel();
-}
-
-/// Calls `body` on a thread whose stack has 256 KiB.
-void on_small_stack(void (*body)()) {
-    pthread_attr_t attributes;
-    ASSERT_EQ(pthread_attr_init(&attributes), 0);
-    ASSERT_EQ(pthread_attr_setstacksize(&attributes, 256 * 1024), 0);
-    pthread_t thread{};
-    const auto start = [](void* argument) -> void* {
-        reinterpret_cast<void (*)()>(argument)();
-        return nullptr;
-    };
-    ASSERT_EQ(pthread_create(&thread, &attributes, start, reinterpret_cast<void*>(body)), 0);
-    ASSERT_EQ(pthread_join(thread, nullptr), 0);
-    ASSERT_EQ(pthread_attr_destroy(&attributes), 0);
 }
 
 /// As deep as `depth`, by its first and its last child in turn.

@@ -1,8 +1,8 @@
 // Where tasks run: create_task, spawn, submit, resume_on, reschedule; budgets and the depth of the stack.
 
 #include "co_test.hpp"
+#include "small_stack.hpp"
 
-#include <pthread.h>
 
 #include <algorithm>
 #include <set>
@@ -262,21 +262,6 @@ TEST(Budget, ABusyLoopStillPollsItsDriver) {
         co_await gather(std::move(tasks));
         EXPECT_GE(testing::poll_count() - after_callbacks, 90U);
     }, options);
-}
-
-/// Calls `body` on a thread whose stack has 256 KiB.
-void on_small_stack(void (*body)()) {
-    pthread_attr_t attributes;
-    ASSERT_EQ(pthread_attr_init(&attributes), 0);
-    ASSERT_EQ(pthread_attr_setstacksize(&attributes, 256 * 1024), 0);
-    pthread_t thread{};
-    const auto start = [](void* argument) -> void* {
-        reinterpret_cast<void (*)()>(argument)();
-        return nullptr;
-    };
-    ASSERT_EQ(pthread_create(&thread, &attributes, start, reinterpret_cast<void*>(body)), 0);
-    ASSERT_EQ(pthread_join(thread, nullptr), 0);
-    ASSERT_EQ(pthread_attr_destroy(&attributes), 0);
 }
 
 Coro<long> descend(long depth) {
