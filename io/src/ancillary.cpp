@@ -29,7 +29,7 @@ std::size_t checked_count(std::size_t count) {
 }  // namespace
 
 AncillaryOp::AncillaryOp(const DescriptorOwner& socket, std::size_t count_max)
-    : socket_(&socket),
+    : Op(socket),
       room_(count_max == 0 ? 0 : CMSG_SPACE(checked_count(count_max) * sizeof(int))),
       control_(room_ == 0 ? nullptr : std::make_unique<std::byte[]>(room_)) {}
 
@@ -82,10 +82,10 @@ ReceiveDescriptors::ReceiveDescriptors(const knit::detail::DescriptorOwner& sock
     : AncillaryOp(socket, count_max), buffer_(buffer) {}
 
 bool ReceiveDescriptors::await_ready() noexcept {
-    auto* const socket = static_cast<SocketDescriptor*>(socket_->get());
-    if (!attach(socket)) {
+    if (!attach()) {
         return true;
     }
+    auto* const socket = static_cast<SocketDescriptor*>(&descriptor());
     done_ = socket->read_unread(buffer_);
     if (done_ != 0 || buffer_.empty()) {
         result_ = 0;

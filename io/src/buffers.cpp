@@ -67,7 +67,7 @@ namespace knit::io {
 using knit::detail::SocketDescriptor;
 
 bool WriteBuffers::await_ready() noexcept {
-    if (!attach(socket_->get())) {
+    if (!attach()) {
         return true;
     }
     if (walk_.is_done()) {
@@ -96,10 +96,10 @@ bool WriteBuffers::absorb(int result) noexcept {
 }
 
 bool ReadBuffers::await_ready() noexcept {
-    auto* const socket = static_cast<SocketDescriptor*>(socket_->get());
-    if (!attach(socket)) {
+    if (!attach()) {
         return true;
     }
+    auto* const socket = static_cast<SocketDescriptor*>(&descriptor());
     if (walk_.is_done()) {
         result_ = 0;
         return true;

@@ -10,8 +10,8 @@ namespace knit::detail {
 class [[nodiscard]] ConnectOp final : public Op {
 public:
     ConnectOp(const DescriptorOwner& socket, const sockaddr* address, socklen_t size) noexcept
-        : socket_(&socket), address_(address), size_(size) {}
-    bool await_ready() noexcept { return !attach(socket_->get()); }
+        : Op(socket), address_(address), size_(size) {}
+    bool await_ready() noexcept { return !attach(); }
     void await_resume() { take_result("connect"); }
 
 private:
@@ -23,7 +23,6 @@ private:
         return true;
     }
 
-    const DescriptorOwner* socket_;
     const sockaddr* address_;
     socklen_t size_;
 };

@@ -54,11 +54,8 @@ public:
     using Ender = std::function<void(End)>;
 
     explicit Connection(Admission admission) noexcept : admission_(std::move(admission)) {}
-    /// Only before it has begun.
-    Connection(Connection&& other) noexcept : admission_(std::move(other.admission_)) {
-        KNIT_ASSERT(!other.is_listed_);
-    }
-    Connection& operator=(Connection&&) = delete;
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
 
     const Admission& admission() const noexcept { return admission_; }
     ServerState& state() const noexcept { return admission_.state(); }
@@ -68,8 +65,11 @@ protected:
 
     /// False when it is not to begin any more: all connections were ended while it came. Its loop.
     [[nodiscard]] bool begin() noexcept;
-    /// The same for a connection that is the current task, and moves with it.
-    [[nodiscard]] bool begin_task();
+    /// The same for a connection that is `task`, and moves with it.
+    [[nodiscard]] bool list_task(TaskRef task) noexcept {
+        task_ = std::move(task);
+        return begin();
+    }
     void end() noexcept;
     const TaskRef& task() const noexcept { return task_; }
 

@@ -12,31 +12,20 @@ Descriptor::Descriptor(Fd fd) noexcept : fd_(std::move(fd)) { run = &Descriptor:
 
 Descriptor::~Descriptor() { KNIT_ASSERT(first_ == nullptr); }
 
-void Descriptor::link(Op& op, Worker& worker) {
-    // relaxed: this loop's own, or a mistake that is refused
-    Worker* const busy = busy_.load(std::memory_order_relaxed);
-    if (busy == nullptr) {
-        // relaxed: a closer on another thread has learnt of this operation in some other way, which orders
-        busy_.store(&worker, std::memory_order_relaxed);
-    } else if (busy != &worker) {
-        throw RuntimeError("an operation is in flight on another loop: a socket is used on one loop at a time");
-    }
-    op.previous_ = nullptr;
-    op.next_ = first_;
-    if (first_ != nullptr) {
-        first_->previous_ = &op;
-    }
-    first_ = &op;
+void Descriptor::throw_busy_elsewhere() {
+    throw RuntimeError("an operation is in flight on another loop: a socket is used on one loop at a time");
 }
 
-void Descriptor::unlink(Op& op) noexcept {
-    (op.previous_ != nullptr ? op.previous_->next_ : first_) = op.next_;
-    if (op.next_ != nullptr) {
-        op.next_->previous_ = op.previous_;
+/// One that is not the newest.
+void Descriptor::unlink_inner(Op& op) noexcept {
+    Op* before = first_;
+    while (before->next_ != &op) {  // ends: it stands there; a descriptor has few operations in flight at a time
+        before = before->next_;
     }
-    if (first_ != nullptr) {
-        return;
-    }
+    before->next_ = op.next_;
+}
+
+void Descriptor::act_when_idle() noexcept {
     if (is_closing_) {
         delete this;
         return;
@@ -63,7 +52,7 @@ void Descriptor::close_here() noexcept {
         delete this;
         return;
     }
-    is_closing_ = true;  // unlink() of the last operation does the rest
+    is_closing_ = acts_when_idle_ = true;  // unlink() of the last operation does the rest
     stop_operations();
 }
 

@@ -21,8 +21,8 @@ constexpr int kOpFtruncate = 55;
 /// A request that is made once, and whose result is the operation's.
 class [[nodiscard]] FileOp : public Op {
 public:
-    FileOp(const DescriptorOwner& file, const char* what) noexcept : file_(&file), what_(what) {}
-    bool await_ready() noexcept { return !attach(file_->get()); }
+    FileOp(const DescriptorOwner& file, const char* what) noexcept : Op(file), what_(what) {}
+    bool await_ready() noexcept { return !attach(); }
     int await_resume() { return take_result(what_); }
 
 protected:
@@ -36,7 +36,6 @@ protected:
     }
 
 private:
-    const DescriptorOwner* file_;
     const char* what_;
 };
 

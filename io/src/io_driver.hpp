@@ -68,7 +68,7 @@ protected:
     static void expect_answer(Op& op) noexcept { op.is_cancel_out_ = true; }
     static void answer_cancel(Op& op, int result) noexcept { op.cancel_answered(result); }
     /// The driver's word in an operation that is in flight.
-    static Work*& slot(Op& op) noexcept { return op.again_.next; }
+    static Work*& slot(Op& op) noexcept { return op.next; }
     static Descriptor* descriptor(const Op& op) noexcept { return op.descriptor_; }
 
     std::size_t in_flight_ = 0;

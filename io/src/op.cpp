@@ -9,21 +9,6 @@
 
 namespace knit::detail {
 
-Op::Op() noexcept : Wait(&Op::cancel_wait, "I/O") {
-    again_.run = &Op::run_again;
-    again_.op = this;
-}
-
-Op::Op(Op&& other) noexcept : Op() { KNIT_ASSERT(other.stage_ == Stage::fresh && other.task_ == nullptr); }
-
-Op::~Op() {
-    // The kernel may still write through it: a frame must not be destroyed before its operation has ended.
-    KNIT_ASSERT(stage_ != Stage::in_flight && "an operation was destroyed while in flight");
-    KNIT_ASSERT(stage_ != Stage::again);
-    KNIT_ASSERT(!is_cancel_out_);
-    leave();
-}
-
 void Op::start(std::coroutine_handle<> leaf, TaskCore& task) {
     KNIT_ASSERT(stage_ == Stage::fresh);
     descriptor_->link(*this, *task.home());
@@ -40,8 +25,9 @@ void Op::start(std::coroutine_handle<> leaf, TaskCore& task) {
 void Op::submit() noexcept {
     stage_ = Stage::in_flight;
     is_absorbed_ = false;
-    driver().count_submitted();
-    driver().submit(*this);
+    IoDriver& driver = this->driver();
+    driver.count_submitted();
+    driver.submit(*this);
 }
 
 void Op::complete(int result, std::uint32_t flags) noexcept {
@@ -69,12 +55,12 @@ void Op::complete(int result, std::uint32_t flags) noexcept {
     } else {
         // Not from here: this runs inside the collection of completions, and a new request may have to enter the ring.
         stage_ = Stage::again;
-        task_->home()->make_ready(again_);
+        task_->home()->make_ready(*this);
     }
 }
 
 void Op::run_again(Worker&, Work& work) noexcept {
-    Op& op = *static_cast<Again&>(work).op;
+    Op& op = static_cast<Op&>(static_cast<OpNode&>(work));
     if (op.is_cancel_out_) {
         op.is_cancel_out_ = false;
         if (op.stage_ == Stage::ended) {
@@ -97,7 +83,7 @@ void Op::run_again(Worker&, Work& work) noexcept {
 void Op::cancel_answered(int result) noexcept {
     KNIT_ASSERT(is_cancel_out_);
     if (stage_ == Stage::in_flight && !is_absorbed_ && result == -ENOENT) {
-        task_->home()->make_ready(again_);  // the kernel was between two attempts at it: once more
+        task_->home()->make_ready(*this);  // the kernel was between two attempts at it: once more
         return;
     }
     is_cancel_out_ = false;
@@ -177,13 +163,6 @@ int Op::take_result_slow(const char* operation) {
     }
     leave();
     return result_;
-}
-
-void Op::leave() noexcept {
-    if (is_linked_) {
-        is_linked_ = false;
-        descriptor_->unlink(*this);
-    }
 }
 
 IoDriver& Op::driver() const noexcept { return static_cast<IoDriver&>(task_->home()->driver()); }

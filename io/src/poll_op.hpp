@@ -11,8 +11,8 @@ namespace knit::detail {
 /// Gives the poll(2) events that have come, POLLERR and POLLHUP among them.
 class [[nodiscard]] PollOp final : public Op {
 public:
-    PollOp(const DescriptorOwner& owner, unsigned events) noexcept : owner_(&owner), events_(events) {}
-    bool await_ready() noexcept { return !attach(owner_->get()); }
+    PollOp(const DescriptorOwner& owner, unsigned events) noexcept : Op(owner), events_(events) {}
+    bool await_ready() noexcept { return !attach(); }
     int await_resume() { return take_result("poll"); }
 
 private:
@@ -27,7 +27,6 @@ private:
         return true;
     }
 
-    const DescriptorOwner* owner_;
     unsigned events_;
 };
 

@@ -40,10 +40,10 @@ void Receive::give_back() noexcept {
 }
 
 bool Receive::await_ready() {
-    auto* const socket = static_cast<knit::detail::SocketDescriptor*>(socket_->get());
-    if (!attach(socket)) {
+    if (!attach()) {
         return true;
     }
+    auto* const socket = static_cast<knit::detail::SocketDescriptor*>(&descriptor());
     if (socket->unread != nullptr) [[unlikely]] {  // of a read_exactly() that was cancelled
         buffer_ = knit::detail::make_buffer();
         result_ = static_cast<int>(socket->read_unread(buffer_->bytes));

@@ -17,8 +17,8 @@ constexpr std::size_t kPiece = 256 * 1024;
 class [[nodiscard]] ReadForSend final : public Op {
 public:
     ReadForSend(const DescriptorOwner& socket, int file, std::span<std::byte> buffer, std::uint64_t offset) noexcept
-        : socket_(&socket), file_(file), buffer_(buffer), offset_(offset) {}
-    bool await_ready() noexcept { return !attach(socket_->get()); }
+        : Op(socket), file_(file), buffer_(buffer), offset_(offset) {}
+    bool await_ready() noexcept { return !attach(); }
     std::size_t await_resume() { return static_cast<std::size_t>(take_result("read the file to be sent to")); }
 
 private:
@@ -33,7 +33,6 @@ private:
         return true;
     }
 
-    const DescriptorOwner* socket_;
     int file_;
     std::span<std::byte> buffer_;
     std::uint64_t offset_;

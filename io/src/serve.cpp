@@ -1,12 +1,15 @@
-// serve(): a handler in a task of its own for each connection.
+// serve(): the handler of each connection is a task of its own.
 
 #include <sys/socket.h>
 
 #include <exception>
 #include <memory>
+#include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "knit/context_var.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
 #include "knit/io/server.hpp"
@@ -55,21 +58,43 @@ void abort_handler(TaskRef task, int number, std::uint64_t cookie) {
     }
 }
 
-/// A handler that is to run, or runs.
-class HandledConnection final : public Connection {
+/// False when there is no memory to say so.
+bool report_handler(std::exception_ptr error, const ServerState& state, Worker& loop,
+                    std::optional<TaskRef> task) noexcept {
+    try {
+        ExceptionContext context;
+        context.message = "Unhandled exception in the handler of a connection to " + state.name();
+        context.exception = std::move(error);
+        context.task = std::move(task);
+        context.loop = &loop.loop();
+        loop.loop().call_exception_handler(context);
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
+/// A connection whose handler is to run, or runs. The handler's coroutine is the task itself, and this, which waits for
+/// the end of that, a block of its own: a coroutine around the handler's would cost three times as much memory. Every
+/// byte here is one for each connection that is idle.
+class HandledConnection final : public Connection, private Waiter {
 public:
-    HandledConnection(Admission admission, io::TcpStream stream) noexcept
+    HandledConnection(Admission admission, Accepted accepted)
         : Connection(std::move(admission)),
-          stream_(std::move(stream)),
+          Waiter(&HandledConnection::ended),
+          stream_(new SocketDescriptor(std::move(accepted.fd), accepted.peer)),
           number_(stream_.native_handle()),
           cookie_(cookie_of(number_)) {}
-    HandledConnection(HandledConnection&&) noexcept = default;
+    HandledConnection(const HandledConnection&) = delete;
+    HandledConnection& operator=(const HandledConnection&) = delete;
     ~HandledConnection() { end(); }
 
-    using Connection::begin_task;
-    io::TcpStream take_stream() noexcept { return std::move(stream_); }
+    /// Makes the handler's task. On the loop that the connection counts for.
+    static void begin(std::unique_ptr<HandledConnection> connection, Worker& here, TaskContext context) noexcept;
 
 private:
+    static void ended(Waiter& waiter, FutureCore& task) noexcept;
+
     Ender ender() override {
         return [task = task(), number = number_, cookie = cookie_](End how) mutable {
             if (how == End::abort) {
@@ -85,55 +110,90 @@ private:
     std::uint64_t cookie_;
 };
 
-void report_handler(std::exception_ptr error, const ServerState& state) {
-    Loop& loop = get_running_loop();
-    ExceptionContext context;
-    context.message = "Unhandled exception in the handler of a connection to " + state.name();
-    context.exception = std::move(error);
-    context.task = current_task();
-    context.loop = &loop;
-    loop.call_exception_handler(context);
+/// On its way to another loop.
+struct ArrivingConnection : Work {
+    ArrivingConnection(std::unique_ptr<HandledConnection> what, bool has_context) : connection(std::move(what)) {
+        run = [](Worker& worker, Work& work) noexcept {
+            const std::unique_ptr<ArrivingConnection> self(static_cast<ArrivingConnection*>(&work));
+            if (!worker.is_discarding()) {
+                HandledConnection::begin(std::move(self->connection), worker, self->context);
+            }
+        };
+        if (has_context) {
+            context = copy_context();
+        }
+    }
+
+    std::unique_ptr<HandledConnection> connection;
+    std::optional<Context> context;  ///< what the handler's task starts with; none: no variable is set
+};
+
+Coro<> fail(std::exception_ptr error) {
+    std::rethrow_exception(std::move(error));
+    co_return;
 }
 
 class HandlerService final : public Service {
 public:
     explicit HandlerService(ConnectionHandler handler) : handler_(std::move(handler)) {}
 
-    void begin(Admission admission, Accepted accepted) override;
+    void begin(Admission admission, Accepted accepted) override {
+        Worker& loop = admission.loop();
+        auto connection = std::make_unique<HandledConnection>(std::move(admission), std::move(accepted));
+        if (&loop == Worker::current()) {
+            HandledConnection::begin(std::move(connection), loop, {});
+            return;
+        }
+        auto arriving = std::make_unique<ArrivingConnection>(std::move(connection), context_slot() != nullptr);
+        if (loop.post(*arriving)) {
+            static_cast<void>(arriving.release());
+        }
+    }
     void out_of_resources(const std::system_error& error) override {
         log(LogLevel::warning, std::string("knit: serve: ") + error.what() + "; trying again");
     }
-    Coro<> handle(io::TcpStream stream) const { return handler_(std::move(stream)); }
+    /// What the handler throws before there is a coroutine, its task throws.
+    Coro<> handle(io::TcpStream stream) const {
+        try {
+            Coro<> body = handler_(std::move(stream));
+            body.expect_valid();
+            return body;
+        } catch (...) {
+            return fail(std::current_exception());
+        }
+    }
 
 private:
     const ConnectionHandler handler_;  ///< called on several loops at once
 };
 
-/// One connection, in a task of its own. Every byte of its frame is one for each connection that is idle.
-Coro<> run_connection(HandledConnection connection) {
-    if (!connection.begin_task()) {
-        co_return;
-    }
+void HandledConnection::begin(std::unique_ptr<HandledConnection> connection, Worker& here,
+                              TaskContext context) noexcept {
+    HandledConnection& self = *connection;
     try {
-        Coro<> body = static_cast<HandlerService&>(*connection.state().service).handle(connection.take_stream());
-        co_await std::move(body);
-    } catch (const BaseException&) {
-        throw;  // cancelled, or meant for run()
+        Coro<> body = static_cast<HandlerService&>(*self.state().service).handle(std::move(self.stream_));
+        TaskOptions options;
+        options.context = context;
+        options.eager_start = false;  // whoever ends all connections has to find it first
+        const Task<> task = create_task(std::move(body), options);
+        const bool is_wanted = self.list_task(task);
+        task.ref()->subscribe(self, here);
+        static_cast<void>(connection.release());  // ended() deletes it
+        if (!is_wanted) {
+            TaskRef(task).cancel(kEnded);
+        }
     } catch (...) {
-        report_handler(std::current_exception(), connection.state());
+        static_cast<void>(report_handler(std::current_exception(), self.state(), here, std::nullopt));
     }
 }
 
-void HandlerService::begin(Admission admission, Accepted accepted) {
-    Worker& loop = admission.loop();
-    auto* const socket = new SocketDescriptor(std::move(accepted.fd), accepted.peer);
-    Coro<> body = run_connection(HandledConnection(std::move(admission), io::TcpStream(socket)));
-    if (&loop == Worker::current()) {
-        create_task(std::move(body));
-    } else {
-        TaskOptions options;
-        options.loop = &loop.loop();
-        create_task(std::move(body), options);
+/// The task has ended, and with it the connection. On the loop that made it.
+void HandledConnection::ended(Waiter& waiter, FutureCore& core) noexcept {
+    const std::unique_ptr<HandledConnection> self(&static_cast<HandledConnection&>(waiter));
+    auto& task = static_cast<TaskCore&>(core);
+    if (task.state() == State::error && !task.is_fatal() &&
+        report_handler(task.slot().error, self->state(), task.keeper(), self->task())) {
+        task.mark_retrieved();
     }
 }
 

@@ -350,11 +350,6 @@ bool Connection::begin() noexcept {
     return true;
 }
 
-bool Connection::begin_task() {
-    task_ = *current_task();
-    return begin();
-}
-
 bool Connection::is_outdated() const noexcept {
     return state().epoch_.load(std::memory_order_acquire) != admission_.epoch_;  // [server.epoch]
 }

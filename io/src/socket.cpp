@@ -61,10 +61,10 @@ std::size_t SocketDescriptor::read_unread(std::span<std::byte> buffer) noexcept 
 }
 
 bool ReadOp::is_ready() noexcept {
-    auto* const socket = static_cast<SocketDescriptor*>(socket_->get());
-    if (!attach(socket)) {
+    if (!attach()) {
         return true;
     }
+    auto* const socket = static_cast<SocketDescriptor*>(&descriptor());
     done_ = socket->read_unread(buffer_);
     if (done_ == buffer_.size() || (done_ != 0 && !to_the_end_)) {
         result_ = 0;
@@ -144,7 +144,7 @@ void ReadExactly::throw_incomplete() const {
 }
 
 bool Write::await_ready() noexcept {
-    if (!attach(socket_->get())) {
+    if (!attach()) {
         return true;
     }
     if (bytes_.empty()) {

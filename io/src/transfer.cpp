@@ -13,7 +13,7 @@
 
 namespace knit::detail {
 bool TransferOp::is_ready() noexcept {
-    if (!attach(owner_->get())) {
+    if (!attach()) {
         return true;
     }
     if (bytes_.empty()) {

@@ -50,14 +50,20 @@ inline std::size_t many_connections() {
     return std::min<std::size_t>(wanted, (limit.rlim_cur - 100) / 2);
 }
 
-/// Memory of this process that is there, in bytes.
+/// Memory of this process that is there, in bytes. From the page tables: the sums in statm may be off by 32 pages for
+/// each CPU.
 inline std::size_t resident_bytes() {
-    std::FILE* const file = std::fopen("/proc/self/statm", "r");
-    long total = 0;
-    long resident = 0;
-    const int found = std::fscanf(file, "%ld %ld", &total, &resident);
-    std::fclose(file);
-    return found == 2 ? static_cast<std::size_t>(resident) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) : 0;
+    std::FILE* const file = std::fopen("/proc/self/smaps_rollup", "r");
+    char line[256];
+    std::size_t kib = 0;
+    while (kib == 0 && file != nullptr && std::fgets(line, sizeof line, file) != nullptr) {
+        std::sscanf(line, "Rss: %zu", &kib);
+    }
+    EXPECT_NE(0U, kib);
+    if (file != nullptr) {
+        std::fclose(file);
+    }
+    return kib * 1024;
 }
 
 /// Whether figures of memory mean something here.

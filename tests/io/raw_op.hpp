@@ -35,8 +35,8 @@ inline DescriptorOwner own(int number) {
 template <class Prepare>
 class [[nodiscard]] RawOp final : public detail::Op {
 public:
-    RawOp(const DescriptorOwner& owner, Prepare prepare) : owner_(&owner), prepare_(prepare) {}
-    bool await_ready() { return !attach(owner_->get()); }
+    RawOp(const DescriptorOwner& owner, Prepare prepare) : Op(owner), prepare_(prepare) {}
+    bool await_ready() { return !attach(); }
     int await_resume() {
         try {
             return take_result("raw");
@@ -51,7 +51,6 @@ private:
         result_ = result;
         return true;
     }
-    const DescriptorOwner* owner_;
     Prepare prepare_;
 };
 

@@ -175,6 +175,8 @@ public:
     /// A BaseException other than CancelledError ended the task: it also comes out of run().
     void mark_failed() noexcept { flags_ |= kFailed; }
     void mark_fatal() noexcept { flags_ |= kFatal; }
+    /// It has ended by an error that comes out of run().
+    bool is_fatal() const noexcept { return has(kFatal); }
     void mark_cancelled() noexcept { flags_ |= kEndsCancelled; }
     /// knit's own, which no list of tasks shows. Home loop.
     void mark_hidden() noexcept { flags_ |= kHidden; }

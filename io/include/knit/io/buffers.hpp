@@ -109,7 +109,7 @@ namespace knit::io {
 class [[nodiscard]] WriteBuffers : public knit::detail::Op {
 public:
     WriteBuffers(const knit::detail::DescriptorOwner& socket, std::span<const ConstBuffer> buffers, bool to_the_end)
-        : socket_(&socket), walk_(knit::detail::as_iovecs(buffers)), to_the_end_(to_the_end) {}
+        : Op(socket), walk_(knit::detail::as_iovecs(buffers)), to_the_end_(to_the_end) {}
     bool await_ready() noexcept;
     std::size_t await_resume() {
         take_result("write");
@@ -120,7 +120,6 @@ private:
     void prepare(io_uring_sqe& sqe) noexcept override;
     bool absorb(int result) noexcept override;
 
-    const knit::detail::DescriptorOwner* socket_;
     knit::detail::BufferWalk walk_;
     std::size_t done_ = 0;
     bool to_the_end_;
@@ -165,7 +164,7 @@ public:
 class [[nodiscard]] ReadBuffers final : public knit::detail::Op {
 public:
     ReadBuffers(const knit::detail::DescriptorOwner& socket, std::span<const MutableBuffer> buffers)
-        : socket_(&socket), walk_(knit::detail::as_iovecs(buffers)) {}
+        : Op(socket), walk_(knit::detail::as_iovecs(buffers)) {}
     bool await_ready() noexcept;
     std::size_t await_resume() {
         take_result("read");
@@ -176,7 +175,6 @@ private:
     void prepare(io_uring_sqe& sqe) noexcept override;
     bool absorb(int result) noexcept override;
 
-    const knit::detail::DescriptorOwner* socket_;
     knit::detail::BufferWalk walk_;
     std::size_t done_ = 0;
 };

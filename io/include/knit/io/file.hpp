@@ -27,7 +27,9 @@ namespace knit::detail {
 /// An open file, or the name of one that something is done with.
 class FileDescriptor final : public Descriptor {
 public:
-    FileDescriptor(Fd fd, std::string what) : Descriptor(std::move(fd)), name(std::move(what)) {}
+    FileDescriptor(Fd fd, std::string what) : Descriptor(std::move(fd)), name(std::move(what)) {
+        ask_for_became_idle();
+    }
     std::string describe() const override { return name; }
 
     const std::string name;

@@ -56,8 +56,8 @@ private:
 /// Awaits what receive() promises.
 class [[nodiscard]] Receive final : public knit::detail::Op {
 public:
-    explicit Receive(const knit::detail::DescriptorOwner& socket) noexcept : socket_(&socket) {}
-    Receive(Receive&& other) noexcept : Op(std::move(other)), socket_(other.socket_) {}
+    explicit Receive(const knit::detail::DescriptorOwner& socket) noexcept : Op(socket) {}
+    Receive(Receive&& other) noexcept : Op(std::move(other)) {}
     ~Receive() { give_back(); }
 
     bool await_ready();
@@ -68,7 +68,6 @@ private:
     bool absorb(int result) noexcept override;
     void give_back() noexcept;
 
-    const knit::detail::DescriptorOwner* socket_;
     knit::detail::LentBuffer* buffer_ = nullptr;  ///< holds what came, or is what the kernel is to write to
     bool needs_own_buffer_ = false;               ///< the loop has none left to lend
 };

@@ -48,14 +48,13 @@ public:
 class ReadOp : public Op {
 protected:
     ReadOp(const DescriptorOwner& socket, std::span<std::byte> buffer, bool to_the_end) noexcept
-        : socket_(&socket), buffer_(buffer), to_the_end_(to_the_end) {}
+        : Op(socket), buffer_(buffer), to_the_end_(to_the_end) {}
 
     bool is_ready() noexcept;
     void prepare(io_uring_sqe& sqe) noexcept override;
     bool absorb(int result) noexcept override;
     bool absorb_exactly(int result) noexcept;
 
-    const DescriptorOwner* socket_;
     std::span<std::byte> buffer_;
     std::size_t done_ = 0;
     bool to_the_end_;
@@ -99,7 +98,7 @@ private:
 class [[nodiscard]] Write final : public knit::detail::Op {
 public:
     Write(const knit::detail::DescriptorOwner& socket, std::span<const std::byte> bytes, bool to_the_end) noexcept
-        : socket_(&socket), bytes_(bytes), to_the_end_(to_the_end) {}
+        : Op(socket), bytes_(bytes), to_the_end_(to_the_end) {}
     bool await_ready() noexcept;
     std::size_t await_resume() {
         take_result("write");
@@ -110,7 +109,6 @@ private:
     void prepare(io_uring_sqe& sqe) noexcept override;
     bool absorb(int result) noexcept override;
 
-    const knit::detail::DescriptorOwner* socket_;
     std::span<const std::byte> bytes_;
     std::size_t done_ = 0;
     bool to_the_end_;

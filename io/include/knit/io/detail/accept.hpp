@@ -12,12 +12,12 @@ namespace knit::detail {
 
 class AcceptOp : public Op {
 public:
-    explicit AcceptOp(const DescriptorOwner& listener) noexcept : listener_(&listener) {}
+    explicit AcceptOp(const DescriptorOwner& listener) noexcept : Op(listener) {}
     AcceptOp(AcceptOp&&) noexcept = default;
     /// A connection that came, but that nobody took because the task was destroyed, is closed.
     ~AcceptOp() { static_cast<void>(take_connection()); }
 
-    bool await_ready() noexcept { return !attach(listener_->get()); }
+    bool await_ready() noexcept { return !attach(); }
 
 protected:
     /// Connections that died in the queue are passed over.
@@ -28,7 +28,6 @@ protected:
 private:
     Fd take_connection() noexcept { return Fd(std::exchange(result_, -EBADF)); }
 
-    const DescriptorOwner* listener_;
 };
 
 }  // namespace knit::detail

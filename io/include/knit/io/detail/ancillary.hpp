@@ -21,7 +21,6 @@ protected:
     /// Throws std::bad_alloc.
     AncillaryOp(const DescriptorOwner& socket, std::size_t count_max);
 
-    const DescriptorOwner* socket_;
     std::size_t room_;
     std::unique_ptr<std::byte[]> control_;
     iovec part_{};
@@ -37,7 +36,7 @@ class [[nodiscard]] SendDescriptors final : public knit::detail::AncillaryOp {
 public:
     SendDescriptors(const knit::detail::DescriptorOwner& socket, std::span<const std::byte> bytes,
                     std::span<const int> descriptors);
-    bool await_ready() noexcept { return !attach(socket_->get()); }
+    bool await_ready() noexcept { return !attach(); }
     std::size_t await_resume() {
         take_result("send descriptors over");
         return done_;

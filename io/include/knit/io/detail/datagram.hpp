@@ -16,10 +16,10 @@ namespace knit::detail {
 /// One datagram, with the name of its other end where one is given.
 class DatagramOp : public Op {
 public:
-    bool await_ready() noexcept { return !attach(socket_->get()); }
+    bool await_ready() noexcept { return !attach(); }
 
 protected:
-    explicit DatagramOp(const DescriptorOwner& socket) noexcept : socket_(&socket) {}
+    explicit DatagramOp(const DescriptorOwner& socket) noexcept : Op(socket) {}
     bool absorb(int result) noexcept override;
     /// Says it to the kernel; what is said has to stay where it is.
     void prepare_send(io_uring_sqe& sqe, std::span<const std::byte> bytes, const sockaddr* address,
@@ -28,7 +28,6 @@ protected:
     socklen_t received_name_size() const noexcept { return header_.msg_namelen; }
 
 private:
-    const DescriptorOwner* socket_;
     iovec part_{};
     msghdr header_{};
 };

@@ -60,15 +60,20 @@ public:
     void unlink(Op& op) noexcept;
 
 protected:
-    /// The last operation in flight has ended.
+    /// The last operation in flight has ended; for a class that has asked for it.
     virtual void became_idle() noexcept {}
+    void ask_for_became_idle() noexcept { acts_when_idle_ = true; }
 
 private:
+    [[noreturn]] KNIT_NOINLINE static void throw_busy_elsewhere();
+    KNIT_NOINLINE void unlink_inner(Op& op) noexcept;
+    KNIT_NOINLINE void act_when_idle() noexcept;
     static void run_close(Worker& worker, Work& work) noexcept;
     void close_here() noexcept;
 
     Fd fd_;
     bool is_closing_ = false;
+    bool acts_when_idle_ = false;  ///< is_closing_, or became_idle() is asked for
     std::uint64_t watch_ticket_ = 0;
     Op* first_ = nullptr;
     /// The loop with operations in flight. That loop writes; a closer on another thread reads [fd.busy].

@@ -40,7 +40,11 @@ class IoDriver;
 /// What the kernel takes in one request; more is cut there, so it is cut here, where the count is 32 bits wide.
 inline constexpr std::size_t kTransferMax = 0x7ffff000;
 
-class Op : private Wait {
+// The node that an operation stands in queues with, for `again`; no Work to anybody else. It stands in none while the
+// operation is in flight: its link is the driver's then.
+struct OpNode : Work {};
+
+class Op : private Wait, private OpNode {
 public:
     using knit_awaiter = void;
 
@@ -52,10 +56,19 @@ public:
     }
 
 protected:
-    Op() noexcept;
+    /// `owner` has to be there until the operation is awaited.
+    explicit Op(const DescriptorOwner& owner) noexcept : Wait(&Op::cancel_wait, "I/O"), owner_(&owner) {
+        run = &Op::run_again;
+    }
     /// Only before it has started: an awaitable may be handed on until it is awaited.
-    Op(Op&& other) noexcept;
-    ~Op();
+    Op(Op&& other) noexcept : Op(*other.owner_) {
+        KNIT_ASSERT(other.stage_ == Stage::fresh && other.task_ == nullptr);
+    }
+    ~Op() {
+        // The kernel may still write through it: a frame must not be destroyed before its operation has ended.
+        KNIT_ASSERT((stage_ == Stage::fresh || stage_ == Stage::done) && "an operation was destroyed while in flight");
+        leave();
+    }
 
     /// Says what the kernel is to do: fills in all but the user data.
     virtual void prepare(io_uring_sqe& sqe) noexcept = 0;
@@ -67,10 +80,11 @@ protected:
     std::uint32_t completion_flags() const noexcept { return completion_flags_; }
 
     /// For await_ready: what to work on. False, and the operation fails with EBADF, when that is closed.
-    bool attach(Descriptor* descriptor) noexcept {
-        descriptor_ = descriptor;
-        return descriptor != nullptr;
+    bool attach() noexcept {
+        descriptor_ = owner_->get();
+        return descriptor_ != nullptr;
     }
+    /// Once it is attached.
     Descriptor& descriptor() const noexcept { return *descriptor_; }
     bool is_stopping() const noexcept { return is_cancelled_ || is_closed_; }
 
@@ -91,7 +105,7 @@ protected:
 private:
     friend class Descriptor;
     friend class IoDriver;
-    enum class Stage : std::uint8_t { fresh, in_flight, again, ended, done };
+    enum class Stage : std::uint8_t { fresh, done, in_flight, again, ended };
 
     void start(std::coroutine_handle<> leaf, TaskCore& task);
     void submit() noexcept;
@@ -105,17 +119,19 @@ private:
     static bool cancel_wait(Wait& wait) noexcept;
     static void run_again(Worker& worker, Work& work) noexcept;
     int take_result_slow(const char* operation);
-    void leave() noexcept;
+    void leave() noexcept {
+        if (is_linked_) {
+            is_linked_ = false;
+            descriptor_->unlink(*this);
+        }
+    }
     IoDriver& driver() const noexcept;
 
-    // The node for `again`; a struct of its own because Op is no Work to anybody else. It stands in no queue while the
-    // operation is in flight: its link is the driver's then.
-    struct Again : Work {
-        Op* op = nullptr;
-    } again_;
-    Descriptor* descriptor_ = nullptr;
+    union {
+        const DescriptorOwner* owner_;  ///< until it is awaited
+        Descriptor* descriptor_;
+    };
     Op* next_ = nullptr;  ///< the descriptor's list of operations in flight
-    Op* previous_ = nullptr;
     TaskCore* task_ = nullptr;
     std::uint32_t completion_flags_ = 0;
     Stage stage_ = Stage::fresh;
@@ -126,6 +142,35 @@ private:
     bool is_cancelled_ = false;
     bool is_closed_ = false;
 };
+
+inline void Descriptor::link(Op& op, Worker& worker) {
+    // relaxed: this loop's own, or a mistake that is refused
+    Worker* const busy = busy_.load(std::memory_order_relaxed);
+    if (busy == nullptr) {
+        // relaxed: a closer on another thread has learnt of this operation in some other way, which orders
+        busy_.store(&worker, std::memory_order_relaxed);
+    } else if (busy != &worker) [[unlikely]] {
+        throw_busy_elsewhere();
+    }
+    op.next_ = first_;
+    first_ = &op;
+}
+
+inline void Descriptor::unlink(Op& op) noexcept {
+    if (first_ == &op) [[likely]] {
+        first_ = op.next_;
+    } else {
+        unlink_inner(op);
+    }
+    if (first_ != nullptr) {
+        return;
+    }
+    if (acts_when_idle_) [[unlikely]] {
+        act_when_idle();
+    } else {
+        busy_.store(nullptr, std::memory_order_release);  // [fd.busy] the last touch: a closer may destroy it then
+    }
+}
 
 /// A result that is there at once: what plain calls give that may also be awaited.
 struct Ready {

@@ -36,7 +36,7 @@ struct Transfer {
 class TransferOp : public Op {
 protected:
     TransferOp(const DescriptorOwner& owner, std::span<std::byte> bytes, const Transfer& how) noexcept
-        : owner_(&owner), bytes_(bytes), how_(how) {}
+        : Op(owner), bytes_(bytes), how_(how) {}
 
     bool is_ready() noexcept;
     void prepare(io_uring_sqe& sqe) noexcept override;
@@ -48,7 +48,6 @@ private:
     std::uint64_t offset() const noexcept;
     void move_position(std::size_t count) noexcept;
 
-    const DescriptorOwner* owner_;
     std::span<std::byte> bytes_;
     Transfer how_;
     std::int64_t start_ = -1;  ///< the kernel's position before a write that moves it
