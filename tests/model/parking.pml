@@ -18,7 +18,7 @@ byte work = 0;          /* visible, not taken */
 byte made = 0;
 byte taken = 0;
 byte busy = 0;          /* loops that run an item */
-short sleeping = 0;     /* the idle word: below zero for a moment, where a loop is claimed before it has announced itself */
+short sleeping = 0;     /* the idle word; one off for a moment where a loop is claimed and has still to be counted */
 short searching = 0;
 mtype sleep_word[LOOPS] = awake;
 bool bell[LOOPS] = false;
@@ -121,8 +121,11 @@ end_parked:     atomic { bell[id] -> bell[id] = false }
 }
 
 init {
-    atomic { run Maker(); run Loop(0); run Loop(1) }
+    atomic { run Maker(); run Loop(0); run Loop(1) };
+    /* Where nothing can go on. */
+    timeout;
+    assert(work == 0 && made == ITEMS && taken == ITEMS && busy == 0);
+    assert(sleeping == LOOPS && searching == 0)
 }
 
 ltl nothing_stays { [] (work > 0 -> <> (work == 0)) }
-ltl counts_hold { [] (-LOOPS <= sleeping && sleeping <= LOOPS && 0 <= searching && searching <= LOOPS + 1) }
