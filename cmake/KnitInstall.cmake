@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 
 set(knit_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/knit")
-install(TARGETS knit EXPORT knitTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+install(TARGETS knit knit_testing EXPORT knitTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
     FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT knitTargets NAMESPACE knit:: DESTINATION "${knit_package_dir}")
 

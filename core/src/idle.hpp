@@ -30,15 +30,17 @@ public:
     std::uint64_t load() const noexcept { return word_.load(std::memory_order_seq_cst); }  // [idle.word]
 
     void begin_search() noexcept { word_.fetch_add(kSearching, std::memory_order_seq_cst); }  // [idle.word]
-    /// True when this was the last searcher.
+    /// True when this was the last searcher, who looks for work once more.
     bool end_search() noexcept {
         const std::uint64_t before = word_.fetch_sub(kSearching, std::memory_order_seq_cst);  // [idle.word]
+        full_fence();                                                                         // [idle.word]
         KNIT_ASSERT(searching(before) > 0);
         return searching(before) == 1;
     }
     /// The loop has set its sleep word to parked; a searcher stops being one in the same step.
     void announce_sleep(bool was_searching) noexcept {
         word_.fetch_add(kSleeping - (was_searching ? kSearching : 0), std::memory_order_seq_cst);  // [idle.word]
+        full_fence();                                                                              // [idle.word]
     }
     /// Somebody has moved a sleep word away from parked; `to_search`: that loop now counts as searching.
     void end_sleep(bool to_search) noexcept {

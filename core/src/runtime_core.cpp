@@ -22,6 +22,7 @@ void RuntimeCore::wake_one() noexcept {
         if (!idle_.end_search() || Idle::sleeping(idle_.load()) == 0 || !has_stealable()) {
             return;
         }
+        cpu_relax();  // a sleeper is just waking by itself, and has still to say so
     }
 }
 

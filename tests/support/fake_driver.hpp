@@ -1,5 +1,6 @@
-/// A Driver without a kernel: virtual time, and all loops of a runtime turned on one thread in an order that a seed
-/// decides. Tests link it instead of io; every run with the same seed is the same.
+/// The driver of knit::testing, for tests that run on it without simulate(): virtual time, and all loops of a runtime
+/// turned on one thread in an order that a seed decides. Tests link it instead of io; every run with the same seed is
+/// the same.
 #pragma once
 
 #include <cstdint>

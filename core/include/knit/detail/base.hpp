@@ -6,6 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#if defined(KNIT_MODEL)
+#include "model_atomic.hpp"  // tests/model alone: atomics and fences that an explorer of interleavings stands behind
+#endif
+
 /// Checked in every build. For what only a bug in knit can break; users' mistakes throw instead.
 #define KNIT_ASSERT(condition)                         \
     (__builtin_expect(static_cast<bool>(condition), 1) \
@@ -49,8 +53,12 @@
 
 namespace knit::detail {
 
+#if defined(KNIT_MODEL)
+using model::Atomic;
+#else
 template <class T>
 using Atomic = std::atomic<T>;
+#endif
 
 /// What await_transform() gives by reference GCC keeps in the frame once more, by value.
 inline constexpr bool kCopiesAwaiters = KNIT_TAIL_CALLS == 0;
@@ -63,7 +71,9 @@ KNIT_NOINLINE void die_if_fork_child() noexcept;
 
 /// A full barrier. On x86-64 a locked no-op on the stack, which costs a quarter of the `mfence` that Clang would emit.
 KNIT_INLINE void full_fence() noexcept {
-#if defined(__x86_64__) && !KNIT_TSAN
+#if defined(KNIT_MODEL)
+    model::full_fence();
+#elif defined(__x86_64__) && !KNIT_TSAN
     asm volatile("lock; orl $0, -8(%%rsp)" ::: "memory", "cc");
 #else
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -72,7 +82,13 @@ KNIT_INLINE void full_fence() noexcept {
 
 /// Keeps the compiler, not the processor, from moving loads and stores across it. Orders only together with
 /// `heavy_fence()` (platform.hpp) on the other side.
-KNIT_INLINE void light_fence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+KNIT_INLINE void light_fence() noexcept {
+#if defined(KNIT_MODEL)
+    model::light_fence();
+#else
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+#endif
+}
 
 /// Where the stack is now.
 KNIT_INLINE std::uintptr_t stack_pointer() noexcept {
@@ -97,7 +113,9 @@ KNIT_INLINE void* hide(void* pointer) noexcept {
 
 /// Tells the processor that this is a spin.
 KNIT_INLINE void cpu_relax() noexcept {
-#if defined(__x86_64__)
+#if defined(KNIT_MODEL)
+    model::relax();
+#elif defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     asm volatile("isb" ::: "memory");

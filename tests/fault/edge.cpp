@@ -1,0 +1,321 @@
+#include "edge.hpp"
+
+#include <liburing.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <span>
+#include <utility>
+#include <vector>
+
+extern "C" {
+int __real_io_uring_queue_init_params(unsigned entries, io_uring* ring, io_uring_params* parameters);
+int __real_io_uring_register_ring_fd(io_uring* ring);
+void __real_io_uring_queue_exit(io_uring* ring);
+int __real_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, sigset_t* set,
+                           std::size_t size);
+}
+
+namespace knit::fault {
+namespace {
+
+// The driver's own requests have one of these bits in their user data.
+constexpr std::uint64_t kTokens = 3;
+constexpr std::uint64_t kUnwanted = 3;
+constexpr unsigned kHeldEnters = 4;
+
+constexpr std::array kReadErrors{ECONNRESET, EINTR, EIO, ENOMEM, ENOBUFS, ETIMEDOUT, EHOSTUNREACH, EBADF, EINVAL};
+constexpr std::array kWriteErrors{EPIPE, ECONNRESET, ENOBUFS, ENOMEM, EINTR, ENOSPC, EDQUOT, EFBIG, EIO, EHOSTUNREACH};
+constexpr std::array kAcceptErrors{EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EINTR, EPROTO, EPERM};
+constexpr std::array kConnectErrors{ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRNOTAVAIL, EACCES, EINTR, EAGAIN};
+constexpr std::array kOpenErrors{ENOENT, EACCES, EMFILE, ENFILE, ENOSPC, EROFS, ELOOP, EINTR, ENOMEM, EISDIR};
+constexpr std::array kSyncErrors{EIO, ENOSPC, EDQUOT, EINTR, EROFS};
+
+std::span<const int> errors_of(int opcode) {
+    switch (opcode) {
+        case IORING_OP_READ:
+        case IORING_OP_RECV:
+        case IORING_OP_RECVMSG: return kReadErrors;
+        case IORING_OP_WRITE:
+        case IORING_OP_SEND:
+        case IORING_OP_SENDMSG: return kWriteErrors;
+        case IORING_OP_ACCEPT: return kAcceptErrors;
+        case IORING_OP_CONNECT: return kConnectErrors;
+        case IORING_OP_OPENAT: return kOpenErrors;
+        case IORING_OP_FSYNC: return kSyncErrors;
+        default: return {};
+    }
+}
+
+bool is_transfer(const io_uring_sqe& sqe) {
+    return sqe.opcode == IORING_OP_READ || sqe.opcode == IORING_OP_WRITE || sqe.opcode == IORING_OP_RECV ||
+           sqe.opcode == IORING_OP_SEND;
+}
+
+/// What is written of a plan, by rings of several threads.
+struct Shared {
+    std::mutex mutex;
+    Plan plan;
+    Counts counts;
+    std::set<int> errors;
+    std::map<io_uring*, struct Edge*> edges;
+    std::uint64_t rings = 0;
+};
+
+Shared& shared() {
+    static Shared instance;
+    return instance;
+}
+
+/// One ring.
+struct Edge {
+    struct Held {
+        io_uring_sqe sqe;
+        unsigned enters;
+    };
+    struct Range {
+        std::uintptr_t first;
+        std::uintptr_t last;
+    };
+
+    Edge(io_uring& whose, const Plan& what, std::uint64_t number)
+        : ring(whose), plan(what), random(what.seed * 1000003 + number), seen(*whose.cq.ktail), looked(*whose.sq.khead) {}
+
+    bool happens(unsigned per_mille) { return plan.seed != 0 && per_mille != 0 && random() % 1000 < per_mille; }
+    void look_at_requests(unsigned count);
+    void look_at_completions();
+    void change(io_uring_sqe& sqe);
+    void fail(io_uring_sqe& sqe, std::span<const int> errors);
+    void release_held(bool all);
+    void note_owner(const io_uring_sqe& sqe);
+
+    io_uring& ring;
+    const Plan plan;
+    std::mt19937_64 random;
+    unsigned seen;    ///< completions up to here have been looked at
+    unsigned looked;  ///< requests up to here
+    std::vector<Held> held;
+    std::set<unsigned> released;  ///< where requests stand that were held back, and are not to be changed again
+    std::map<std::uint64_t, int> results;   ///< what a request that became a no-op completes with
+    std::map<std::uint64_t, Range> owned;   ///< by requests in the kernel
+    Counts counts;
+    std::set<int> errors;
+};
+
+thread_local Edge* t_edge = nullptr;
+
+void turn_into_nothing(io_uring_sqe& sqe, std::uint64_t data) {
+    sqe = {};
+    sqe.opcode = IORING_OP_NOP;
+    sqe.fd = -1;
+    sqe.user_data = data;
+}
+
+void Edge::fail(io_uring_sqe& sqe, std::span<const int> list) {
+    const int error = list[random() % list.size()];
+    results[sqe.user_data] = -error;
+    errors.insert(error);
+    ++counts.errors;
+    turn_into_nothing(sqe, sqe.user_data);
+}
+
+void Edge::change(io_uring_sqe& sqe) {
+    constexpr unsigned kLinks = IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN;
+    if ((sqe.user_data & kTokens) != 0 || (sqe.flags & kLinks) != 0) {
+        return;
+    }
+    const bool is_multishot = (sqe.opcode == IORING_OP_ACCEPT && (sqe.ioprio & IORING_ACCEPT_MULTISHOT) != 0) ||
+                              (sqe.opcode == IORING_OP_RECV && (sqe.ioprio & IORING_RECV_MULTISHOT) != 0);
+    if (const std::span<const int> list = errors_of(sqe.opcode); !list.empty() && happens(plan.errors)) {
+        fail(sqe, list);
+        return;
+    }
+    if (is_multishot && happens(plan.ended)) {
+        sqe.ioprio = static_cast<std::uint16_t>(
+            sqe.ioprio & ~(sqe.opcode == IORING_OP_ACCEPT ? IORING_ACCEPT_MULTISHOT : IORING_RECV_MULTISHOT));
+        ++counts.ended;
+    } else if (!is_multishot && is_transfer(sqe) && sqe.len > 1 && happens(plan.shortened)) {
+        sqe.len = 1 + static_cast<unsigned>(random() % (sqe.len - 1));
+        ++counts.shortened;
+    }
+    if (happens(plan.held)) {
+        held.push_back({sqe, 1 + static_cast<unsigned>(random() % kHeldEnters)});
+        turn_into_nothing(sqe, kUnwanted);
+        ++counts.held;
+        return;
+    }
+    note_owner(sqe);
+}
+
+void Edge::note_owner(const io_uring_sqe& sqe) {
+    if (is_transfer(sqe) && (sqe.user_data & kTokens) == 0 && (sqe.flags & IOSQE_BUFFER_SELECT) == 0 && sqe.len > 0) {
+        owned[sqe.user_data] = {sqe.addr, sqe.addr + sqe.len};
+    }
+}
+
+void Edge::look_at_requests(unsigned count) {
+    const unsigned first = *ring.sq.khead;
+    const unsigned end = first + count;
+    if (static_cast<int>(first - looked) > 0) {
+        looked = first;  // liburing has entered by itself
+    }
+    for (; static_cast<int>(end - looked) > 0; ++looked) {
+        if (released.erase(looked) == 0) {
+            change(ring.sq.sqes[looked & ring.sq.ring_mask]);
+        }
+    }
+}
+
+/// Requests that were held back go to the end of the queue: all, or those whose time has come, as far as there is room.
+void Edge::release_held(bool all) {
+    for (auto each = held.begin(); each != held.end();) {
+        const unsigned tail = *ring.sq.ktail;
+        each->enters -= each->enters > 1 ? 1U : 0U;
+        if ((!all && each->enters > 1) || tail - *ring.sq.khead >= ring.sq.ring_entries) {
+            ++each;
+            continue;
+        }
+        io_uring_sqe& slot = ring.sq.sqes[tail & ring.sq.ring_mask];
+        slot = each->sqe;
+        note_owner(slot);
+        released.insert(tail);
+        ring.sq.sqe_tail = ring.sq.sqe_head = tail + 1;
+        __atomic_store_n(ring.sq.ktail, tail + 1, __ATOMIC_RELEASE);
+        each = held.erase(each);
+    }
+}
+
+void Edge::look_at_completions() {
+    const unsigned tail = __atomic_load_n(ring.cq.ktail, __ATOMIC_ACQUIRE);
+    io_uring_cqe* previous = nullptr;
+    for (; seen != tail; ++seen) {
+        io_uring_cqe& cqe = ring.cq.cqes[seen & ring.cq.ring_mask];
+        if (const auto found = results.find(cqe.user_data); found != results.end()) {
+            cqe.res = found->second;
+            results.erase(found);
+        }
+        const bool is_last = (cqe.flags & IORING_CQE_F_MORE) == 0;
+        if (is_last) {
+            owned.erase(cqe.user_data);
+        }
+        const bool may_swap = is_last && (cqe.user_data & kTokens) == 0;
+        if (previous != nullptr && may_swap && previous->user_data != cqe.user_data && happens(plan.swapped)) {
+            std::swap(*previous, cqe);
+            ++counts.swapped;
+        }
+        previous = may_swap ? &cqe : nullptr;
+    }
+}
+
+void add(Counts& sum, const Counts& more) {
+    sum.errors += more.errors;
+    sum.shortened += more.shortened;
+    sum.held += more.held;
+    sum.ended += more.ended;
+    sum.swapped += more.swapped;
+    sum.enters += more.enters;
+    sum.short_enters += more.short_enters;
+    sum.denied += more.denied;
+}
+
+}  // namespace
+
+void set_plan(const Plan& plan) {
+    const std::lock_guard lock(shared().mutex);
+    shared().plan = plan;
+    shared().counts = {};
+    shared().errors.clear();
+    shared().rings = 0;
+}
+
+Counts counts() {
+    const std::lock_guard lock(shared().mutex);
+    return shared().counts;
+}
+
+std::set<int> errors_given() {
+    const std::lock_guard lock(shared().mutex);
+    return shared().errors;
+}
+
+bool is_owned_by_kernel(const void* bytes, std::size_t size) {
+    if (t_edge == nullptr) {
+        return false;
+    }
+    t_edge->look_at_completions();
+    const auto first = reinterpret_cast<std::uintptr_t>(bytes);
+    return std::ranges::any_of(t_edge->owned, [&](const auto& each) {
+        return each.second.first < first + size && first < each.second.last;
+    });
+}
+
+}  // namespace knit::fault
+
+using knit::fault::Edge;
+using knit::fault::shared;
+using knit::fault::t_edge;
+
+extern "C" int __wrap_io_uring_queue_init_params(unsigned entries, io_uring* ring, io_uring_params* parameters) {
+    const std::lock_guard lock(shared().mutex);
+    const knit::fault::Plan& plan = shared().plan;
+    if ((parameters->flags & plan.denied_flags) != 0) {
+        ++shared().counts.denied;
+        return -EINVAL;
+    }
+    entries = plan.sq_entries != 0 ? plan.sq_entries : entries;
+    parameters->cq_entries = plan.cq_entries != 0 ? plan.cq_entries : parameters->cq_entries;
+    const int result = __real_io_uring_queue_init_params(entries, ring, parameters);
+    if (result == 0) {
+        t_edge = new Edge(*ring, plan, ++shared().rings);
+        shared().edges[ring] = t_edge;
+    }
+    return result;
+}
+
+extern "C" int __wrap_io_uring_register_ring_fd(io_uring* ring) {
+    return shared().plan.denies_registered ? -EINVAL : __real_io_uring_register_ring_fd(ring);
+}
+
+extern "C" void __wrap_io_uring_queue_exit(io_uring* ring) {
+    {
+        const std::lock_guard lock(shared().mutex);
+        if (const auto found = shared().edges.find(ring); found != shared().edges.end()) {
+            knit::fault::add(shared().counts, found->second->counts);
+            shared().errors.merge(found->second->errors);
+            t_edge = t_edge == found->second ? nullptr : t_edge;
+            delete found->second;
+            shared().edges.erase(found);
+        }
+    }
+    __real_io_uring_queue_exit(ring);
+}
+
+extern "C" int __wrap_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags,
+                                      sigset_t* set, std::size_t size) {
+    Edge* const edge = t_edge;
+    if (edge == nullptr) {
+        return __real_io_uring_enter2(fd, to_submit, min_complete, flags, set, size);
+    }
+    if (edge->happens(edge->plan.enters)) {
+        ++edge->counts.enters;
+        constexpr int kErrors[] = {EINTR, EAGAIN, EBUSY};
+        return -kErrors[edge->random() % 3];
+    }
+    edge->release_held(min_complete != 0);
+    to_submit = *edge->ring.sq.ktail - *edge->ring.sq.khead;
+    if (to_submit > 1 && edge->happens(edge->plan.short_enters)) {
+        to_submit = 1 + static_cast<unsigned>(edge->random() % (to_submit - 1));
+        min_complete = 0;
+        ++edge->counts.short_enters;
+    }
+    edge->look_at_requests(to_submit);
+    min_complete = edge->held.empty() ? min_complete : 0;  // nobody waits for what is held back
+    const int result = __real_io_uring_enter2(fd, to_submit, min_complete, flags, set, size);
+    edge->look_at_completions();
+    return result;
+}

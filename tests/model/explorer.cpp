@@ -1,0 +1,579 @@
+#include "explorer.hpp"
+
+#include <csetjmp>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "model_atomic.hpp"
+
+extern "C" void* __cxa_get_globals() noexcept;
+
+namespace knit::detail::model {
+namespace {
+
+constexpr std::size_t kThreadsMax = 4;
+constexpr std::size_t kMain = kThreadsMax;  // the scenario itself
+constexpr std::size_t kStackBytes = 512 * 1024;
+constexpr std::size_t kStepsMax = 50'000;
+constexpr std::size_t kStepsShown = 60;
+
+/// For each location the position of a store in its history.
+using View = std::vector<std::uint32_t>;
+
+std::uint32_t at(const View& view, std::size_t location) { return location < view.size() ? view[location] : 0; }
+
+void raise(View& view, std::size_t location, std::uint32_t to) {
+    if (location >= view.size()) {
+        view.resize(location + 1);
+    }
+    view[location] = std::max(view[location], to);
+}
+
+void join(View& view, const View& other) {
+    if (other.size() > view.size()) {
+        view.resize(other.size());
+    }
+    for (std::size_t index = 0; index < other.size(); ++index) {
+        view[index] = std::max(view[index], other[index]);
+    }
+}
+
+struct Store {
+    std::uint64_t bits;
+    View released;
+};
+
+/// What a thread knows.
+struct Knowledge {
+    View view;
+    View to_acquire;   ///< what relaxed loads have brought, for the next full fence
+    View fenced;       ///< as of the last full fence: what relaxed stores release
+    View not_movable;  ///< as of the last fence of either kind: what the compiler cannot move behind a heavy fence
+};
+
+struct Step {
+    std::size_t thread;
+    const char* what;
+    std::size_t location;
+    std::uint64_t bits;
+    std::uint32_t age;
+};
+
+/// A fiber, as far as the C++ runtime and the C library are concerned.
+struct Fiber {
+    std::function<void()> body;
+    std::function<bool()> waits_for;
+    ucontext_t start;
+    std::jmp_buf context;
+    std::array<char, 16> exceptions{};  ///< of __cxa_get_globals()
+    bool has_started = false;
+    bool has_ended = false;
+    bool may_rest = false;
+};
+
+bool is_acquire(std::memory_order order) {
+    return order == std::memory_order_acquire || order == std::memory_order_acq_rel ||
+           order == std::memory_order_seq_cst;
+}
+bool is_release(std::memory_order order) {
+    return order == std::memory_order_release || order == std::memory_order_acq_rel ||
+           order == std::memory_order_seq_cst;
+}
+
+/// One decision of an execution.
+struct Choice {
+    unsigned taken;
+    unsigned count;
+};
+
+class Explorer final : public Run {
+public:
+    explicit Explorer(const Bounds& bounds) : bounds_(bounds) {}
+
+    Result all(const std::function<void(Run&)>& scenario);
+
+    void thread(std::function<void()> body) override;
+    void join() override;
+    void begin() noexcept override;
+    void end() noexcept override { is_armed_ = false; }
+    void wait_until(std::function<bool()> condition, bool may_rest) override;
+    void let_others_rest() override;
+    [[noreturn]] void fail(const std::string& text) override;
+
+    bool is_armed() const noexcept { return is_armed_ && !is_asking_ && current_ != kMain; }
+    void made(Cell cell);
+    std::uint64_t load(Cell cell, std::memory_order order, bool is_newest);
+    void store(Cell cell, std::uint64_t bits, std::memory_order order, bool is_update);
+    void fence();
+    void light() { knowledge_[current_].not_movable = knowledge_[current_].view; }
+    void heavy();
+    void relax();
+    void before_step();
+
+private:
+    unsigned choose(unsigned count);
+    bool next_execution();
+    void execute(const std::function<void(Run&)>& scenario);
+    void switch_to(std::size_t next);
+    void go_on_elsewhere();
+    bool is_true(const std::function<bool()>& condition);
+    bool can_run(std::size_t index);
+    std::size_t location_of(Cell cell);
+    void take_fence(std::size_t thread, const View& published);
+    void note(const char* what, std::size_t location, std::uint64_t bits, std::uint32_t age);
+    std::string steps() const;
+    static void enter_fiber();
+
+    const Bounds bounds_;
+    Result result_;
+    std::vector<Choice> choices_;
+    std::size_t next_choice_ = 0;
+    unsigned preemptions_left_ = 0;
+    unsigned old_values_left_ = 0;
+    bool is_armed_ = false;
+    bool is_asking_ = false;  ///< whether somebody may go on: no step of the execution
+    bool has_failed_ = false;
+    std::size_t current_ = kMain;
+    std::size_t threads_ = 0;
+    std::array<Fiber, kThreadsMax + 1> fibers_;
+    std::array<std::unique_ptr<char[]>, kThreadsMax> stacks_;
+    std::jmp_buf root_;
+
+    std::array<Knowledge, kThreadsMax + 1> knowledge_;
+    View sequential_;  ///< the newest sequentially consistent store of each location, and what fences have published
+    std::unordered_map<void*, std::size_t> locations_;
+    std::vector<std::vector<Store>> histories_;
+    std::vector<Step> steps_;
+};
+
+Explorer* g_explorer = nullptr;
+
+std::uint64_t value_at(Cell cell) {
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, cell.where, cell.size);
+    return bits;
+}
+
+unsigned Explorer::choose(unsigned count) {
+    if (next_choice_ == choices_.size()) {
+        choices_.push_back({0, count});
+    }
+    const Choice& choice = choices_[next_choice_++];
+    if (choice.count != count) {
+        std::fprintf(stderr, "explorer: the scenario does not do the same each time\n");
+        std::abort();
+    }
+    return choice.taken;
+}
+
+bool Explorer::next_execution() {
+    while (!choices_.empty() && choices_.back().taken + 1 == choices_.back().count) {
+        choices_.pop_back();
+    }
+    if (choices_.empty()) {
+        return false;
+    }
+    ++choices_.back().taken;
+    return true;
+}
+
+Result Explorer::all(const std::function<void(Run&)>& scenario) {
+    g_explorer = this;
+    do {
+        execute(scenario);
+        ++result_.runs;
+    } while (!has_failed_ && result_.runs < bounds_.runs_max && next_execution());
+    g_explorer = nullptr;
+    result_.is_right = !has_failed_ && choices_.empty();
+    if (!has_failed_ && !result_.is_right) {
+        result_.text = "not all interleavings were seen: give more runs or fewer preemptions";
+    }
+    return result_;
+}
+
+void Explorer::execute(const std::function<void(Run&)>& scenario) {
+    next_choice_ = 0;
+    preemptions_left_ = bounds_.preemptions;
+    old_values_left_ = bounds_.old_values;
+    is_armed_ = false;
+    threads_ = 0;
+    current_ = kMain;
+    if (_setjmp(root_) == 0) {
+        scenario(*this);
+    }
+}
+
+void Explorer::fail(const std::string& text) {
+    result_.text = text + " (execution " + std::to_string(result_.runs + 1) + ")\n" + steps();
+    has_failed_ = true;
+    is_armed_ = false;
+    _longjmp(root_, 1);
+}
+
+// Threads.
+
+void Explorer::enter_fiber() {
+    Fiber& self = g_explorer->fibers_[g_explorer->current_];
+    self.body();
+    self.has_ended = true;
+    g_explorer->go_on_elsewhere();
+    std::abort();  // nobody goes on with a thread that has ended
+}
+
+void Explorer::thread(std::function<void()> body) {
+    if (threads_ == kThreadsMax) {
+        fail("too many threads");
+    }
+    Fiber& fiber = fibers_[threads_];
+    fiber.body = std::move(body);
+    fiber.waits_for = nullptr;
+    fiber.has_started = false;
+    fiber.has_ended = false;
+    fiber.exceptions = {};
+    if (stacks_[threads_] == nullptr) {
+        stacks_[threads_] = std::make_unique<char[]>(kStackBytes);
+    }
+    getcontext(&fiber.start);
+    fiber.start.uc_stack.ss_sp = stacks_[threads_].get();
+    fiber.start.uc_stack.ss_size = kStackBytes;
+    fiber.start.uc_link = nullptr;
+    makecontext(&fiber.start, &Explorer::enter_fiber, 0);
+    ++threads_;
+}
+
+void Explorer::switch_to(std::size_t next) {
+    const std::size_t from = current_;
+    if (next == from) {
+        return;
+    }
+    if (on_switch) {
+        on_switch(from, next);
+    }
+    std::memcpy(fibers_[from].exceptions.data(), __cxa_get_globals(), fibers_[from].exceptions.size());
+    std::memcpy(__cxa_get_globals(), fibers_[next].exceptions.data(), fibers_[next].exceptions.size());
+    current_ = next;
+    if (_setjmp(fibers_[from].context) == 0) {
+        if (next != kMain && !std::exchange(fibers_[next].has_started, true)) {
+            setcontext(&fibers_[next].start);
+        }
+        _longjmp(fibers_[next].context, 1);
+    }
+}
+
+bool Explorer::is_true(const std::function<bool()>& condition) {
+    const bool was_asking = std::exchange(is_asking_, true);
+    const bool result = condition();
+    is_asking_ = was_asking;
+    return result;
+}
+
+bool Explorer::can_run(std::size_t index) {
+    const Fiber& fiber = fibers_[index];
+    return !fiber.has_ended && (fiber.waits_for == nullptr || is_true(fiber.waits_for));
+}
+
+/// The calling thread cannot go on.
+void Explorer::go_on_elsewhere() {
+    if (threads_ == 0) {
+        return;
+    }
+    std::array<std::size_t, kThreadsMax> others{};
+    unsigned count = 0;
+    for (std::size_t step = 1; step <= threads_; ++step) {
+        const std::size_t index = (current_ == kMain ? step - 1 : current_ + step) % threads_;
+        if (index != current_ && can_run(index)) {
+            others[count++] = index;
+        }
+    }
+    if (count > 0) {
+        switch_to(others[is_armed_ && count > 1 ? choose(count) : 0]);
+        return;
+    }
+    for (std::size_t index = 0; index < threads_; ++index) {
+        if (!fibers_[index].has_ended && !(fibers_[index].waits_for != nullptr && fibers_[index].may_rest)) {
+            fail("everybody waits");
+        }
+    }
+    switch_to(kMain);
+}
+
+void Explorer::join() {
+    go_on_elsewhere();
+}
+
+void Explorer::wait_until(std::function<bool()> condition, bool may_rest) {
+    Fiber& self = fibers_[current_];
+    self.may_rest = may_rest;
+    while (!is_true(condition)) {
+        self.waits_for = condition;
+        go_on_elsewhere();
+        self.waits_for = nullptr;
+    }
+}
+
+void Explorer::let_others_rest() {
+    const std::size_t self = current_;
+    const auto others_rest = [this, self] {
+        for (std::size_t index = 0; index < threads_; ++index) {
+            if (index != self && can_run(index)) {
+                return false;
+            }
+        }
+        return true;
+    };
+    wait_until(others_rest, false);
+}
+
+void Explorer::relax() {
+    if (current_ == kMain) {
+        join();
+    } else {
+        go_on_elsewhere();
+    }
+}
+
+void Explorer::before_step() {
+    if (steps_.size() > kStepsMax) {
+        fail("it does not end");
+    }
+    if (preemptions_left_ == 0) {
+        return;
+    }
+    std::array<std::size_t, kThreadsMax> others{};
+    unsigned count = 0;
+    for (std::size_t index = 0; index < threads_; ++index) {
+        if (index != current_ && can_run(index)) {
+            others[count++] = index;
+        }
+    }
+    if (count == 0) {
+        return;
+    }
+    if (const unsigned taken = choose(count + 1); taken != 0) {
+        --preemptions_left_;
+        switch_to(others[taken - 1]);
+    }
+}
+
+// Memory.
+
+void Explorer::begin() noexcept {
+    locations_.clear();
+    histories_.clear();
+    steps_.clear();
+    sequential_.clear();
+    knowledge_ = {};
+    is_armed_ = true;
+}
+
+std::size_t Explorer::location_of(Cell cell) {
+    const auto [place, is_new] = locations_.try_emplace(cell.where, histories_.size());
+    if (is_new) {
+        histories_.push_back({{value_at(cell), {}}});
+    }
+    std::vector<Store>& history = histories_[place->second];
+    if (history.back().bits != value_at(cell)) {
+        // Written by code that is not explored: everybody knows.
+        history.push_back({value_at(cell), {}});
+        for (Knowledge& each : knowledge_) {
+            raise(each.view, place->second, static_cast<std::uint32_t>(history.size() - 1));
+        }
+    }
+    return place->second;
+}
+
+void Explorer::made(Cell cell) {
+    if (const auto found = locations_.find(cell.where); found != locations_.end()) {
+        histories_[found->second].push_back({value_at(cell), {}});
+        for (Knowledge& each : knowledge_) {
+            raise(each.view, found->second, static_cast<std::uint32_t>(histories_[found->second].size() - 1));
+        }
+    }
+}
+
+std::uint64_t Explorer::load(Cell cell, std::memory_order order, bool is_newest) {
+    const std::size_t location = location_of(cell);
+    const std::vector<Store>& history = histories_[location];
+    Knowledge& self = knowledge_[current_];
+    const auto newest = static_cast<std::uint32_t>(history.size() - 1);
+    std::uint32_t oldest = at(self.view, location);
+    if (order == std::memory_order_seq_cst) {
+        oldest = std::max(oldest, at(sequential_, location));
+    }
+    oldest = std::min(oldest, newest);
+    std::uint32_t age = 0;
+    if (!is_newest && oldest < newest && old_values_left_ > 0) {
+        age = choose(newest - oldest + 1);
+        old_values_left_ -= age != 0 ? 1U : 0U;
+    }
+    const Store& seen = history[newest - age];
+    raise(self.view, location, newest - age);
+    model::join(is_acquire(order) ? self.view : self.to_acquire, seen.released);
+    if (!is_newest) {
+        note("load", location, seen.bits, age);
+    }
+    return seen.bits;
+}
+
+void Explorer::store(Cell cell, std::uint64_t bits, std::memory_order order, bool is_update) {
+    const std::size_t location = location_of(cell);
+    std::vector<Store>& history = histories_[location];
+    Knowledge& self = knowledge_[current_];
+    const auto position = static_cast<std::uint32_t>(history.size());
+    if (is_release(order)) {
+        self.not_movable = self.view;  // what came before stays before
+    }
+    raise(self.view, location, position);
+    if (is_update && is_acquire(order)) {
+        raise(self.not_movable, location, position);  // and what comes after stays after
+    }
+    View released = is_release(order) ? self.view : self.fenced;
+    raise(released, location, position);
+    if (is_update) {
+        model::join(released, history.back().released);
+    }
+    history.push_back({bits, std::move(released)});
+    if (order == std::memory_order_seq_cst) {
+        raise(sequential_, location, position);
+    }
+    std::memcpy(cell.where, &bits, cell.size);
+    note(is_update ? "update" : "store", location, bits, 0);
+}
+
+void Explorer::take_fence(std::size_t thread, const View& published) {
+    Knowledge& self = knowledge_[thread];
+    model::join(sequential_, published);
+    model::join(self.view, self.to_acquire);
+    model::join(self.view, sequential_);
+}
+
+void Explorer::fence() {
+    Knowledge& self = knowledge_[current_];
+    model::join(self.view, self.to_acquire);
+    take_fence(current_, View(self.view));
+    self.fenced = self.view;
+    self.not_movable = self.view;
+    note("fence", 0, 0, 0);
+}
+
+void Explorer::heavy() {
+    fence();
+    for (std::size_t index = 0; index < threads_; ++index) {
+        before_step();
+        if (index != current_) {
+            take_fence(index, View(knowledge_[index].not_movable));
+        }
+    }
+    before_step();
+    fence();
+}
+
+void Explorer::note(const char* what, std::size_t location, std::uint64_t bits, std::uint32_t age) {
+    steps_.push_back({current_, what, location, bits, age});
+}
+
+std::string Explorer::steps() const {
+    std::string text;
+    const std::size_t first = steps_.size() > kStepsShown ? steps_.size() - kStepsShown : 0;
+    for (std::size_t index = first; index < steps_.size(); ++index) {
+        const Step& step = steps_[index];
+        text += "  thread " + std::to_string(step.thread) + ": " + step.what + " #" + std::to_string(step.location) +
+                " " + std::to_string(step.bits) + (step.age != 0 ? " (old)" : "") + "\n";
+    }
+    return text;
+}
+
+}  // namespace
+
+void made(Cell cell) noexcept {
+    if (g_explorer != nullptr && g_explorer->is_armed()) {
+        g_explorer->made(cell);
+    }
+}
+
+std::uint64_t load(Cell cell, std::memory_order order) noexcept {
+    if (g_explorer == nullptr || !g_explorer->is_armed()) {
+        return value_at(cell);
+    }
+    g_explorer->before_step();
+    return g_explorer->load(cell, order, false);
+}
+
+void store(Cell cell, std::uint64_t bits, std::memory_order order) noexcept {
+    if (g_explorer == nullptr || !g_explorer->is_armed()) {
+        std::memcpy(cell.where, &bits, cell.size);
+        return;
+    }
+    g_explorer->before_step();
+    g_explorer->store(cell, bits, order, false);
+}
+
+std::uint64_t begin_update(Cell cell) noexcept {
+    if (g_explorer != nullptr && g_explorer->is_armed()) {
+        g_explorer->before_step();
+    }
+    return value_at(cell);
+}
+
+void end_update(Cell cell, std::uint64_t bits, std::memory_order order) noexcept {
+    if (g_explorer == nullptr || !g_explorer->is_armed()) {
+        std::memcpy(cell.where, &bits, cell.size);
+        return;
+    }
+    static_cast<void>(g_explorer->load(cell, order, true));
+    g_explorer->store(cell, bits, order, true);
+}
+
+void give_up_update(Cell cell, std::memory_order order) noexcept {
+    if (g_explorer != nullptr && g_explorer->is_armed()) {
+        static_cast<void>(g_explorer->load(cell, order, true));
+    }
+}
+
+void wait_for_change(Cell cell, std::uint64_t old) noexcept {
+    if (g_explorer != nullptr) {
+        g_explorer->wait_until([cell, old] { return value_at(cell) != old; }, false);
+    }
+}
+
+void full_fence() noexcept {
+    if (g_explorer != nullptr && g_explorer->is_armed()) {
+        g_explorer->before_step();
+        g_explorer->fence();
+    }
+}
+
+void light_fence() noexcept {
+    if (g_explorer != nullptr && g_explorer->is_armed()) {
+        g_explorer->light();
+    }
+}
+
+void heavy_fence() noexcept {
+    if (g_explorer != nullptr && g_explorer->is_armed()) {
+        g_explorer->heavy();
+    }
+}
+
+void relax() noexcept {
+    if (g_explorer != nullptr) {
+        g_explorer->relax();
+    }
+}
+
+Result explore(const Bounds& bounds, const std::function<void(Run&)>& scenario) {
+    // Threads keep pointers to where they run: one place for good.
+    const auto explorer = std::make_unique<Explorer>(bounds);
+    return explorer->all(scenario);
+}
+
+}  // namespace knit::detail::model

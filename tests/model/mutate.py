@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""Breaks the real code in one place at a time and expects a model to notice.
+
+    tests/model/mutate.py --cxx clang++-19 [--all] [--only TEXT] [--core libknit_core.a]
+
+Of every source in FILES each memory order that is stronger than relaxed is made relaxed, each fence is taken out, and
+each of REWRITES is applied. What no model can notice stands in SPARED with the reason; one that is spared without need
+is reported, and so is a rewrite whose text has gone. Without --all: a sample that takes half a minute.
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+TIMEOUT = 240
+
+# The sources, and the model that each is mutated for; a pattern limits it to functions.
+FILES = (
+    ("core/include/knit/detail/deque.hpp", "deque", r"."),
+    ("core/include/knit/detail/inbox.hpp", "inbox", r"."),
+    ("core/src/idle.hpp", "loops", r"."),
+    ("core/src/idle.cpp", "loops", r"sleep|claim_sleeper"),
+    ("core/src/worker.cpp", "loops", r"post"),
+    ("core/src/runtime_core.cpp", "loops", r"wake_one|submit"),
+    ("core/include/knit/detail/hot_paths.hpp", "loops", r"offer|begin"),
+    ("core/src/cancel.cpp", "loops", r"send_cancel|take_early_cancels"),
+    ("core/src/fork_join.cpp", "loops", r"wait_for_away|stop|adopt|child_settled|claim_outcome"),
+)
+
+# (source, function, label, text, what it becomes): rechecks dropped, read-modify-writes taken apart.
+REWRITES = (
+    ("core/include/knit/detail/deque.hpp", "pop", "dq.take",
+     "        if (!top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst,\n"
+     "                                          std::memory_order_relaxed)) {  // [dq.take] relaxed: nothing is read after it\n",
+     "        if (top_.store(top + 1); false) {\n"),
+    ("core/include/knit/detail/deque.hpp", "take_oldest", "dq.take",
+     "top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst,\n"
+     "                                                       std::memory_order_relaxed);  // [dq.take] relaxed: it is over",
+     "(top_.store(top + 1), true);"),
+    ("core/include/knit/detail/deque.hpp", "steal", "dq.last",
+     "    if (top >= bottom_.load(std::memory_order_acquire)) {  // [dq.last] [dq.slot]\n        return nullptr;\n    }\n", ""),
+    ("core/include/knit/detail/deque.hpp", "steal", "dq.mode", "if (unfenced_.load(std::memory_order_acquire)) {", "if (false) {"),
+    ("core/include/knit/detail/deque.hpp", "take_back", "dq.last",
+     "    if (top_.load(std::memory_order_relaxed) < bottom) [[likely]] {  // relaxed: the fence orders it\n", "    if (true) {\n"),
+    ("core/include/knit/detail/deque.hpp", "pop", "dq.last", "if (top < bottom) [[likely]] {", "if (top <= bottom) [[likely]] {"),
+    ("core/include/knit/detail/deque.hpp", "make_room", "dq.grow", "if (bottom - top == capacity) {", "if (false) {"),
+    ("core/include/knit/detail/inbox.hpp", "take_all", "in.item",
+     "oldest_first(head_.exchange(nullptr, std::memory_order_acquire))",
+     "oldest_first((head_.load(std::memory_order_acquire), head_.store(nullptr), head))"),
+    ("core/include/knit/detail/inbox.hpp", "push", "in.end",
+     "            if (head == &closed_) {\n                return Push::closed;\n            }\n", ""),
+    ("core/include/knit/detail/inbox.hpp", "push", "in.wake", "return head == nullptr ? Push::first", "return head != nullptr ? Push::first"),
+    ("core/include/knit/detail/inbox.hpp", "close", "in.end", "head_.exchange(&closed_, std::memory_order_acq_rel)",
+     "(head_.load(std::memory_order_acquire)); head_.store(&closed_)"),
+)
+
+# (source, function, label or "", text in the mutated line, reason): what no model here can notice.
+SPARED = ()
+
+CALL = re.compile(r"^(?:inline |KNIT_INLINE |KNIT_NOINLINE |\[\[nodiscard\]\] |static |explicit )*[\w:<>*&, ]*?[ *&](?:\w+::)*(~?\w+)\([^;]*$")
+ORDER = re.compile(r"memory_order_(acquire|release|acq_rel|seq_cst)")
+FENCE = re.compile(r"^(\s*)((?:full|light|heavy)_fence\(\);)")
+LABEL = re.compile(r"\[([a-z]+\.[a-z0-9]+)\]")
+
+
+class Mutation:
+    def __init__(self, source, model, function, label, what, text):
+        self.source, self.model, self.function, self.label, self.what, self.text = source, model, function, label, what, text
+        self.name = f"{pathlib.Path(source).name} {function} [{label}] {what}"
+
+
+def functions_of(lines):
+    """The function that each line is in; by indentation, as clang-format leaves it."""
+    current, found = "", []
+    for line in lines:
+        stripped = line.strip()
+        if stripped and not stripped.startswith(("//", "#", "}", "return", "if", "while", "for", "case", "do ", "else")):
+            match = re.match(r"^( {4})?(?! )[\w\[\]:<>*&, ~]*?(~?\w+)\((?!\))?.*[{,)(]?\s*$", line)
+            if match and not stripped.endswith(";") and ("{" in line or line.rstrip().endswith((",", ")", "{"))) and "= " not in line.split("(")[0]:
+                current = match.group(2)
+        found.append(current)
+    return found
+
+
+def mutations_of(source, model, pattern):
+    text = (ROOT / source).read_text()
+    lines = text.split("\n")
+    functions = functions_of(lines)
+    for number, line in enumerate(lines):
+        code = line.split("//")[0]
+        if not re.search(pattern, functions[number]) or line.lstrip().startswith("//"):
+            continue
+        near = " ".join(lines[number:number + 3])
+        label = (LABEL.findall(line) or LABEL.findall(near) or [""])[0]
+
+        def changed(new):
+            return "\n".join(lines[:number] + [new] + lines[number + 1:])
+
+        for match in ORDER.finditer(code):
+            new = line[:match.start()] + "memory_order_relaxed" + line[match.end():]
+            yield Mutation(source, model, functions[number], label, f"line {number + 1}: {match.group(1)} -> relaxed", changed(new))
+        fence = FENCE.match(code)
+        if fence:
+            yield Mutation(source, model, functions[number], label, f"line {number + 1}: no {fence.group(2)}", changed(fence.group(1) + ";"))
+
+
+def all_mutations():
+    models = {source: model for source, model, _ in FILES}
+    for source, model, pattern in FILES:
+        yield from mutations_of(source, model, pattern)
+    for source, function, label, old, new in REWRITES:
+        text = (ROOT / source).read_text()
+        if text.count(old) != 1:
+            sys.exit(f"mutate.py: the text of a rewrite of {source} {function} [{label}] is there {text.count(old)} times:\n{old}")
+        yield Mutation(source, models[source], function, label, "rewritten: " + (new.strip() or "dropped").split("\n")[0], text.replace(old, new))
+
+
+def spared(mutation):
+    for source, function, label, what, reason in SPARED:
+        if source == mutation.source and function == mutation.function and (not label or label == mutation.label) and what in mutation.what:
+            return reason
+    return None
+
+
+class Workshop:
+    """Compiles and runs one mutated model."""
+
+    def __init__(self, cxx, core, folder):
+        self.core, self.folder = core, folder
+        self.flags = [cxx, "-std=c++20", "-O1", "-w", "-DKNIT_MODEL", f"-I{HERE}", f"-I{ROOT}/tests/support"]
+        self.explorer = folder / "explorer.o"
+        subprocess.run([*self.flags, "-c", HERE / "explorer.cpp", "-o", self.explorer], check=True)
+        self.header = []
+        if "clang" in cxx:
+            pch = folder / "explored_test.pch"
+            subprocess.run([*self.flags, "-x", "c++-header", HERE / "explored_test.hpp", "-o", pch], check=True)
+            self.header = ["-include-pch", pch]
+
+    def is_noticed(self, model, source=None, text=None):
+        place = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            shutil.copytree(ROOT / "core", place / "core")
+            if source:
+                (place / source).write_text(text)
+            program = place / "model"
+            command = [*self.flags, *self.header, f"-I{place}/core/include", f"-I{place}/core/src",
+                       HERE / f"{model}_explored.cpp", self.explorer, "-o", program]
+            command += [self.core, "-Wl,-z,muldefs"] if model == "loops" else []
+            built = subprocess.run([*command, "-lgtest", "-lgtest_main", "-lpthread"], capture_output=True, text=True)
+            if built.returncode != 0:
+                return None, built.stderr[:2000]
+            try:
+                ran = subprocess.run([program, "--gtest_brief=1", "--gtest_fail_fast"], capture_output=True, text=True, timeout=TIMEOUT)
+            except subprocess.TimeoutExpired:
+                return True, "did not end"
+            return ran.returncode != 0, (ran.stdout + ran.stderr)[:1500]
+        finally:
+            shutil.rmtree(place)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cxx", default="c++")
+    parser.add_argument("--core", help="archive of core's objects, for the model of whole loops")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--only", default="", help="mutations whose name has this text")
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    chosen = [one for one in all_mutations() if options.only in one.name and (options.core or one.model != "loops")]
+    if not options.all and not options.only:
+        chosen = [one for one in chosen if one.model != "loops" and not spared(one)][::9]
+    with tempfile.TemporaryDirectory() as folder:
+        workshop = Workshop(options.cxx, options.core, pathlib.Path(folder))
+        bad = 0
+        for model in sorted({one.model for one in chosen}):
+            noticed, text = workshop.is_noticed(model)
+            if noticed is not False:
+                print(f"the model {model} does not hold for the code as it is:\n{text}")
+                return 1
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            results = pool.map(lambda one: workshop.is_noticed(one.model, one.source, one.text), chosen)
+            for one, (noticed, text) in zip(chosen, results):
+                reason = spared(one)
+                verdict = "does not compile" if noticed is None else "noticed" if noticed else "SURVIVES"
+                wrong = noticed is None or noticed == bool(reason)
+                bad += wrong
+                print(f"{'** ' if wrong else '   '}{verdict}: {one.name}{' (spared: ' + reason + ')' if reason else ''}", flush=True)
+                if noticed is None:
+                    print(text)
+    print(f"{len(chosen)} mutations, {bad} not as expected")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
