@@ -20,15 +20,16 @@ private:
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// CPU time that all threads of this process have used so far.
+/// CPU time that all threads of this process have used so far, and the most memory that it has held resident.
 struct CpuTime {
     std::uint64_t user_us = 0;
     std::uint64_t system_us = 0;
+    std::uint64_t max_rss_kib = 0;
 
     static CpuTime now() {
         rusage usage{};
         getrusage(RUSAGE_SELF, &usage);
-        return {microseconds(usage.ru_utime), microseconds(usage.ru_stime)};
+        return {microseconds(usage.ru_utime), microseconds(usage.ru_stime), static_cast<std::uint64_t>(usage.ru_maxrss)};
     }
 
 private:
@@ -51,8 +52,9 @@ inline void pin_to_cpu(unsigned cpu) {
 /// The last line of a server: what tools/bench reads.
 inline void print_server_usage(std::uint64_t requests) {
     const CpuTime time = CpuTime::now();
-    std::printf("user_us=%llu system_us=%llu requests=%llu\n", static_cast<unsigned long long>(time.user_us),
-                static_cast<unsigned long long>(time.system_us), static_cast<unsigned long long>(requests));
+    std::printf("user_us=%llu system_us=%llu max_rss_kib=%llu requests=%llu\n",
+                static_cast<unsigned long long>(time.user_us), static_cast<unsigned long long>(time.system_us),
+                static_cast<unsigned long long>(time.max_rss_kib), static_cast<unsigned long long>(requests));
     std::fflush(stdout);
 }
 
