@@ -29,11 +29,21 @@ knit::Coro<std::int64_t> start_all(std::uint64_t count, bool is_local) {
     co_return sum;
 }
 
+/// The same `rounds` times over, for numbers of tasks that alone take no measurable time.
+knit::Coro<std::int64_t> start_rounds(std::uint64_t count, std::uint64_t rounds, bool is_local) {
+    std::int64_t sum = 0;
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+        sum += co_await start_all(count, is_local);
+    }
+    co_return sum;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    bench::Args args(argc, argv, "usage: spawns_knit [--tasks N] [--loops N] [--form spawn|create]");
+    bench::Args args(argc, argv, "usage: spawns_knit [--tasks N] [--rounds N] [--loops N] [--form spawn|create]");
     const std::uint64_t tasks = args.number("--tasks", problem::kTasks, 1, problem::kMost);
+    const std::uint64_t rounds = args.number("--rounds", 1, 1, 1'000'000);
     const auto loops = static_cast<unsigned>(args.number("--loops", 0, 0, 1024));
     const std::string form = args.text("--form", "spawn");
     args.finish();
@@ -42,9 +52,10 @@ int main(int argc, char** argv) {
     }
     knit::Runtime runtime({.loops = loops});
     const bench::Stopwatch watch;
-    const std::int64_t answer = runtime.run_until_complete(start_all(tasks, form == "create"));
+    const std::int64_t answer = runtime.run_until_complete(start_rounds(tasks, rounds, form == "create"));
     const double seconds = watch.seconds();
     return bench::print_report(
-        {"spawns", static_cast<unsigned>(runtime.size()), tasks, answer, problem::expected(tasks), seconds},
+        {"spawns", static_cast<unsigned>(runtime.size()), rounds * tasks, answer,
+         static_cast<std::int64_t>(rounds) * problem::expected(tasks), seconds},
         "form=" + form);
 }
