@@ -28,7 +28,14 @@ fn usage() -> (i64, i64, i64) {
     let mut used: libc::rusage = unsafe { std::mem::zeroed() };
     unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut used) };
     let microseconds = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
-    (microseconds(used.ru_utime), microseconds(used.ru_stime), used.ru_maxrss)
+    (microseconds(used.ru_utime), microseconds(used.ru_stime), resident_most())
+}
+
+/// Not ru_maxrss, which begins with what the process that started this one held.
+fn resident_most() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut words = status.split_whitespace().skip_while(|word| *word != "VmHWM:").skip(1);
+    words.next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 /// Prints the line of a workload and ends the process, with status 1 when the answer is wrong.

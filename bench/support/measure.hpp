@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <string>
 
 namespace bench {
 
@@ -29,10 +31,22 @@ struct CpuTime {
     static CpuTime now() {
         rusage usage{};
         getrusage(RUSAGE_SELF, &usage);
-        return {microseconds(usage.ru_utime), microseconds(usage.ru_stime), static_cast<std::uint64_t>(usage.ru_maxrss)};
+        return {microseconds(usage.ru_utime), microseconds(usage.ru_stime), resident_most()};
     }
 
 private:
+    /// Not ru_maxrss, which begins with what the process that started this one held.
+    static std::uint64_t resident_most() {
+        std::ifstream status("/proc/self/status");
+        for (std::string word; status >> word;) {
+            std::uint64_t kib = 0;
+            if (word == "VmHWM:" && status >> kib) {
+                return kib;
+            }
+        }
+        return 0;
+    }
+
     static std::uint64_t microseconds(const timeval& time) {
         return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(time.tv_usec);
     }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,7 +32,12 @@ func Parse() int {
 func usage() (user, system, rss int64) {
 	var used syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
-	return used.Utime.Sec*1_000_000 + used.Utime.Usec, used.Stime.Sec*1_000_000 + used.Stime.Usec, used.Maxrss
+	// Not Maxrss, which begins with what the process that started this one held.
+	status, _ := os.ReadFile("/proc/self/status")
+	if _, text, found := strings.Cut(string(status), "VmHWM:"); found {
+		_, _ = fmt.Sscan(text, &rss)
+	}
+	return used.Utime.Sec*1_000_000 + used.Utime.Usec, used.Stime.Sec*1_000_000 + used.Stime.Usec, rss
 }
 
 // Report prints the line of a workload and ends the process, with status 1 when the answer is wrong.

@@ -1,0 +1,162 @@
+"""The plots of the report, as Vega-Lite specifications. Works on the JSON of tools/bench."""
+import stats
+import tables
+
+ROLES = {"knit": "knit", "serial": "floor", "uring": "floor", "epoll": "floor"}
+WIDTH = 300
+
+
+def role(result):
+    return ROLES.get(result["runtime"], "peer")
+
+
+def datum(result, value, **more):
+    return {"name": result["name"], "on": tables.label(result), "runtime": result["runtime"], "role": role(result),
+            "loops": result["loops"], "value": value, **more}
+
+
+ROLE_COLOR = {"field": "role", "type": "nominal", "legend": None, "scale": {
+    "domain": ["knit", "peer", "floor"], "range": ["#e4572e", "#4c78a8", "#9aa5b1"]}}
+
+
+def line_color(rows):
+    """knit always in its own colour, the others each in one that stays."""
+    order = ["knit", "liburing by hand", "epoll by hand", "Asio", "libuv", "Go", "tokio", "asyncio", "uvloop", "oneTBB",
+             "rayon", "nginx"]
+    palette = ["#e4572e", "#6b7280", "#a3aab5", "#4c78a8", "#72b7b2", "#3a9e5c", "#b279a2", "#d6a419", "#9d755d", "#54a24b",
+               "#f58518", "#ff9da6"]
+    names = list(dict.fromkeys(row["on"] for row in rows))
+    def color(name):
+        base = name.split(",")[0]
+        return palette[order.index(base)] if base in order else "#888888"
+    return {"field": "on", "type": "nominal", "title": None, "scale": {"domain": names, "range": [color(n) for n in names]}}
+
+
+def speed_up(run):
+    """The first figure: what more loops give to CPU-bound work, and to work that waits or is up to the kernel."""
+    panels = {"cpu": "CPU-bound: as many times as there are loops", "io": "waiting: one loop has overlapped it all already",
+              "server": "serving: the kernel's work, with the load on the same CPUs"}
+    rows = []
+    for result in run["results"]:
+        if result["runtime"] != "knit" or result["form"] in ("both", "tasks") or result["size"] not in (None, 64, 1000):
+            continue
+        if result["kind"] not in panels or result["workload"] in ("mixed", "connect", "files"):
+            continue
+        found = stats.gain(result, run["results"])
+        is_base = result["loops"] == min(run["loops"])
+        if found is not None or is_base:
+            rows.append({"panel": panels[result["kind"]], "on": result["name"].split(",")[0] if result["kind"] != "server"
+                         else result["name"], "loops": result["loops"], "value": 1.0 if is_base else found})
+    ideal = [{"loops": count, "value": count, "panel": panels["cpu"]} for count in run["loops"]]
+    if not rows or len(run["loops"]) < 2:
+        return None
+    shown = [panel for panel in panels.values() if any(row["panel"] == panel for row in rows)]
+    x = {"field": "loops", "type": "quantitative", "title": "loops",
+         "axis": {"values": run["loops"], "format": "d", "grid": False}, "scale": {"domain": [min(run["loops"]), max(run["loops"])]}}
+    y = {"field": "value", "type": "quantitative", "title": "times as fast as one loop",
+         "scale": {"domain": [0, max(2.0, *(row["value"] for row in rows), max(run["loops"]))]}}
+    parts = []
+    for panel in shown:
+        own = [row for row in rows if row["panel"] == panel]
+        layers = [{"data": {"values": own}, "mark": {"type": "line", "point": {"filled": True, "size": 60}, "strokeWidth": 2.5},
+                   "encoding": {"x": x, "y": y, "color": {"field": "on", "type": "nominal", "title": None},
+                                "tooltip": [{"field": "on"}, {"field": "loops"}, {"field": "value", "format": ".2f"}]}}]
+        if panel == panels["cpu"]:
+            layers.insert(0, {"data": {"values": ideal}, "mark": {"type": "line", "strokeDash": [4, 4], "opacity": 0.5},
+                              "encoding": {"x": x, "y": y}})
+        parts.append({"title": panel, "width": 290, "height": 240, "layer": layers})
+    return {"hconcat": parts, "resolve": {"scale": {"color": "independent"}}}
+
+
+def bars(rows, unit, is_log, title):
+    """Horizontal bars, the best on top, with the range over the rounds and the figure written behind."""
+    scale = {"type": "log", "domainMin": 10 ** (len(str(int(max(1, min(r["low"] for r in rows))))) - 1) / 2} if is_log else {}
+    if is_log and min(row["low"] for row in rows) < 1:
+        scale["domainMin"] = min(row["low"] for row in rows) / 2
+    y = {"field": "on", "type": "nominal", "sort": {"field": "value", "op": "min"}, "title": None}
+    x = {"field": "value", "type": "quantitative", "title": unit + (" (logarithmic)" if is_log else ""), "scale": scale}
+    tip = [{"field": "on"}, {"field": "value", "format": ",.3~r"}, {"field": "low"}, {"field": "high"}]
+    return {"title": title, "width": WIDTH, "height": {"step": 19}, "data": {"values": rows}, "layer": [
+        {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": {"y": y, "x": x, "color": ROLE_COLOR, "tooltip": tip,
+                                                                    **({"x2": {"datum": scale["domainMin"]}} if is_log else {})}},
+        {"mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.6}, "encoding": {
+            "y": y, "x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}}},
+        {"mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 11}, "encoding": {
+            "y": y, "x": {"field": "high", "type": "quantitative"}, "text": {"field": "text"}}}]}
+
+
+def bar_rows(results):
+    rows = []
+    for result in results:
+        values = result["figures"][result["figure"]]
+        middle = stats.median(result)
+        if middle and min(values) > 0:
+            rows.append(datum(result, middle, low=min(values), high=max(values), text=tables.number(middle)))
+    return rows
+
+
+def bar_charts(run, kinds):
+    """One chart for each workload and number of loops: [(title of the workload, [spec, ...]), ...]."""
+    names = {}
+    for result in run["results"]:
+        if result["kind"] in kinds and not (result["size"] is not None and result["kind"] != "server"):
+            names.setdefault(result["name"], {}).setdefault(result["loops"], []).append(result)
+    made = []
+    for name, by_loops in names.items():
+        specs = []
+        for loops in sorted(by_loops):
+            rows = bar_rows(by_loops[loops])
+            if rows:
+                is_log = max(row["value"] for row in rows) > 12 * min(row["value"] for row in rows)
+                title = f"{loops} loop{'s' if loops > 1 else ''}"
+                specs.append(bars(rows, by_loops[loops][0]["unit"], is_log, title))
+        if specs:
+            made.append((name, specs))
+    return made
+
+
+def latency(run):
+    """How long the slower requests take: one line for each server, 64 connections, on the fewest loops."""
+    rows = []
+    for result in run["results"]:
+        if result["workload"] == "echo" and result["size"] == 64 and result["loops"] == min(run["loops"]):
+            for figure, share in (("p50_us", "50 %"), ("p99_us", "99 %"), ("p999_us", "99.9 %")):
+                rows.append(datum(result, stats.median(result, figure), share=share))
+    return line_chart(rows, {"field": "share", "type": "ordinal", "title": "share of the requests that are faster", "sort": None,
+                             "axis": {"labelAngle": 0}}, "latency, us", "log") if rows else None
+
+
+def line_chart(rows, x, title, scale):
+    y = {"field": "value", "type": "quantitative", "title": title, "scale": {"type": scale}}
+    tip = [{"field": "on"}, {"field": x["field"]}, {"field": "value", "format": ",.3~r"}]
+    width = {"condition": {"test": "datum.role == 'knit'", "value": 3.5}, "value": 1.6}
+    return {"width": 420, "height": 260, "data": {"values": rows}, "mark": {"type": "line", "point": {"size": 40}},
+            "encoding": {"x": x, "y": y, "color": line_color(rows), "strokeWidth": width, "tooltip": tip,
+                         "detail": {"field": "on"}}}
+
+
+def flat_charts(run):
+    """Cost of one against the number of all: level lines are what is wanted. [(title, spec), ...]"""
+    titles = {"spawns": "a task, by how many there are", "timers": "cancel and set a timer, by how many are set",
+              "echo": "an echo, by connections"}
+    made = []
+    for key, title in titles.items():
+        rows = [datum(result, stats.median(result), size=result["size"]) for result in run["results"]
+                if result["workload"] == key and result["size"] is not None and result["loops"] == min(run["loops"])]
+        sizes = {row["size"] for row in rows}
+        if len(sizes) > 1:
+            unit = next(result["unit"] for result in run["results"] if result["workload"] == key)
+            x = {"field": "size", "type": "quantitative", "scale": {"type": "log"}, "title": "how many",
+                 "axis": {"values": sorted(sizes), "format": "~s"}}
+            made.append((title, line_chart(rows, x, unit, "log")))
+    return made
+
+
+def memory(run):
+    """Bytes resident for each sleeping task, the process itself included."""
+    rows = []
+    for result in run["results"]:
+        if result["workload"] == "sleepers" and result["loops"] == min(run["loops"]):
+            value = stats.median(result, "max_rss_kib") * 1024 / stats.median(result, "tasks")
+            rows.append(datum(result, value, low=value, high=value, text=tables.number(value)))
+    return bars(rows, "bytes", False, "sleeping tasks") if rows else None
