@@ -157,11 +157,15 @@ class Server:
         total = user = system = memory = 0
         for pid in self.processes():
             folder = pathlib.Path(f"/proc/{pid}")
-            # Nanoseconds that each thread has run: the ticks of `stat` alone are too coarse for a short run.
-            total += sum(int(path.read_text().split()[0]) for path in folder.glob("task/*/schedstat")) / 1000
-            ticks = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            try:
+                # Nanoseconds that each thread has run: the ticks of `stat` alone are too coarse for a short run.
+                nanoseconds = sum(int(path.read_text().split()[0]) for path in folder.glob("task/*/schedstat"))
+                ticks = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+                held = int(re.search(r"VmHWM:\s*(\d+)", (folder / "status").read_text()).group(1))
+            except (OSError, AttributeError):
+                raise self.failure("has lost a process or a thread while it was measured") from None
+            total, memory = total + nanoseconds / 1000, memory + held
             user, system = user + int(ticks[11]), system + int(ticks[12])
-            memory += int(re.search(r"VmHWM:\s*(\d+)", (folder / "status").read_text()).group(1))
         return total, user, system, memory
 
     def stop(self):

@@ -1,9 +1,11 @@
 """The plots of the report, as Vega-Lite specifications. Works on the JSON of tools/bench."""
+import math
+
 import stats
 import tables
 
 ROLES = {"knit": "knit", "serial": "floor", "uring": "floor", "epoll": "floor"}
-WIDTH = 300
+WIDTH = 370
 
 
 def role(result):
@@ -64,34 +66,56 @@ def speed_up(run):
         if panel == panels["cpu"]:
             layers.insert(0, {"data": {"values": ideal}, "mark": {"type": "line", "strokeDash": [4, 4], "opacity": 0.5},
                               "encoding": {"x": x, "y": y}})
-        parts.append({"title": panel, "width": 290, "height": 240, "layer": layers})
+        parts.append({"title": panel, "width": 230, "height": 240, "layer": layers})
     return {"hconcat": parts, "resolve": {"scale": {"color": "independent"}}}
 
 
-def bars(rows, unit, is_log, title):
+def domain_of(rows):
+    """(domain, whether it is logarithmic): so that the charts of one workload have the same axis."""
+    least, most = min(row["low"] for row in rows), max(row["high"] for row in rows)
+    if most <= 12 * least:
+        return [0, most * 1.15], False
+    return [10 ** math.floor(math.log10(least / 1.5)), most * 4], True
+
+
+def bars(rows, unit, domain, is_log, title):
     """Horizontal bars, the best on top, with the range over the rounds and the figure written behind."""
-    scale = {"type": "log", "domainMin": 10 ** (len(str(int(max(1, min(r["low"] for r in rows))))) - 1) / 2} if is_log else {}
-    if is_log and min(row["low"] for row in rows) < 1:
-        scale["domainMin"] = min(row["low"] for row in rows) / 2
-    y = {"field": "on", "type": "nominal", "sort": {"field": "value", "op": "min"}, "title": None}
-    x = {"field": "value", "type": "quantitative", "title": unit + (" (logarithmic)" if is_log else ""), "scale": scale}
-    tip = [{"field": "on"}, {"field": "value", "format": ",.3~r"}, {"field": "low"}, {"field": "high"}]
-    return {"title": title, "width": WIDTH, "height": {"step": 19}, "data": {"values": rows}, "layer": [
-        {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": {"y": y, "x": x, "color": ROLE_COLOR, "tooltip": tip,
-                                                                    **({"x2": {"datum": scale["domainMin"]}} if is_log else {})}},
-        {"mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.6}, "encoding": {
+    y = {"field": "on", "type": "nominal", "sort": {"field": "high", "op": "max"}, "title": None}
+    axis = {"tickCount": 6, "labelOverlap": "greedy", "format": "~s" if is_log else ",~r", "gridOpacity": 0.6}
+    x = {"field": "start", "type": "quantitative", "title": unit + (", logarithmic" if is_log else ""), "axis": axis,
+         "scale": {"type": "log" if is_log else "linear", "domain": domain, "nice": False, "clamp": True}}
+    tip = [{"field": "on"}, {"field": "part"}, {"field": "value", "format": ",.3~r"}]
+    parts = [part for row in rows for part in parts_of(row, domain[0])]
+    shade = {"field": "part", "type": "nominal", "legend": None, "scale": {"domain": ["all", "user", "system"],
+                                                                         "range": [1, 1, 0.55]}}
+    return {"title": title, "width": WIDTH, "height": {"step": 19}, "layer": [
+        {"data": {"values": parts}, "mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": {
+            "y": y, "x": x, "x2": {"field": "end"}, "color": ROLE_COLOR, "opacity": shade, "tooltip": tip}},
+        {"data": {"values": rows}, "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.6}, "encoding": {
             "y": y, "x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}}},
-        {"mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 11}, "encoding": {
+        {"data": {"values": rows}, "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 11}, "encoding": {
             "y": y, "x": {"field": "high", "type": "quantitative"}, "text": {"field": "text"}}}]}
 
 
-def bar_rows(results):
+def parts_of(row, start):
+    """The bar of a row; a server's CPU time in two parts, first what it spends in user space."""
+    if "user" not in row:
+        return [{**row, "part": "all", "start": start, "end": row["value"]}]
+    user = row["user"] / (row["user"] + row["system"]) * row["value"]
+    return [{**row, "part": "user", "start": start, "end": user, "value": user},
+            {**row, "part": "system", "start": user, "end": row["value"], "value": row["value"] - user}]
+
+
+def bar_rows(results, is_stacked):
     rows = []
     for result in results:
         values = result["figures"][result["figure"]]
         middle = stats.median(result)
         if middle and min(values) > 0:
-            rows.append(datum(result, middle, low=min(values), high=max(values), text=tables.number(middle)))
+            more = {}
+            if result["figure"] == "cpu_us" and is_stacked:
+                more = {"user": stats.median(result, "user_us"), "system": stats.median(result, "system_us")}
+            rows.append(datum(result, middle, low=min(values), high=max(values), text=tables.number(middle), **more))
     return rows
 
 
@@ -103,13 +127,17 @@ def bar_charts(run, kinds):
             names.setdefault(result["name"], {}).setdefault(result["loops"], []).append(result)
     made = []
     for name, by_loops in names.items():
+        plain = {loops: bar_rows(found, False) for loops, found in sorted(by_loops.items())}
+        if not any(plain.values()):
+            continue
+        domain, is_log = domain_of([row for rows in plain.values() for row in rows])
         specs = []
-        for loops in sorted(by_loops):
-            rows = bar_rows(by_loops[loops])
+        for loops, rows in plain.items():
+            first = by_loops[loops][0]
+            placing = f", CPUs {first['placing']}{'' if first['placing'] == 'apart' else ' with the load'}" if first["placing"] else ""
             if rows:
-                is_log = max(row["value"] for row in rows) > 12 * min(row["value"] for row in rows)
-                title = f"{loops} loop{'s' if loops > 1 else ''}"
-                specs.append(bars(rows, by_loops[loops][0]["unit"], is_log, title))
+                specs.append(bars(rows if is_log else bar_rows(by_loops[loops], True), first["unit"], domain, is_log,
+                                  f"{loops} loop{'s' if loops > 1 else ''}{placing}"))
         if specs:
             made.append((name, specs))
     return made
@@ -159,4 +187,4 @@ def memory(run):
         if result["workload"] == "sleepers" and result["loops"] == min(run["loops"]):
             value = stats.median(result, "max_rss_kib") * 1024 / stats.median(result, "tasks")
             rows.append(datum(result, value, low=value, high=value, text=tables.number(value)))
-    return bars(rows, "bytes", False, "sleeping tasks") if rows else None
+    return bars(rows, "bytes", *domain_of(rows), "sleeping tasks") if rows else None

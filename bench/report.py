@@ -119,7 +119,7 @@ class Page:
 
 KEY = ('<p class="key"><span><i style="background:#e4572e"></i>knit</span><span><i style="background:#4c78a8"></i>other '
        'runtimes</span><span><i style="background:#9aa5b1"></i>floors: serial, or written by hand on the kernel\'s interface'
-       '</span></p>')
+       '</span><span>servers: user space full, the kernel pale</span></p>')
 
 
 def fill(page, run):
