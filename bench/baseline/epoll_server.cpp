@@ -87,7 +87,8 @@ bool serve(Server& server, Connection& connection, std::uint32_t events) {
         answer(server, connection, static_cast<unsigned>(received));
         // A short read has emptied the socket: the next bytes come with an edge of their own. Only an end that has
         // been reported already gives no further edge.
-        if (static_cast<std::size_t>(received) < sizeof connection.buffer && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) {
+        const bool is_short = static_cast<std::size_t>(received) < sizeof connection.buffer;
+        if (is_short && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) {
             return flush(server, connection);
         }
     }

@@ -1,5 +1,5 @@
-// Echo and HTTP server written by hand on liburing: a ring for each thread, single-shot recv and send, a buffer for each
-// connection. It is the yardstick for what knit adds to a request, so it has no layers that a runtime would have.
+// Echo and HTTP server written by hand on liburing: a ring for each thread, single-shot recv and send, a buffer for
+// each connection. It is the yardstick for what knit adds to a request, so it has no layers that a runtime would have.
 #include <liburing.h>
 #include <poll.h>
 #include <unistd.h>

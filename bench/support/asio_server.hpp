@@ -21,7 +21,8 @@ struct alignas(64) AsioCount {
 
 using AsioHandler = asio::awaitable<void> (*)(asio::ip::tcp::socket, AsioCount&);
 
-inline asio::awaitable<void> accept_with_asio(asio::ip::tcp::acceptor& acceptor, AsioHandler handler, AsioCount& count) {
+inline asio::awaitable<void> accept_with_asio(asio::ip::tcp::acceptor& acceptor, AsioHandler handler,
+                                              AsioCount& count) {
     for (;;) {
         asio::ip::tcp::socket socket = co_await acceptor.async_accept(asio::use_awaitable);
         socket.set_option(asio::ip::tcp::no_delay(true));

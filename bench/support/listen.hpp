@@ -33,8 +33,9 @@ struct ServerOptions {
 
 /// The options of a server that speaks echo alone, http alone (`modes` names it), or either ("echo|http").
 inline ServerOptions server_options(int argc, char** argv, const char* name, const std::string& modes) {
-    Args args(argc, argv, "usage: " + std::string(name) + " [--port N (default 0: any)] [--loops N (threads, default 1)]" +
-                              (modes == "echo|http" ? " [--mode echo|http]" : ""));
+    Args args(argc, argv,
+              "usage: " + std::string(name) + " [--port N (default 0: any)] [--loops N (threads, default 1)]" +
+                  (modes == "echo|http" ? " [--mode echo|http]" : ""));
     ServerOptions options;
     options.port = static_cast<std::uint16_t>(args.number("--port", 0, 0, 65535));
     options.loops = static_cast<unsigned>(args.number("--loops", 1, 1, 1024));

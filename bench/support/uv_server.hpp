@@ -118,11 +118,14 @@ inline int uv_server_main(int argc, char** argv, const char* name, const char* m
     uv_signal_t signal;
     uv_signal_init(&loops[0]->loop, &signal);
     signal.data = &loops;
-    uv_signal_start(&signal, [](uv_signal_t* handle, int) {
-        for (const auto& one : *static_cast<std::vector<std::unique_ptr<UvLoop>>*>(handle->data)) {
-            uv_async_send(&one->stop);
-        }
-    }, SIGTERM);
+    uv_signal_start(
+        &signal,
+        [](uv_signal_t* handle, int) {
+            for (const auto& one : *static_cast<std::vector<std::unique_ptr<UvLoop>>*>(handle->data)) {
+                uv_async_send(&one->stop);
+            }
+        },
+        SIGTERM);
     std::vector<std::thread> threads;
     for (std::size_t i = 1; i < loops.size(); ++i) {
         threads.emplace_back([&one = *loops[i]] { uv_run(&one.loop, UV_RUN_DEFAULT); });

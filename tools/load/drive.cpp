@@ -50,13 +50,16 @@ private:
 class Schedule {
 public:
     Schedule(const Plan& plan, std::uint64_t connection, Clock::time_point start)
-        : start_(start), number_(connection), step_(plan.connections),
+        : start_(start),
+          number_(connection),
+          step_(plan.connections),
           distance_(plan.rate > 0 ? 1e9 * static_cast<double>(plan.pipeline) / plan.rate : 0) {}
 
     bool is_open() const { return distance_ > 0; }
 
     Clock::time_point next() {
-        const auto offset = std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(number_) * distance_));
+        const auto offset =
+            std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(number_) * distance_));
         number_ += step_;
         return start_ + offset;
     }

@@ -17,7 +17,8 @@ inline std::size_t http_answer_length(std::string_view text) {
     const std::size_t head = text.find("\r\n\r\n");
     if (head == std::string_view::npos) {
         if (text.size() > kHeadMost) {
-            throw std::runtime_error("the answer has no end of its head within 64 KiB: is it HTTP that the server speaks?");
+            throw std::runtime_error(
+                "the answer has no end of its head within 64 KiB: is it HTTP that the server speaks?");
         }
         return 0;
     }

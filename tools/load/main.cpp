@@ -52,7 +52,8 @@ double parse_duration(const bench::Args& args, std::string_view word) {
     double value = 0;
     const auto [rest, error] = std::from_chars(word.data(), word.data() + word.size(), value);
     const std::string_view unit(rest, static_cast<std::size_t>(word.data() + word.size() - rest));
-    for (const auto& [name, factor] : {std::pair("", 1.0), std::pair("s", 1.0), std::pair("ms", 1e-3), std::pair("m", 60.0)}) {
+    for (const auto& [name, factor] :
+         {std::pair("", 1.0), std::pair("s", 1.0), std::pair("ms", 1e-3), std::pair("m", 60.0)}) {
         if (error == std::errc() && unit == name && value > 0 && value * factor <= 86'400) {
             return value * factor;
         }

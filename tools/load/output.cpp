@@ -63,7 +63,8 @@ Json describe(const Plan& plan, const Outcome& outcome, const Sum& sum) {
     json["requests"] = sum.requests;
     json["errors"] = sum.errors;
     json["requests_per_second"] = static_cast<std::uint64_t>(static_cast<double>(sum.requests) / outcome.seconds + 0.5);
-    json["answer_bytes_per_second"] = static_cast<std::uint64_t>(static_cast<double>(sum.bytes) / outcome.seconds + 0.5);
+    json["answer_bytes_per_second"] =
+        static_cast<std::uint64_t>(static_cast<double>(sum.bytes) / outcome.seconds + 0.5);
     add_percentiles(json, sum.latency, "");
     if (plan.heavy_share > 0) {
         add_percentiles(json, sum.heavy_latency, "heavy_");

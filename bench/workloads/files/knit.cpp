@@ -17,7 +17,8 @@ namespace {
 
 namespace problem = bench::files;
 
-knit::Coro<std::int64_t> read_some_of(knit::io::File& file, std::uint64_t first, std::uint64_t step, std::uint64_t reads) {
+knit::Coro<std::int64_t> read_some_of(knit::io::File& file, std::uint64_t first, std::uint64_t step,
+                                      std::uint64_t reads) {
     std::vector<std::byte> block(problem::kBlock);
     std::int64_t sum = 0;
     for (std::uint64_t number = first; number < reads; number += step) {

@@ -41,6 +41,6 @@ int main(int argc, char** argv) {
     const bench::Stopwatch watch;
     runtime.run_until_complete(multiply(matrices.product(), matrices.left(), matrices.right(), n));
     const double seconds = watch.seconds();
-    return bench::print_report(
-        {"matmul", static_cast<unsigned>(runtime.size()), problem::tasks(n), matrices.answer(), matrices.expected(), seconds});
+    return bench::print_report({"matmul", static_cast<unsigned>(runtime.size()), problem::tasks(n), matrices.answer(),
+                                matrices.expected(), seconds});
 }

@@ -19,7 +19,8 @@ void multiply(Part target, Part left, Part right, std::size_t n) {
         for (std::size_t quarter = 0; quarter < 4; ++quarter) {
             const std::size_t row = quarter / 2;
             const std::size_t column = quarter % 2;
-            multiply(target.quarter(row, column, half), left.quarter(row, k, half), right.quarter(k, column, half), half);
+            multiply(target.quarter(row, column, half), left.quarter(row, k, half), right.quarter(k, column, half),
+                     half);
         }
     }
 }
@@ -37,6 +38,5 @@ int main(int argc, char** argv) {
     const bench::Stopwatch watch;
     multiply(matrices.product(), matrices.left(), matrices.right(), n);
     const double seconds = watch.seconds();
-    return bench::print_report(
-        {"matmul", 0, problem::tasks(n), matrices.answer(), matrices.expected(), seconds});
+    return bench::print_report({"matmul", 0, problem::tasks(n), matrices.answer(), matrices.expected(), seconds});
 }

@@ -20,7 +20,8 @@ void multiply(Part target, Part left, Part right, std::size_t n) {
     const std::size_t half = n / 2;
     for (std::size_t k = 0; k < 2; ++k) {
         const auto quarter = [&](std::size_t row, std::size_t column) {
-            multiply(target.quarter(row, column, half), left.quarter(row, k, half), right.quarter(k, column, half), half);
+            multiply(target.quarter(row, column, half), left.quarter(row, k, half), right.quarter(k, column, half),
+                     half);
         };
         tbb::parallel_invoke([&] { quarter(0, 0); }, [&] { quarter(0, 1); }, [&] { quarter(1, 0); },
                              [&] { quarter(1, 1); });
@@ -42,6 +43,5 @@ int main(int argc, char** argv) {
     const bench::Stopwatch watch;
     multiply(matrices.product(), matrices.left(), matrices.right(), n);
     const double seconds = watch.seconds();
-    return bench::print_report(
-        {"matmul", loops, problem::tasks(n), matrices.answer(), matrices.expected(), seconds});
+    return bench::print_report({"matmul", loops, problem::tasks(n), matrices.answer(), matrices.expected(), seconds});
 }

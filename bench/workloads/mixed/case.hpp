@@ -1,5 +1,5 @@
-/// mixed: an echo server that burns 1 ms of CPU for a message which begins with kHeavy. What counts is how long the other
-/// messages wait meanwhile.
+/// mixed: an echo server that burns 1 ms of CPU for a message which begins with kHeavy. What counts is how long the
+/// other messages wait meanwhile.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// mixed on knit: one loop serves all connections, as a program written for asyncio would; what burns is spawned, so that
-// any loop may take it, and awaited.
+// mixed on knit: one loop serves all connections, as a program written for asyncio would; what burns is spawned, so
+// that any loop may take it, and awaited.
 #include <knit/knit.hpp>
 
 #include <array>

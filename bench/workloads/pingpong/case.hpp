@@ -1,5 +1,5 @@
-/// pingpong: two tasks hand a number to and fro through two channels that hold one item; on one loop, or on a loop each.
-/// The cost of a switch, and between loops that of waking one another.
+/// pingpong: two tasks hand a number to and fro through two channels that hold one item; on one loop, or on a loop
+/// each. The cost of a switch, and between loops that of waking one another.
 #pragma once
 
 #include <cstdint>

@@ -26,8 +26,9 @@ int main(int argc, char** argv) {
     for (std::uint64_t i = 0; i < tasks; ++i) {
         const auto delay = std::chrono::duration_cast<std::chrono::milliseconds>(problem::delay(i, tasks, shortest));
         uv_timer_init(loop, &timers[i]);
-        uv_timer_start(&timers[i], [](uv_timer_t* timer) { ++*static_cast<std::int64_t*>(timer->loop->data); },
-                       static_cast<std::uint64_t>(delay.count()), 0);
+        uv_timer_start(
+            &timers[i], [](uv_timer_t* timer) { ++*static_cast<std::int64_t*>(timer->loop->data); },
+            static_cast<std::uint64_t>(delay.count()), 0);
     }
     uv_run(loop, UV_RUN_DEFAULT);
     return bench::print_report({"sleepers", 1, tasks, woken, static_cast<std::int64_t>(tasks), watch.seconds()});

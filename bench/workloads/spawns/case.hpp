@@ -1,5 +1,5 @@
-/// spawns: one task starts very many others, each of which does next to nothing, and then awaits them all. The cost of a
-/// task that is made in one place and may run in another.
+/// spawns: one task starts very many others, each of which does next to nothing, and then awaits them all. The cost of
+/// a task that is made in one place and may run in another.
 #pragma once
 
 #include <cstdint>

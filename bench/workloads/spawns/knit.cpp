@@ -54,8 +54,7 @@ int main(int argc, char** argv) {
     const bench::Stopwatch watch;
     const std::int64_t answer = runtime.run_until_complete(start_rounds(tasks, rounds, form == "create"));
     const double seconds = watch.seconds();
-    return bench::print_report(
-        {"spawns", static_cast<unsigned>(runtime.size()), rounds * tasks, answer,
-         static_cast<std::int64_t>(rounds) * problem::expected(tasks), seconds},
-        "form=" + form);
+    return bench::print_report({"spawns", static_cast<unsigned>(runtime.size()), rounds * tasks, answer,
+                                static_cast<std::int64_t>(rounds) * problem::expected(tasks), seconds},
+                               "form=" + form);
 }

@@ -1,5 +1,5 @@
-/// timers: a number of timers is kept outstanding; each operation cancels the oldest and sets a new one, as every request
-/// with a timeout does. None of them ever fires. The cost has to stay flat from 10 timers to 1,000,000.
+/// timers: a number of timers is kept outstanding; each operation cancels the oldest and sets a new one, as every
+/// request with a timeout does. None of them ever fires. The cost has to stay flat from 10 timers to 1,000,000.
 #pragma once
 
 #include <chrono>

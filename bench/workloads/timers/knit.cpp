@@ -21,7 +21,9 @@ struct Outcome {
 knit::Coro<Outcome> churn(std::uint64_t outstanding, std::uint64_t operations) {
     knit::Loop& loop = knit::get_running_loop();
     std::int64_t wrong = 0;
-    const auto set = [&](std::uint64_t number) { return loop.call_later(problem::delay(number), [&wrong] { ++wrong; }); };
+    const auto set = [&](std::uint64_t number) {
+        return loop.call_later(problem::delay(number), [&wrong] { ++wrong; });
+    };
     std::vector<knit::Handle> handles;
     handles.reserve(outstanding);
     for (std::uint64_t number = 0; number < outstanding; ++number) {

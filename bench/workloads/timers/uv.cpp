@@ -14,7 +14,8 @@ std::int64_t fired = 0;
 
 void set(uv_timer_t& timer, std::uint64_t number) {
     const auto delay = std::chrono::duration_cast<std::chrono::milliseconds>(bench::timers::delay(number));
-    uv_timer_start(&timer, [](uv_timer_t*) { ++fired; }, static_cast<std::uint64_t>(delay.count()), 0);
+    uv_timer_start(
+        &timer, [](uv_timer_t*) { ++fired; }, static_cast<std::uint64_t>(delay.count()), 0);
 }
 
 }  // namespace

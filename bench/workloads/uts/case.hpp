@@ -1,5 +1,6 @@
-/// uts: counts the nodes of a tree that nobody can divide beforehand: how many children a node has comes from a hash of
-/// its place. The number is geometric with a mean of 4 down to a fixed depth, so subtrees differ by orders of magnitude.
+/// uts: counts the nodes of a tree that nobody can divide beforehand: how many children a node has comes from a hash
+/// of its place. The number is geometric with a mean of 4 down to a fixed depth, so subtrees differ by orders of
+/// magnitude.
 #pragma once
 
 #include <array>

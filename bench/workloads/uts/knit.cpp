@@ -42,5 +42,6 @@ int main(int argc, char** argv) {
     const std::int64_t answer = runtime.run_until_complete(count({}, depth));
     const double seconds = watch.seconds();
     const std::int64_t nodes = problem::kNodes[depth];
-    return bench::print_report({"uts", static_cast<unsigned>(runtime.size()), static_cast<std::uint64_t>(nodes), answer, nodes, seconds});
+    return bench::print_report(
+        {"uts", static_cast<unsigned>(runtime.size()), static_cast<std::uint64_t>(nodes), answer, nodes, seconds});
 }
