@@ -28,16 +28,19 @@ def line_color(rows):
     palette = ["#e4572e", "#6b7280", "#a3aab5", "#4c78a8", "#72b7b2", "#3a9e5c", "#b279a2", "#d6a419", "#9d755d", "#54a24b",
                "#f58518", "#ff9da6"]
     names = list(dict.fromkeys(row["on"] for row in rows))
+
     def color(name):
         base = name.split(",")[0]
         return palette[order.index(base)] if base in order else "#888888"
-    return {"field": "on", "type": "nominal", "title": None, "scale": {"domain": names, "range": [color(n) for n in names]}}
+
+    return {"field": "on", "type": "nominal", "title": None, "legend": {"orient": "bottom", "columns": 5},
+            "scale": {"domain": names, "range": [color(name) for name in names]}}
 
 
 def speed_up(run):
     """The first figure: what more loops give to CPU-bound work, and to work that waits or is up to the kernel."""
-    panels = {"cpu": "CPU-bound: as many times as there are loops", "io": "waiting: one loop has overlapped it all already",
-              "server": "serving: the kernel's work, with the load on the same CPUs"}
+    panels = {"cpu": "CPU-bound: each loop adds its share", "io": "waiting: one loop overlaps it all",
+              "server": "serving: the load uses the CPUs too"}
     rows = []
     for result in run["results"]:
         if result["runtime"] != "knit" or result["form"] in ("both", "tasks") or result["size"] not in (None, 64, 1000):
@@ -57,16 +60,17 @@ def speed_up(run):
          "axis": {"values": run["loops"], "format": "d", "grid": False}, "scale": {"domain": [min(run["loops"]), max(run["loops"])]}}
     y = {"field": "value", "type": "quantitative", "title": "times as fast as one loop",
          "scale": {"domain": [0, max(2.0, *(row["value"] for row in rows), max(run["loops"]))]}}
+    legend = {"orient": "bottom", "columns": 1, "labelLimit": 280}
     parts = []
     for panel in shown:
         own = [row for row in rows if row["panel"] == panel]
         layers = [{"data": {"values": own}, "mark": {"type": "line", "point": {"filled": True, "size": 60}, "strokeWidth": 2.5},
-                   "encoding": {"x": x, "y": y, "color": {"field": "on", "type": "nominal", "title": None},
+                   "encoding": {"x": x, "y": y, "color": {"field": "on", "type": "nominal", "title": None, "legend": legend},
                                 "tooltip": [{"field": "on"}, {"field": "loops"}, {"field": "value", "format": ".2f"}]}}]
         if panel == panels["cpu"]:
             layers.insert(0, {"data": {"values": ideal}, "mark": {"type": "line", "strokeDash": [4, 4], "opacity": 0.5},
                               "encoding": {"x": x, "y": y}})
-        parts.append({"title": panel, "width": 230, "height": 240, "layer": layers})
+        parts.append({"title": panel, "width": 290, "height": 250, "layer": layers})
     return {"hconcat": parts, "resolve": {"scale": {"color": "independent"}}}
 
 
@@ -86,11 +90,10 @@ def bars(rows, unit, domain, is_log, title):
          "scale": {"type": "log" if is_log else "linear", "domain": domain, "nice": False, "clamp": True}}
     tip = [{"field": "on"}, {"field": "part"}, {"field": "value", "format": ",.3~r"}]
     parts = [part for row in rows for part in parts_of(row, domain[0])]
-    shade = {"field": "part", "type": "nominal", "legend": None, "scale": {"domain": ["all", "user", "system"],
-                                                                         "range": [1, 1, 0.55]}}
+    shade = {"condition": {"test": "datum.part == 'system'", "value": 0.5}, "value": 1}
     return {"title": title, "width": WIDTH, "height": {"step": 19}, "layer": [
         {"data": {"values": parts}, "mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": {
-            "y": y, "x": x, "x2": {"field": "end"}, "color": ROLE_COLOR, "opacity": shade, "tooltip": tip}},
+            "y": y, "x": x, "x2": {"field": "end"}, "color": ROLE_COLOR, "fillOpacity": shade, "tooltip": tip}},
         {"data": {"values": rows}, "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.6}, "encoding": {
             "y": y, "x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}}},
         {"data": {"values": rows}, "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 11}, "encoding": {
@@ -151,14 +154,18 @@ def latency(run):
             for figure, share in (("p50_us", "50 %"), ("p99_us", "99 %"), ("p999_us", "99.9 %")):
                 rows.append(datum(result, stats.median(result, figure), share=share))
     return line_chart(rows, {"field": "share", "type": "ordinal", "title": "share of the requests that are faster", "sort": None,
-                             "axis": {"labelAngle": 0}}, "latency, us", "log") if rows else None
+                             "axis": {"labelAngle": 0}}, "latency, us") if rows else None
 
 
-def line_chart(rows, x, title, scale):
-    y = {"field": "value", "type": "quantitative", "title": title, "scale": {"type": scale}}
+def line_chart(rows, x, title):
+    values = [row["value"] for row in rows]
+    is_log = max(values) > 12 * min(values)
+    y = {"field": "value", "type": "quantitative", "title": title + (", logarithmic" if is_log else ""),
+         "axis": {"labelOverlap": "greedy", "tickCount": 6},
+         "scale": {"type": "log", "nice": False, "domain": [min(values) / 1.5, max(values) * 1.5]} if is_log else {"zero": True}}
     tip = [{"field": "on"}, {"field": x["field"]}, {"field": "value", "format": ",.3~r"}]
     width = {"condition": {"test": "datum.role == 'knit'", "value": 3.5}, "value": 1.6}
-    return {"width": 420, "height": 260, "data": {"values": rows}, "mark": {"type": "line", "point": {"size": 40}},
+    return {"width": 440, "height": 260, "data": {"values": rows}, "mark": {"type": "line", "point": {"size": 40}},
             "encoding": {"x": x, "y": y, "color": line_color(rows), "strokeWidth": width, "tooltip": tip,
                          "detail": {"field": "on"}}}
 
@@ -176,7 +183,7 @@ def flat_charts(run):
             unit = next(result["unit"] for result in run["results"] if result["workload"] == key)
             x = {"field": "size", "type": "quantitative", "scale": {"type": "log"}, "title": "how many",
                  "axis": {"values": sorted(sizes), "format": "~s"}}
-            made.append((title, line_chart(rows, x, unit, "log")))
+            made.append((title, line_chart(rows, x, unit)))
     return made
 
 

@@ -24,7 +24,7 @@ body { margin: 0 auto; max-width: 1180px; padding: 2.5rem 1.5rem 5rem; backgroun
 h1 { font-size: 1.9rem; margin: 0 0 .3rem; letter-spacing: -.01em; } h1 b { color: var(--accent); }
 h2 { font-size: 1.3rem; margin: 3rem 0 .3rem; padding-top: 1.2rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; } p { margin: .3rem 0 .8rem; max-width: 48rem; } .soft { color: var(--soft); }
-.row { display: flex; flex-wrap: wrap; gap: 1.2rem; } .plot { background: var(--card); border: 1px solid var(--line);
+.row { display: flex; flex-wrap: wrap; gap: 1.2rem; margin: 0 0 1.1rem; } .plot { background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; padding: .9rem 1rem .5rem; max-width: 100%; overflow-x: auto; }
 .plot h3 { margin: 0 0 .4rem; font-size: .92rem; }
 details { margin: 1rem 0; } summary { cursor: pointer; color: var(--soft); }
@@ -119,7 +119,7 @@ class Page:
 
 KEY = ('<p class="key"><span><i style="background:#e4572e"></i>knit</span><span><i style="background:#4c78a8"></i>other '
        'runtimes</span><span><i style="background:#9aa5b1"></i>floors: serial, or written by hand on the kernel\'s interface'
-       '</span><span>servers: user space full, the kernel pale</span></p>')
+       '</span></p>')
 
 
 def fill(page, run):
@@ -134,7 +134,7 @@ def fill(page, run):
     sections = (("CPU-bound", "cpu", "Time for a task. Less is better; the thin line is the range over the rounds."),
                 ("Tasks and what they wait for", "tasks", "Starting, switching, timers, channels."),
                 ("Waiting and files", "io", "CPU time of a task that sleeps, time of a read from the page cache."),
-                ("Servers", "server", "The server's CPU time for a request, user and system; for the mixed load, how long the "
+                ("Servers", "server", "The server's CPU time for a request: in user space, and pale in the kernel; for the mixed load, how long the "
                  "light requests take while 1 % of all burn 1 ms of CPU."))
     for title, kind, text in sections:
         if kind in kinds:
@@ -165,6 +165,7 @@ def write(run, page_path, cache):
         libraries, note = None, f"The page has tables instead of plots: fetching the plotting library failed ({error})."
     page = Page(run, libraries is not None)
     fill(page, run)
+    explain = tables.EXPLAIN.replace("`", "")
     versions = ", ".join(f"{key} {version}" for key, version in run["versions"].items())
     notes = "".join(f"<li>{html.escape(text)}</li>" for text in run["skipped"])
     scripts = "".join(f"<script>{text}</script>" for text in libraries or ())
@@ -173,7 +174,7 @@ def write(run, page_path, cache):
     page_path.write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, '
         f'initial-scale=1"><title>knit: benchmarks</title><style>{STYLE}</style></head><body><h1><b>knit</b> beside other '
-        f'runtimes</h1><p class="soft">{html.escape(tables.headline(run))} {html.escape(tables.EXPLAIN)}</p>'
+        f'runtimes</h1><p class="soft">{html.escape(tables.headline(run))} {html.escape(explain)}</p>'
         f'<p class="soft">{html.escape(note)}</p>{"".join(page.parts)}<h2>Versions and what was left out</h2>'
         f'<p class="soft">{html.escape(versions)}</p><ul class="soft">{notes}</ul>{scripts}{drawing}</body></html>\n',
         encoding="utf-8")
