@@ -25,8 +25,8 @@ def line_color(rows):
     """knit always in its own colour, the others each in one that stays."""
     order = ["knit", "liburing by hand", "epoll by hand", "Asio", "libuv", "Go", "tokio", "asyncio", "uvloop", "oneTBB",
              "rayon", "nginx"]
-    palette = ["#e4572e", "#6b7280", "#a3aab5", "#4c78a8", "#72b7b2", "#3a9e5c", "#b279a2", "#d6a419", "#9d755d", "#54a24b",
-               "#f58518", "#ff9da6"]
+    palette = ["#e4572e", "#6b7280", "#a3aab5", "#4c78a8", "#72b7b2", "#3a9e5c", "#b279a2", "#d6a419", "#9d755d",
+               "#54a24b", "#f58518", "#ff9da6"]
     names = list(dict.fromkeys(row["on"] for row in rows))
 
     def color(name):
@@ -50,22 +50,26 @@ def speed_up(run):
         found = stats.gain(result, run["results"])
         is_base = result["loops"] == min(run["loops"])
         if found is not None or is_base:
-            rows.append({"panel": panels[result["kind"]], "on": result["name"].split(",")[0] if result["kind"] != "server"
-                         else result["name"], "loops": result["loops"], "value": 1.0 if is_base else found})
+            on = result["name"] if result["kind"] == "server" else result["name"].split(",")[0]
+            rows.append({"panel": panels[result["kind"]], "on": on, "loops": result["loops"],
+                         "value": 1.0 if is_base else found})
     ideal = [{"loops": count, "value": count, "panel": panels["cpu"]} for count in run["loops"]]
     if not rows or len(run["loops"]) < 2:
         return None
     shown = [panel for panel in panels.values() if any(row["panel"] == panel for row in rows)]
     x = {"field": "loops", "type": "quantitative", "title": "loops",
-         "axis": {"values": run["loops"], "format": "d", "grid": False}, "scale": {"domain": [min(run["loops"]), max(run["loops"])]}}
+         "axis": {"values": run["loops"], "format": "d", "grid": False},
+         "scale": {"domain": [min(run["loops"]), max(run["loops"])]}}
     y = {"field": "value", "type": "quantitative", "title": "times as fast as one loop",
          "scale": {"domain": [0, max(2.0, *(row["value"] for row in rows), max(run["loops"]))]}}
     legend = {"orient": "bottom", "columns": 1, "labelLimit": 280}
     parts = []
     for panel in shown:
         own = [row for row in rows if row["panel"] == panel]
-        layers = [{"data": {"values": own}, "mark": {"type": "line", "point": {"filled": True, "size": 60}, "strokeWidth": 2.5},
-                   "encoding": {"x": x, "y": y, "color": {"field": "on", "type": "nominal", "title": None, "legend": legend},
+        color = {"field": "on", "type": "nominal", "title": None, "legend": legend}
+        mark = {"type": "line", "point": {"filled": True, "size": 60}, "strokeWidth": 2.5}
+        layers = [{"data": {"values": own}, "mark": mark,
+                   "encoding": {"x": x, "y": y, "color": color,
                                 "tooltip": [{"field": "on"}, {"field": "loops"}, {"field": "value", "format": ".2f"}]}}]
         if panel == panels["cpu"]:
             layers.insert(0, {"data": {"values": ideal}, "mark": {"type": "line", "strokeDash": [4, 4], "opacity": 0.5},
@@ -137,7 +141,7 @@ def bar_charts(run, kinds):
         specs = []
         for loops, rows in plain.items():
             first = by_loops[loops][0]
-            placing = f", CPUs {first['placing']}{'' if first['placing'] == 'apart' else ' with the load'}" if first["placing"] else ""
+            placing = {"apart": ", CPUs apart", "shared": ", CPUs shared with the load"}.get(first["placing"], "")
             if rows:
                 specs.append(bars(rows if is_log else bar_rows(by_loops[loops], True), first["unit"], domain, is_log,
                                   f"{loops} loop{'s' if loops > 1 else ''}{placing}"))
@@ -153,8 +157,9 @@ def latency(run):
         if result["workload"] == "echo" and result["size"] == 64 and result["loops"] == min(run["loops"]):
             for figure, share in (("p50_us", "50 %"), ("p99_us", "99 %"), ("p999_us", "99.9 %")):
                 rows.append(datum(result, stats.median(result, figure), share=share))
-    return line_chart(rows, {"field": "share", "type": "ordinal", "title": "share of the requests that are faster", "sort": None,
-                             "axis": {"labelAngle": 0}}, "latency, us") if rows else None
+    x = {"field": "share", "type": "ordinal", "title": "share of the requests that are faster", "sort": None,
+         "axis": {"labelAngle": 0}}
+    return line_chart(rows, x, "latency, us") if rows else None
 
 
 def line_chart(rows, x, title):
@@ -162,7 +167,9 @@ def line_chart(rows, x, title):
     is_log = max(values) > 12 * min(values)
     y = {"field": "value", "type": "quantitative", "title": title + (", logarithmic" if is_log else ""),
          "axis": {"labelOverlap": "greedy", "tickCount": 6},
-         "scale": {"type": "log", "nice": False, "domain": [min(values) / 1.5, max(values) * 1.5]} if is_log else {"zero": True}}
+         "scale": {"zero": True}}
+    if is_log:
+        y["scale"] = {"type": "log", "nice": False, "domain": [min(values) / 1.5, max(values) * 1.5]}
     tip = [{"field": "on"}, {"field": x["field"]}, {"field": "value", "format": ",.3~r"}]
     width = {"condition": {"test": "datum.role == 'knit'", "value": 3.5}, "value": 1.6}
     return {"width": 440, "height": 260, "data": {"values": rows}, "mark": {"type": "line", "point": {"size": 40}},

@@ -35,12 +35,12 @@ def figures_of(case, rounds):
 
 def made_up_run(scale="full"):
     chosen = matrix.make_cases("/nowhere", scale, [1, 2], [0, 1], matrix.GROUPS, list(peers.RUNTIMES))
-    results = [{"workload": case.workload, "name": case.name, "runtime": case.runtime, "form": case.form, "loops": case.loops,
-                "kind": getattr(matrix.WORKLOADS.get(case.workload), "kind", "server"), "figure": case.figure,
+    results = [{"workload": case.workload, "name": case.name, "runtime": case.runtime, "form": case.form,
+                "loops": case.loops, "kind": getattr(matrix.WORKLOADS.get(case.workload), "kind", "server"), "figure": case.figure,
                 "unit": case.unit, "size": case.size, "placing": case.placing, "figures": figures_of(case, 3)}
                for case in chosen]
-    return {"format": 2, "machine": {"cpus": 2, "cpu": "test", "kernel": "0", "compiler": "none"}, "scale": scale, "rounds": 3,
-            "loops": [1, 2], "versions": {}, "calibration": {"calls": [1.0, 1.1]}, "skipped": ["nginx: <none>"],
+    return {"format": 2, "machine": {"cpus": 2, "cpu": "test", "kernel": "0", "compiler": "none"}, "scale": scale,
+            "rounds": 3, "loops": [1, 2], "versions": {}, "calibration": {"calls": [1.0, 1.1]}, "skipped": ["nginx: <none>"],
             "results": results}
 
 
@@ -57,7 +57,8 @@ class MatrixTest(unittest.TestCase):
         for workload in matrix.SERVERS.values():
             for name, _ in workload.runtimes:
                 if peers.RUNTIMES[name].kind in ("c++", "go", "rust", "python"):
-                    self.assertTrue(peers.source(workload.program, peers.RUNTIMES[name]).exists(), workload.program + name)
+                    path = peers.source(workload.program, peers.RUNTIMES[name])
+                    self.assertTrue(path.exists(), path)
 
     def test_only_the_runtimes_allowed_are_run(self):
         chosen = matrix.make_cases("/nowhere", "quick", [1], [0, 1], ["echo", "fib"], ["knit", "tokio"])
@@ -122,7 +123,8 @@ class ReportTest(unittest.TestCase):
         json.dumps([charts.speed_up(run), charts.latency(run), charts.memory(run)], allow_nan=False)
 
     def test_without_the_plotting_library_the_page_has_the_tables_and_says_so(self):
-        with tempfile.TemporaryDirectory() as folder, replaced(report, "fetch_libraries", lambda _: (None, "no plots <here>")):
+        nothing = replaced(report, "fetch_libraries", lambda _: (None, "no plots <here>"))
+        with tempfile.TemporaryDirectory() as folder, nothing:
             page = pathlib.Path(folder) / "page.html"
             self.assertEqual(report.write(made_up_run(), page, None), "no plots <here>")
             text = page.read_text()
@@ -159,7 +161,8 @@ class RunTest(unittest.TestCase):
 
     def test_a_server_is_charged_for_its_children(self):
         busy = "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True); time.sleep(60)"
-        child = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {busy!r}], stdout=subprocess.PIPE); " \
+        child = "import subprocess, sys; " \
+                f"p = subprocess.Popen([sys.executable, '-c', {busy!r}], stdout=subprocess.PIPE); " \
                 "p.stdout.readline(); print('listening 1', flush=True); p.wait()"
         with cases.Server([sys.executable, "-c", child], ()) as server:
             self.assertGreater(server.usage()[0], 200_000)

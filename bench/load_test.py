@@ -19,8 +19,8 @@ STALL = 0.3
 
 
 def run_load(*arguments):
-    return subprocess.run([LOAD, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=40,
-                          check=False)
+    return subprocess.run([LOAD, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=40, check=False)
 
 
 class FakeServer:

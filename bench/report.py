@@ -64,7 +64,7 @@ def fetch_libraries(cache):
         kept = cache / f"{name}-{version}.min.js"
         if not kept.exists():
             if shutil.which("npm") is None:
-                return None, "The page has tables instead of plots: npm is not installed, which fetches the plotting library."
+                return None, "The page has tables instead of plots: npm, which fetches the plotting library, is missing."
             packed = subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=cache, stdout=subprocess.PIPE,
                                     stderr=subprocess.DEVNULL, text=True, check=False, timeout=SECONDS_MAX)
             if packed.returncode != 0:
@@ -128,14 +128,14 @@ def fill(page, run):
         kinds.setdefault(result["kind"], set()).add(result["workload"])
     first = charts.speed_up(run)
     if first:
-        page.heading("What more loops give", "CPU-bound work is spread over the loops and gains with each. Work that waits "
-                     "is overlapped by one loop already, so more loops add nothing to it. (dashed: as many times as loops)")
+        page.heading("What more loops give", "CPU-bound work is spread over the loops and gains with each. Work that "
+                     "waits is overlapped by one loop already, so more loops add nothing to it.")
         page.plots([("", first)])
     sections = (("CPU-bound", "cpu", "Time for a task. Less is better; the thin line is the range over the rounds."),
                 ("Tasks and what they wait for", "tasks", "Starting, switching, timers, channels."),
                 ("Waiting and files", "io", "CPU time of a task that sleeps, time of a read from the page cache."),
-                ("Servers", "server", "The server's CPU time for a request: in user space, and pale in the kernel; for the mixed load, how long the "
-                 "light requests take while 1 % of all burn 1 ms of CPU."))
+                ("Servers", "server", "The server's CPU time for a request: in user space, and pale in the kernel; for "
+                 "the mixed load, how long the light requests take while 1 % of all burn 1 ms of CPU."))
     for title, kind, text in sections:
         if kind in kinds:
             page.heading(title, text)
@@ -145,7 +145,7 @@ def fill(page, run):
             page.tables(kinds[kind])
     curve = charts.latency(run)
     if curve:
-        page.heading("Latency", "TCP echo, 64 connections that send as soon as they may: the time of a saturated server.")
+        page.heading("Latency", "TCP echo, 64 connections that send as soon as they may: a saturated server's time.")
         page.plots([("TCP echo, 64 B, 64 connections", curve)])
     flat = charts.flat_charts(run)
     if flat:

@@ -59,7 +59,7 @@ def gain(result, results):
 
 def drift(calibration):
     """How far the machine went apart over the rounds, in percent, by calibration program."""
-    return {name: 100 * (max(values) / min(values) - 1) for name, values in calibration.items() if values and min(values)}
+    return {name: 100 * (max(values) / min(values) - 1) for name, values in calibration.items() if values}
 
 
 def regressions(before, after):

@@ -32,14 +32,14 @@ def is_server(result):
 
 def program_row(result, results):
     row = [result["name"], label(result), str(result["loops"]), number(stats.median(result)),
-           f"{stats.spread(result):.0f}", times(stats.ratio_to_best(result, results)), times(stats.gain(result, results)),
-           number(stats.median(result, "max_rss_kib") / 1024)]
+           f"{stats.spread(result):.0f}", times(stats.ratio_to_best(result, results)),
+           times(stats.gain(result, results)), number(stats.median(result, "max_rss_kib") / 1024)]
     return row
 
 
 def server_row(result, results):
-    cells = [number(stats.median(result, figure)) for figure in ("user_us", "system_us", "requests_per_second", "p50_us",
-                                                                 "p99_us", "p999_us")]
+    figures = ("user_us", "system_us", "requests_per_second", "p50_us", "p99_us", "p999_us")
+    cells = [number(stats.median(result, figure)) for figure in figures]
     return [result["name"], label(result), str(result["loops"]), number(stats.median(result)),
             f"{stats.spread(result):.0f}", times(stats.ratio_to_best(result, results)), *cells,
             number(stats.median(result, "max_rss_kib") / 1024), result["placing"]]
@@ -93,8 +93,9 @@ def headline(run):
 
 
 EXPLAIN = ("Medians over the rounds; +-% is half the range. `to best`: times the cost of the best runtime of the same "
-           "round on as many loops, those written by hand and serial ones left out. `gain`: times as fast as on the fewest "
-           "loops. MiB: most memory held resident. CPUs: whether the server had its own (apart) or shared them with the load.")
+           "round on as many loops, those written by hand and serial ones left out. `gain`: times as fast as on the "
+           "fewest loops. MiB: most memory held resident. CPUs: whether the server had its own (apart) or shared them "
+           "with the load.")
 
 
 def knit_gains(run, kinds):
@@ -113,7 +114,7 @@ def summary(run):
         if result["runtime"] == "knit" and not result["form"].startswith("steal off"):
             best = stats.ratio_to_best(result, run["results"])
             if best is not None and best > 1.03:
-                lines.append(f"  behind the best: {result['name']}, {label(result)}, {result['loops']} loops: x {best:.2f}")
+                lines.append(f"  behind the best: {result['name']}, {label(result)}, on {result['loops']}: x {best:.2f}")
     return "In short\n" + "\n".join(lines) if lines else ""
 
 
@@ -140,8 +141,12 @@ def render_comparison(before, after):
         return "The two runs have no case in common.", False
     worse = [row for row in rows if row[-1] == "WORSE"]
     moved = [row for row in rows if row[-1] != "same"]
-    said = f"{len(rows)} cases compared: {len(worse)} worse, {len(moved) - len(worse)} better, the others within the noise."
-    about = [before["machine"], after["machine"]]
-    if any(about[0][key] != about[1][key] for key in ("cpu", "cpus", "kernel", "compiler")) or before["scale"] != after["scale"]:
+    said = (f"{len(rows)} cases compared: {len(worse)} worse, {len(moved) - len(worse)} better, the others within the "
+            "noise.")
+
+    def conditions(run):
+        return [run["machine"].get(key) for key in ("cpu", "cpus", "kernel", "compiler")] + [run["scale"]]
+
+    if conditions(before) != conditions(after):
         said += "\nNote: the runs are of different machines, kernels, compilers or sizes."
     return (layout(head, moved) + "\n\n" if moved else "") + said, bool(worse)
