@@ -21,6 +21,7 @@ class Workload:
     unit: str = "ns/task"
     figure: str = "ns_per_task"
     loops_most: int = 1024
+    single: typing.Tuple[str, ...] = ()  # runtimes that have but one loop for it
     points: typing.Optional[dict] = None
     probe: typing.Optional[typing.Tuple[list, list, int]] = None  # options, more of them, operations between
 
@@ -70,7 +71,7 @@ WORKLOADS = {
     "sleepers": Workload("sleeping tasks", "io", on("knit", "asio", "uv", "go", "tokio", "asyncio", "uvloop"),
                          {"full": {"fast": ["--tasks", 10**5, "--ms", 200], "slow": ["--tasks", 10**5, "--ms", 1000]},
                           "quick": {"fast": ["--tasks", 10**5, "--ms", 50], "slow": ["--tasks", 10**4, "--ms", 50]}},
-                         unit="CPU ns/task", figure="cpu_ns_per_task"),
+                         unit="CPU ns/task", figure="cpu_ns_per_task", single=("uv",)),
     "timers": Workload("timers cancelled and set anew", "tasks",
                        on("knit", "asio", "uv", "go", "tokio", "asyncio", "uvloop"),
                        {"full": {"fast": ["--outstanding", 10**4, "--operations", 10**6],
@@ -92,7 +93,7 @@ WORKLOADS = {
                                                                         "asyncio", "uvloop"),
                       {"full": {"fast": ["--reads", 200_000], "slow": ["--reads", 20_000]},
                        "quick": {"fast": ["--reads", 20_000], "slow": ["--reads", 2_000]}},
-                      unit="ns/read"),
+                      unit="ns/read", single=("uring",)),
 }
 
 EVERY_SERVER = ("knit", "uring", "epoll", "asio", "uv", "go", "tokio", "asyncio", "uvloop")
@@ -172,7 +173,7 @@ def program_cases(build, key, scale, loops, allowed):
     for name, form in workload.runtimes:
         runtime = peers.RUNTIMES[name]
         if name in allowed:
-            for count in loops_for(runtime, loops, workload.loops_most):
+            for count in loops_for(runtime, loops, 1 if name in workload.single else workload.loops_most):
                 yield program_case(build, key, workload, runtime, form, count,
                                    options_for(workload, scale, runtime, form), None)
     points = workload.points or {"runtimes": (), scale: {}}
