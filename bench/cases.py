@@ -1,54 +1,53 @@
-"""The cases of tools/bench: which programs run, with what arguments, and which figures a run gives."""
+"""How tools/bench runs things: programs to their end, servers under load, where on the CPUs, and what a run gives."""
 import dataclasses
+import json
 import os
 import pathlib
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import time
 import typing
 
-GROUPS = ["cpu", "sleep", "echo", "http"]
 SECONDS_MAX = 180
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class RunError(Exception):
     """A program failed; the text says which and how."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Sizes:
-    name: str
-    rounds: int
-    fib: int
-    leaves: int
-    queens: int
-    seconds: int  # of load on a server
-    connections: typing.Tuple[int, ...]
-
-
-QUICK = Sizes("quick", 3, fib=35, leaves=1_000_000, queens=12, seconds=1, connections=(1, 64))
-FULL = Sizes("full", 5, fib=37, leaves=10_000_000, queens=14, seconds=3, connections=(1, 64, 1000))
-
-
 @dataclasses.dataclass
 class Case:
-    """One line of the tables. `loops` is 0 for programs without knit; cases that differ only in `variant` compare."""
+    """One line of the tables. Cases of one `name` and one number of loops compare with each other."""
 
-    group: str
+    workload: str
     name: str
-    variant: str
+    runtime: str  # a key of peers.RUNTIMES
+    form: str  # which of several ways to say it on that runtime; or ""
     loops: int
-    targets: typing.List[str]
+    figure: str  # the one that counts, the less the better
+    unit: str
     run: typing.Callable[[], dict]
-    details: dict = dataclasses.field(default_factory=dict)
+    targets: typing.List[str] = dataclasses.field(default_factory=list)
+    size: typing.Optional[float] = None  # how many of what grows, for the curves
+    placing: str = ""
+    probe: typing.Optional[typing.Tuple[list, list]] = None  # two commands that differ in the number of operations
 
     @property
     def key(self):
-        return (self.group, self.name, self.variant)
+        return (self.name, self.runtime, self.form, self.loops)
 
     @property
     def title(self):
-        return f"{self.name}, {self.variant}"
+        return f"{self.name}: {self.runtime}{', ' + self.form if self.form else ''}, {plural(self.loops)}"
+
+
+def plural(count):
+    return f"{count} loop" if count == 1 else f"{count} loops"
 
 
 def loop_counts(cpus):
@@ -56,10 +55,6 @@ def loop_counts(cpus):
     if cpus <= 4:
         return list(range(1, cpus + 1))
     return sorted({1 << bit for bit in range(cpus.bit_length()) if 1 << bit <= cpus} | {cpus})
-
-
-def plural(count):
-    return f"{count} loop" if count == 1 else f"{count} loops"
 
 
 def fields(line):
@@ -84,59 +79,157 @@ def on_cpus(cpus):
     return (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
 
 
-def run_program(command, cpus=()):
-    """Runs a program to its end and gives the figures of its last line."""
+def run_text(command, cpus=()):
+    """Runs a program to its end and gives what it printed; RunError unless it ended with 0."""
+    words = [str(word) for word in command]
     try:
-        ended = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               timeout=SECONDS_MAX, env=environment(), preexec_fn=on_cpus(cpus), check=False)
+        ended = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=SECONDS_MAX,
+                               env=environment(), preexec_fn=on_cpus(cpus), check=False)
     except subprocess.TimeoutExpired:
-        raise RunError(f"{' '.join(map(str, command))} did not end within {SECONDS_MAX} s") from None
-    lines = ended.stdout.splitlines()
-    if ended.returncode != 0 or not lines:
-        raise RunError(f"{' '.join(map(str, command))} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
-    return fields(lines[-1])
+        raise RunError(f"{' '.join(words)} did not end within {SECONDS_MAX} s") from None
+    except OSError as error:
+        raise RunError(f"{words[0]}: {error.strerror}") from None
+    if ended.returncode != 0 or not ended.stdout.strip():
+        raise RunError(f"{' '.join(words)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+    return ended.stdout
 
 
-class RunningServer:
-    """A server program from "listening PORT" to SIGTERM; stop() gives the figures of its last line."""
+def run_program(command, cpus=()):
+    """The figures of the last line that a program prints."""
+    found = fields(run_text(command, cpus).splitlines()[-1])
+    if "cpu_seconds" in found and found.get("tasks"):
+        found["cpu_ns_per_task"] = found["cpu_seconds"] * 1e9 / found["tasks"]
+    return found
+
+
+def instructions(command):
+    """How many instructions a program executes, as valgrind counts them; RunError where valgrind cannot run it."""
+    with tempfile.NamedTemporaryFile("r", suffix=".out") as output:
+        words = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={output.name}", *command]
+        try:
+            run_text(words)
+        except RunError as error:
+            raise RunError(f"valgrind: {str(error).splitlines()[0]}") from None
+        found = re.search(r"^summary: *(\d+)", output.read(), re.M)
+    if not found:
+        raise RunError("valgrind gives no sum of instructions")
+    return int(found.group(1))
+
+
+class Server:
+    """A server from the moment it listens to SIGTERM, with what it and its children use."""
 
     def __init__(self, command, cpus):
         self.command = [str(word) for word in command]
         self.errors = tempfile.TemporaryFile(mode="w+")
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-                                        env=environment(), preexec_fn=on_cpus(cpus))
+        try:
+            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+                                            env=environment(), preexec_fn=on_cpus(cpus))
+        except OSError as error:
+            self.errors.close()
+            raise RunError(f"{self.command[0]}: {error.strerror}") from None
+        try:
+            self.port = self.wait_listening()
+        except RunError:
+            self.__exit__()
+            raise
+
+    def wait_listening(self):
         words = self.process.stdout.readline().split()
         if len(words) != 2 or words[0] != "listening":
-            self.process.kill()
-            self.process.wait()
-            error = self.failure("did not start")
-            self.__exit__()
-            raise error
-        self.port = int(words[1])
+            self.kill()
+            raise self.failure("did not start")
+        return int(words[1])
 
     def failure(self, what):
         self.errors.seek(0)
         return RunError(f"{' '.join(self.command)} {what} (status {self.process.returncode}):\n{self.errors.read()}")
 
+    def processes(self):
+        found = [self.process.pid]
+        for pid in found:
+            for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+                found.extend(int(word) for word in children.read_text().split())
+        return found
+
+    def usage(self):
+        """CPU time so far in us, (total, user ticks, system ticks), and the most memory held, in KiB."""
+        total = user = system = memory = 0
+        for pid in self.processes():
+            folder = pathlib.Path(f"/proc/{pid}")
+            try:
+                # Nanoseconds that each thread has run: the ticks of `stat` alone are too coarse for a short run.
+                nanoseconds = sum(int(path.read_text().split()[0]) for path in folder.glob("task/*/schedstat"))
+                ticks = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+                held = int(re.search(r"VmHWM:\s*(\d+)", (folder / "status").read_text()).group(1))
+            except (OSError, AttributeError):
+                raise self.failure("has lost a process or a thread while it was measured") from None
+            total, memory = total + nanoseconds / 1000, memory + held
+            user, system = user + int(ticks[11]), system + int(ticks[12])
+        return total, user, system, memory
+
     def stop(self):
+        """An orderly end is part of what is checked."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            output, _ = self.process.communicate(timeout=20)
+            self.process.communicate(timeout=20)
         except subprocess.TimeoutExpired:
             raise self.failure("does not end at SIGTERM") from None
-        if self.process.returncode != 0 or not output.splitlines():
+        if self.process.returncode != 0:
             raise self.failure("failed")
-        return fields(output.splitlines()[-1])
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        self.kill()
         self.process.stdout.close()
         self.errors.close()
+
+
+NGINX = """
+daemon off; master_process on; worker_processes {loops}; pid {folder}/pid; error_log stderr error; {user}
+events {{ worker_connections 16384; multi_accept on; }}
+http {{
+    access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+    fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; default_type text/plain;
+    server {{ listen 127.0.0.1:{port} reuseport backlog=4096; location / {{ return 200 "Hello, world!\\n"; }} }}
+}}
+"""
+
+
+class NginxServer(Server):
+    """nginx does not say when it listens, so it is asked; its workers are children."""
+
+    def __init__(self, program, loops, cpus):
+        self.folder = tempfile.mkdtemp(prefix="knit-bench-nginx-")
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.wanted_port = found.getsockname()[1]
+        user = "user root;" if os.geteuid() == 0 else ""
+        path = pathlib.Path(self.folder) / "nginx.conf"
+        path.write_text(NGINX.format(loops=loops, folder=self.folder, port=self.wanted_port, user=user))
+        super().__init__([program, "-c", str(path), "-p", self.folder], cpus)
+
+    def wait_listening(self):
+        end = time.monotonic() + 10
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.wanted_port), timeout=1).close()
+                return self.wanted_port
+            except OSError:
+                time.sleep(0.01)
+        self.kill()
+        raise self.failure("did not start")
+
+    def __exit__(self, *_):
+        super().__exit__()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def place(cpus, loops):
@@ -146,65 +239,20 @@ def place(cpus, loops):
     return cpus, cpus, "shared"
 
 
-def run_server(server, load, server_cpus, load_cpus):
-    with RunningServer(server, server_cpus) as running:
-        seen = run_program([*load, "--port", running.port], load_cpus)
-        used = running.stop()
-    requests = used["requests"]
-    if requests <= 0:
-        raise RunError(f"{server[0]} counts no requests")
-    return {"requests_per_second": seen["requests_per_second"], "p50_us": seen["p50_us"], "p99_us": seen["p99_us"],
-            "user_us": used["user_us"] / requests, "system_us": used["system_us"] / requests,
-            "cpu_us": (used["user_us"] + used["system_us"]) / requests}
-
-
-def cpu_cases(build, sizes, loops):
-    bench = pathlib.Path(build) / "bench"
-    workloads = [("fib", f"fib({sizes.fib}), forked", ["--n", sizes.fib], ["--form", "fork"]),
-                 ("fib", f"fib({sizes.fib}), both spawned", ["--n", sizes.fib], ["--form", "both"]),
-                 ("fib", f"fib({sizes.fib}), one spawned", ["--n", sizes.fib], ["--form", "one"]),
-                 ("skynet", f"skynet({sizes.leaves}), forked", ["--leaves", sizes.leaves], ["--form", "fork"]),
-                 ("skynet", f"skynet({sizes.leaves}), spawned", ["--leaves", sizes.leaves], ["--form", "tasks"]),
-                 ("nqueens", f"nqueens({sizes.queens}), forked", ["--n", sizes.queens], ["--form", "fork"]),
-                 ("nqueens", f"nqueens({sizes.queens}), spawned", ["--n", sizes.queens], ["--form", "tasks"])]
-    for program, name, size, form in workloads:
-        command = [bench / f"{program}_serial", *size]
-        yield Case("cpu", name, "serial", 0, [f"{program}_serial"], lambda command=command: run_program(command))
-        for count in loops:
-            command = [bench / f"{program}_knit", *size, *form, "--loops", count]
-            yield Case("cpu", name, plural(count), count, [f"{program}_knit"],
-                       lambda command=command: run_program(command))
-
-
-def sleep_cases(build, loops):
-    for count in loops:
-        command = [pathlib.Path(build) / "bench" / "sleepers_knit", "--tasks", 1000, "--ms", 10, "--loops", count]
-        yield Case("sleep", "1,000 tasks that sleep 10 to 20 ms", plural(count), count, ["sleepers_knit"],
-                   lambda command=command: run_program(command))
-
-
-def server_case(build, sizes, cpus, group, connections, server, count):
-    """`server`: a hand-written one (count 0) or one on knit with so many loops."""
-    build = pathlib.Path(build)
-    server_cpus, load_cpus, placing = place(cpus, max(count, 1))
-    command = [build / "tools" / server, "--loops", count] if count else [build / "bench" / server]
-    load = [build / "tools" / "load", "--mode", group, "--connections", connections, "--seconds", sizes.seconds]
-    size = ", 64 B" if group == "echo" else ""
-    clients = "1 connection" if connections == 1 else f"{connections:,} connections"
-    return Case(group, f"{group}, {clients}{size}", plural(count) if count else server, count, [server, "load"],
-                lambda: run_server(command, load, server_cpus, load_cpus), {"placing": placing})
-
-
-def make_cases(build, sizes, loops, cpus, groups):
-    cases = []
-    if "cpu" in groups:
-        cases.extend(cpu_cases(build, sizes, loops))
-    if "sleep" in groups:
-        cases.extend(sleep_cases(build, loops))
-    for connections in sizes.connections if "echo" in groups else ():
-        for server in ("echo_uring", "echo_epoll"):
-            cases.append(server_case(build, sizes, cpus, "echo", connections, server, 0))
-        cases.extend(server_case(build, sizes, cpus, "echo", connections, "echo_server", count) for count in loops)
-    for connections in sizes.connections[1:2] if "http" in groups else ():
-        cases.extend(server_case(build, sizes, cpus, "http", connections, "http_hello", count) for count in loops)
-    return cases
+def run_server(start, load, load_cpus):
+    """`start` gives a Server. What it used while the load ran, divided by the requests that were answered."""
+    with start() as running:
+        before = running.usage()
+        text = run_text([*load, "--quiet", "--json", "-", "--port", running.port], load_cpus)
+        after = running.usage()
+        running.stop()
+    seen = json.loads(text)
+    requests = seen["requests"]
+    total, user, system = (later - earlier for later, earlier in zip(after[:3], before[:3]))
+    share = user / (user + system) if user + system else 0.0
+    figures = {"cpu_us": total / requests, "user_us": share * total / requests,
+               "system_us": (1 - share) * total / requests, "max_rss_kib": after[3],
+               "load_cpu_us": seen["own_cpu_us_per_request"], "seconds": seen["seconds"], "requests": requests}
+    figures.update({key: value for key, value in seen.items() if key.endswith(("p50_us", "p99_us", "p999_us"))})
+    figures["requests_per_second"] = seen["requests_per_second"]
+    return figures

@@ -1,36 +1,68 @@
 #!/usr/bin/env python3
 """Tests what tools/bench computes, without building or measuring anything. usage: harness_test.py TOOLS_BENCH"""
+import contextlib
 import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import cases  # noqa: E402
+import charts  # noqa: E402
+import matrix  # noqa: E402
+import peers  # noqa: E402
+import report  # noqa: E402
+import stats  # noqa: E402
 import tables  # noqa: E402
 
-ABOUT = {"cpus": 2, "cpu": "test", "kernel": "0", "compiler": "none"}
 TOOL = sys.argv.pop(1)
 
 
-def figures_of(case, number):
-    """Made-up figures of round `number`, slower from round to round; twice the loops are twice as fast."""
-    seconds = 8.0 * (1 + number) / max(case.loops, 1)
-    return {"seconds": seconds, "ns_per_task": seconds, "sum_seconds": 15.0, "overlap": 15.0 / seconds,
-            "requests_per_second": 1000.0, "p50_us": 1.0, "p99_us": 2.0, "user_us": 0.5, "system_us": 3.5,
-            "cpu_us": 4.0 if case.variant == "echo_uring" else 4.2}
+def figures_of(case, rounds):
+    """Made-up figures, slower from round to round; twice the loops are twice as fast, peers take twice the time."""
+    slow = 1.0 if case.runtime in ("knit", *stats.FLOORS) else 2.0
+    figures = {"max_rss_kib": 2048.0, "tasks": 100.0, "seconds": slow * 8 / case.loops, "requests_per_second": 1000.0,
+               "p50_us": 1.0, "p99_us": slow, "p999_us": 3.0, "user_us": 0.5, "system_us": 3.5}
+    figures[case.figure] = slow * 8 / case.loops
+    if case.workload not in matrix.SERVERS:
+        del figures["requests_per_second"]
+    return {name: [value * (1 + number) for number in range(rounds)] for name, value in figures.items()}
 
 
-class HarnessTest(unittest.TestCase):
-    def setUp(self):
-        self.cases = cases.make_cases("/nowhere", cases.QUICK, [1, 2], [0, 1], cases.GROUPS)
-        self.runs = {case.key: [figures_of(case, number) for number in range(3)] for case in self.cases}
+def made_up_run(scale="full"):
+    chosen = matrix.make_cases("/nowhere", scale, [1, 2], [0, 1], matrix.GROUPS, list(peers.RUNTIMES))
+    results = [{"workload": case.workload, "name": case.name, "runtime": case.runtime, "form": case.form,
+                "loops": case.loops, "kind": getattr(matrix.WORKLOADS.get(case.workload), "kind", "server"), "figure": case.figure,
+                "unit": case.unit, "size": case.size, "placing": case.placing, "figures": figures_of(case, 3)}
+               for case in chosen]
+    return {"format": 2, "machine": {"cpus": 2, "cpu": "test", "kernel": "0", "compiler": "none"}, "scale": scale,
+            "rounds": 3, "loops": [1, 2], "versions": {}, "calibration": {"calls": [1.0, 1.1]}, "skipped": ["nginx: <none>"],
+            "results": results}
 
+
+class MatrixTest(unittest.TestCase):
     def test_every_case_has_a_key_of_its_own(self):
-        self.assertEqual(len(self.runs), len(self.cases))
+        for scale in ("quick", "full"):
+            chosen = matrix.make_cases("/nowhere", scale, [1, 2], [0, 1], matrix.GROUPS, list(peers.RUNTIMES))
+            self.assertEqual(len({case.key for case in chosen}), len(chosen))
+
+    def test_every_workload_that_is_stated_for_a_runtime_has_a_file(self):
+        for key, workload in matrix.WORKLOADS.items():
+            for name, _ in workload.runtimes:
+                self.assertTrue(peers.source(key, peers.RUNTIMES[name]).exists(), f"{key} on {name}")
+        for workload in matrix.SERVERS.values():
+            for name, _ in workload.runtimes:
+                if peers.RUNTIMES[name].kind in ("c++", "go", "rust", "python"):
+                    path = peers.source(workload.program, peers.RUNTIMES[name])
+                    self.assertTrue(path.exists(), path)
+
+    def test_only_the_runtimes_allowed_are_run(self):
+        chosen = matrix.make_cases("/nowhere", "quick", [1], [0, 1], ["echo", "fib"], ["knit", "tokio"])
+        self.assertEqual({case.runtime for case in chosen}, {"knit", "tokio"})
 
     def test_loop_counts_end_with_the_number_of_cpus(self):
         self.assertEqual(cases.loop_counts(1), [1])
@@ -42,23 +74,76 @@ class HarnessTest(unittest.TestCase):
         self.assertEqual(cases.place([0, 1, 2], 1), ([0], [1, 2], "apart"))
         self.assertEqual(cases.place([0, 1], 2), ([0, 1], [0, 1], "shared"))
 
-    def test_gains_are_taken_round_by_round(self):
-        base = [{"seconds": 1.0}, {"seconds": 10.0}, {"seconds": 3.0}]
-        own = [{"seconds": 2.0}, {"seconds": 20.0}, {"seconds": 6.0}]
-        self.assertEqual(tables.ratio(own, base, "seconds"), 2.0)
 
-    def test_the_tables_say_gain_and_ratio(self):
-        text = tables.render(ABOUT, self.cases, self.runs)
+class StatsTest(unittest.TestCase):
+    @staticmethod
+    def result(runtime, values, loops=1):
+        return {"name": "x", "workload": "fib", "runtime": runtime, "form": "", "loops": loops, "figure": "ns_per_task",
+                "figures": {"ns_per_task": values}}
+
+    def test_ratios_are_taken_round_by_round(self):
+        base = self.result("tbb", [1.0, 10.0, 3.0])
+        own = self.result("knit", [2.0, 20.0, 6.0])
+        self.assertEqual(stats.ratio_to_best(own, [own, base]), 2.0)
+        self.assertEqual(stats.ratio_to_best(base, [own, base]), 1.0)
+
+    def test_what_is_written_by_hand_is_not_the_best_runtime(self):
+        own, peer, floor = self.result("knit", [4.0]), self.result("tbb", [5.0]), self.result("serial", [1.0])
+        self.assertEqual(stats.ratio_to_best(own, [own, peer, floor]), 1.0)
+        self.assertEqual(stats.ratio_to_best(floor, [own, peer, floor]), 0.25)
+
+    def test_a_gain_compares_with_the_fewest_loops(self):
+        one, two = self.result("knit", [8.0, 6.0]), self.result("knit", [4.0, 3.0], 2)
+        self.assertEqual(stats.gain(two, [one, two]), 2.0)
+        self.assertIsNone(stats.gain(one, [one, two]))
+
+    def test_a_change_within_the_spread_is_none(self):
+        before = {"results": [self.result("knit", [10.0, 11.0, 12.0]), self.result("tbb", [10.0, 10.0, 10.0])]}
+        after = {"results": [self.result("knit", [11.0, 12.0, 13.0]), self.result("tbb", [11.0, 11.0, 11.0])]}
+        self.assertEqual([row[4] for row in stats.regressions(before, after)], ["same", "WORSE"])
+
+    def test_drift_is_how_far_the_calibration_went_apart(self):
+        self.assertAlmostEqual(stats.drift({"calls": [1.0, 1.2, 1.1]})["calls"], 20.0)
+
+
+class ReportTest(unittest.TestCase):
+    def test_tables_say_gain_and_ratio(self):
+        text = tables.render(made_up_run())
         self.assertIn("x 2.00", text)
-        self.assertIn("x 1.050", text)
-        self.assertIn("fib(35), both spawned: 2 loops are 2.00 times as fast as 1", text)
+        self.assertIn("fib, a task for each call, fork: 2 loops are 2.00 times as fast as 1", text)
+        self.assertIn("left out: nginx", text)
 
-    def test_the_json_holds_every_value(self):
-        made = json.loads(json.dumps(tables.to_json(ABOUT, cases.QUICK, 3, self.cases, self.runs)))
-        self.assertEqual(len(made["results"]), len(self.cases))
-        self.assertEqual(made["results"][0]["figures"]["seconds"]["values"], [8.0, 16.0, 24.0])
-        self.assertEqual(made["results"][0]["figures"]["seconds"]["median"], 16.0)
+    def test_the_page_has_a_plot_for_every_workload(self):
+        run = made_up_run()
+        for kinds in (("cpu",), ("tasks",), ("io",), ("server",)):
+            names = {row["name"] for row in run["results"] if row["kind"] in kinds and
+                     (row["size"] is None or row["kind"] == "server")}
+            self.assertEqual({name for name, _ in charts.bar_charts(run, kinds)}, names)
+        self.assertEqual(len(charts.flat_charts(run)), 3)
+        json.dumps([charts.speed_up(run), charts.latency(run), charts.memory(run)], allow_nan=False)
 
+    def test_without_the_plotting_library_the_page_has_the_tables_and_says_so(self):
+        nothing = replaced(report, "fetch_libraries", lambda _: (None, "no plots <here>"))
+        with tempfile.TemporaryDirectory() as folder, nothing:
+            page = pathlib.Path(folder) / "page.html"
+            self.assertEqual(report.write(made_up_run(), page, None), "no plots <here>")
+            text = page.read_text()
+        self.assertIn("no plots &lt;here&gt;", text)
+        self.assertIn("<details open>", text)
+        self.assertNotIn("<script", text)
+
+
+@contextlib.contextmanager
+def replaced(module, name, value):
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+class RunTest(unittest.TestCase):
     def test_words_that_are_no_figures_are_left_out(self):
         self.assertEqual(cases.fields("workload=fib seconds=0.5 listening 1"), {"seconds": 0.5})
 
@@ -66,15 +151,45 @@ class HarnessTest(unittest.TestCase):
         with self.assertRaisesRegex(cases.RunError, "(?s)sh -c.*ended with 3.*words"):
             cases.run_program(["sh", "-c", "echo words >&2; exit 3"])
 
+    def test_a_program_that_is_missing_is_named(self):
+        with self.assertRaisesRegex(cases.RunError, "/no/such/program"):
+            cases.run_program(["/no/such/program"])
+
     def test_a_server_that_does_not_start_is_named_with_its_output(self):
         with self.assertRaisesRegex(cases.RunError, "(?s)did not start.*words"):
-            cases.RunningServer(["sh", "-c", "echo words >&2; exit 3"], ())
+            cases.Server(["sh", "-c", "echo words >&2; exit 3"], ())
+
+    def test_a_server_is_charged_for_its_children(self):
+        busy = "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True); time.sleep(60)"
+        child = "import subprocess, sys; " \
+                f"p = subprocess.Popen([sys.executable, '-c', {busy!r}], stdout=subprocess.PIPE); " \
+                "p.stdout.readline(); print('listening 1', flush=True); p.wait()"
+        with cases.Server([sys.executable, "-c", child], ()) as server:
+            self.assertGreater(server.usage()[0], 200_000)
+            for pid in server.processes()[1:]:
+                subprocess.run(["kill", str(pid)], check=True)
 
     def test_wrong_arguments_are_refused(self):
-        for arguments in (["--rounds", "0"], ["--only", "nothing"], ["--loops", "x"], ["--output", "/no/such/dir/x"]):
+        for arguments in (["--rounds", "0"], ["--only", "nothing"], ["--loops", "x"], ["--output", "/no/such/dir/x"],
+                          ["--runtimes", "nothing"], ["compare", "a"], ["report", "/no/such/file"]):
             ended = subprocess.run([TOOL, *arguments], stderr=subprocess.PIPE, text=True, check=False)
-            self.assertNotEqual(ended.returncode, 0)
+            self.assertNotEqual(ended.returncode, 0, arguments)
             self.assertIn("error:", ended.stderr)
+
+    def test_compare_fails_when_something_is_slower(self):
+        with tempfile.TemporaryDirectory() as folder:
+            old, new = pathlib.Path(folder) / "old.json", pathlib.Path(folder) / "new.json"
+            run = made_up_run("quick")
+            for result in run["results"]:
+                result["figures"][result["figure"]] = [1.0, 1.0, 1.0]
+            old.write_text(json.dumps(run))
+            run["results"][0]["figures"][run["results"][0]["figure"]] = [1.5, 1.5, 1.5]
+            new.write_text(json.dumps(run))
+            for pair, status, words in (((old, new), 1, "1 worse, 0 better"), ((new, old), 0, "0 worse, 1 better"),
+                                        ((old, old), 0, "0 worse, 0 better")):
+                ended = subprocess.run([TOOL, "compare", *pair], stdout=subprocess.PIPE, text=True, check=False)
+                self.assertEqual(ended.returncode, status)
+                self.assertIn(words, ended.stdout)
 
 
 unittest.main(argv=["harness_test", "-v"])

@@ -1,146 +1,152 @@
-"""The tables of tools/bench: medians over the rounds, ratios within a round, text and JSON."""
-import statistics
+"""The tables of tools/bench, in plain text for a terminal and as Markdown. Works on the JSON of tools/bench."""
+import peers
+import stats
+
+PROGRAM_HEAD = ["", "on", "loops", "{unit}", "+-%", "to best", "gain", "MiB"]
+SERVER_HEAD = ["", "on", "loops", "{unit}", "+-%", "to best", "user", "system", "requests/s", "p50 us", "p99 us",
+               "p99.9 us", "MiB", "CPUs"]
 
 
-def median(runs, figure):
-    return statistics.median(run[figure] for run in runs)
+def number(value, digits=3):
+    """With as many digits as mean something."""
+    if value is None:
+        return ""
+    if value >= 10 ** digits:
+        return f"{value:,.0f}"
+    decimals = max(0, digits - len(str(int(value)))) if value >= 1 else digits
+    return f"{value:.{decimals}f}"
 
 
-def ratio(runs, base, figure):
-    """Median of the ratios round by round: what disturbed a whole round does not count."""
-    return statistics.median(base_run[figure] and run[figure] / base_run[figure] for run, base_run in zip(runs, base))
+def label(result):
+    title = peers.RUNTIMES[result["runtime"]].title
+    return f"{title}, {result['form']}" if result["form"] else title
 
 
-def spread(runs, figure):
-    """Half the way from the least to the most, in percent of the median."""
-    values = [run[figure] for run in runs]
-    middle = statistics.median(values)
-    return 50 * (max(values) - min(values)) / middle if middle else 0.0
+def times(value):
+    return "" if value is None else f"x {value:.2f}"
 
 
-def layout(rows):
-    """Columns as wide as their widest cell; the first two to the left, figures to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+def is_server(result):
+    return "requests_per_second" in result["figures"]
+
+
+def program_row(result, results):
+    row = [result["name"], label(result), str(result["loops"]), number(stats.median(result)),
+           f"{stats.spread(result):.0f}", times(stats.ratio_to_best(result, results)),
+           times(stats.gain(result, results)), number(stats.median(result, "max_rss_kib") / 1024)]
+    return row
+
+
+def server_row(result, results):
+    figures = ("user_us", "system_us", "requests_per_second", "p50_us", "p99_us", "p999_us")
+    cells = [number(stats.median(result, figure)) for figure in figures]
+    return [result["name"], label(result), str(result["loops"]), number(stats.median(result)),
+            f"{stats.spread(result):.0f}", times(stats.ratio_to_best(result, results)), *cells,
+            number(stats.median(result, "max_rss_kib") / 1024), result["placing"]]
+
+
+def groups(results):
+    """Results of one workload each, in order: [(key, [result, ...]), ...]."""
+    found = {}
+    for result in results:
+        found.setdefault(result["workload"], []).append(result)
+    return list(found.items())
+
+
+def table_of(rows_of, results):
+    """(head, rows) of a workload; `instructions` has a column if valgrind counted any."""
+    is_of_servers = is_server(rows_of[0])
+    head = [cell.format(unit=rows_of[0]["unit"]) for cell in (SERVER_HEAD if is_of_servers else PROGRAM_HEAD)]
+    rows = [(server_row if is_of_servers else program_row)(result, results) for result in rows_of]
+    if any("instructions" in result for result in rows_of):
+        head.append("instructions")
+        rows = [[*row, number(result.get("instructions"))] for row, result in zip(rows, rows_of)]
+    return head, rows
+
+
+def layout(head, rows):
+    """Columns as wide as their widest cell; the first two to the left, figures to the right; a name once."""
+    shown, before = [head], None
+    for row in rows:
+        shown.append(["" if row[0] == before else row[0], *row[1:]])
+        before = row[0]
+    widths = [max(len(row[i]) for row in shown) for i in range(len(head))]
     lines = []
-    for number, row in enumerate(rows):
+    for place, row in enumerate(shown):
         cells = [cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))]
         lines.append("  " + "  ".join(cells).rstrip())
-        if number == 0:
+        if place == 0:
             lines.append("  " + "  ".join("-" * width for width in widths))
     return "\n".join(lines)
 
 
-def by_name(cases, group):
-    """The cases of a group, those that compare together: [(name, [case, ...]), ...] in order."""
-    names = {}
-    for case in cases:
-        if case.group == group:
-            names.setdefault(case.name, []).append(case)
-    return list(names.items())
+def markdown(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "|".join("---" if i < 2 else "---:" for i in range(len(head))) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def first_on_knit(cases):
-    """What speed-ups are relative to: the one with the fewest loops."""
-    return min((case for case in cases if case.loops > 0), key=lambda case: case.loops)
+def headline(run):
+    about = run["machine"]
+    drift = ", ".join(f"{name} {percent:.0f} %" for name, percent in stats.drift(run["calibration"]).items())
+    return (f"knit on {about['cpu']}, {about['cpus']} CPUs, Linux {about['kernel']}, {about['compiler']}; "
+            f"{run['scale']}, {run['rounds']} rounds. Drift of the machine over the rounds: {drift or 'not measured'}.")
 
 
-def gain_over_base(case, base, runs, figure):
-    """How many times faster than `base`, from times; empty for what is no knit case."""
-    if case.loops == 0:
-        return ""
-    return f"x {ratio(runs[base.key], runs[case.key], figure):.2f}"
+EXPLAIN = ("Medians over the rounds; +-% is half the range. `to best`: times the cost of the best runtime of the same "
+           "round on as many loops, those written by hand and serial ones left out. `gain`: times as fast as on the "
+           "fewest loops. MiB: most memory held resident. CPUs: whether the server had its own (apart) or shared them "
+           "with the load.")
 
 
-def render_cpu(cases, runs):
-    rows = [["workload", "", "seconds", "+-%", "ns/task", "gain"]]
-    for name, group in by_name(cases, "cpu"):
-        base = first_on_knit(group)
-        for case in group:
-            own = runs[case.key]
-            rows.append([name, case.variant, f"{median(own, 'seconds'):.3f}", f"{spread(own, 'seconds'):.0f}",
-                         f"{median(own, 'ns_per_task'):.2f}", gain_over_base(case, base, runs, "seconds")])
-            name = ""
-    return "CPU-bound: gains only from more loops\n" + layout(rows)
+def knit_gains(run, kinds):
+    """(name, loops, gain) of knit on the most loops, for workloads of the kinds."""
+    for result in run["results"]:
+        if result["runtime"] == "knit" and result["kind"] in kinds and result["size"] is None:
+            found = stats.gain(result, run["results"])
+            if found is not None and result["loops"] == max(run["loops"]):
+                yield f"{result['name']}{', ' + result['form'] if result['form'] else ''}", result["loops"], found
 
 
-def render_sleep(cases, runs):
-    rows = [["workload", "", "seconds", "+-%", "sum of delays", "overlap", "gain"]]
-    for name, group in by_name(cases, "sleep"):
-        base = first_on_knit(group)
-        for case in group:
-            own = runs[case.key]
-            rows.append([name, case.variant, f"{median(own, 'seconds'):.4f}", f"{spread(own, 'seconds'):.0f}",
-                         f"{median(own, 'sum_seconds'):.2f} s", f"x {median(own, 'overlap'):.0f}",
-                         gain_over_base(case, base, runs, "seconds")])
-            name = ""
-    return "I/O-bound, waiting: overlaps on one loop, more loops add nothing\n" + layout(rows)
-
-
-def render_servers(cases, runs, group_name, title):
-    rows = [["requests", "server", "CPU us/request", "user", "system", "+-%", "requests/s", "p50 us", "p99 us", "CPUs",
-             "CPU, to liburing"]]
-    for name, group in by_name(cases, group_name):
-        baseline = next((case for case in group if case.variant == "echo_uring"), None)
-        for case in group:
-            own = runs[case.key]
-            # On CPUs that the load shares, the server's figure holds other costs than the baseline's.
-            is_comparable = baseline is not None and case.details["placing"] == baseline.details["placing"]
-            against = f"x {ratio(own, runs[baseline.key], 'cpu_us'):.3f}" if is_comparable else ""
-            server = case.variant if case.loops == 0 else f"knit, {case.variant}"
-            rows.append([name, server, f"{median(own, 'cpu_us'):.2f}", f"{median(own, 'user_us'):.2f}",
-                         f"{median(own, 'system_us'):.2f}", f"{spread(own, 'cpu_us'):.0f}",
-                         f"{median(own, 'requests_per_second'):,.0f}", f"{median(own, 'p50_us'):.0f}",
-                         f"{median(own, 'p99_us'):.0f}", case.details["placing"], against])
-            name = ""
-    return title + "\n" + layout(rows)
-
-
-def describe_echo(cases, runs):
-    """What many connections gain over one, on the fewest loops; no line where there is nothing to compare."""
-    fewest = [first_on_knit(group) for _, group in by_name(cases, "echo")]
-    rates = [median(runs[case.key], "requests_per_second") for case in fewest]
-    if len(rates) < 2 or not rates[0]:
-        return []
-    return [f"  echo: many connections get {max(rates) / rates[0]:.1f} times the requests/s of one, "
-            f"on {fewest[0].variant}"]
-
-
-def summary(cases, runs):
-    lines = []
-    for name, group in by_name(cases, "cpu"):
-        most = max(group, key=lambda case: case.loops)
-        if most.loops > 1:
-            gain = ratio(runs[first_on_knit(group).key], runs[most.key], "seconds")
-            lines.append(f"  {name}: {most.loops} loops are {gain:.2f} times as fast as {first_on_knit(group).loops}")
-    for name, group in by_name(cases, "sleep"):
-        base = first_on_knit(group)
-        lines.append(f"  {name}: {median(runs[base.key], 'sum_seconds'):.1f} s of waiting take "
-                     f"{median(runs[base.key], 'seconds'):.3f} s on {base.variant}")
-    lines += describe_echo(cases, runs)
+def summary(run):
+    lines = [f"  {name}: {loops} loops are {found:.2f} times as fast as {min(run['loops'])}"
+             for name, loops, found in knit_gains(run, ("cpu",))]
+    for result in run["results"]:
+        if result["runtime"] == "knit" and not result["form"].startswith("steal off"):
+            best = stats.ratio_to_best(result, run["results"])
+            if best is not None and best > 1.03:
+                lines.append(f"  behind the best: {result['name']}, {label(result)}, on {result['loops']}: x {best:.2f}")
     return "In short\n" + "\n".join(lines) if lines else ""
 
 
-def render(about, cases, runs):
-    parts = [f"knit on {about['cpu']}, {about['cpus']} CPUs, Linux {about['kernel']}, {about['compiler']}\n"
-             "Medians over the rounds; +-% is half the range; gains and ratios are taken round by round."]
-    groups = {case.group for case in cases}
-    if "cpu" in groups:
-        parts.append(render_cpu(cases, runs))
-    if "sleep" in groups:
-        parts.append(render_sleep(cases, runs))
-    if "echo" in groups:
-        parts.append(render_servers(cases, runs, "echo", "I/O-bound, TCP echo: the server's CPU time for a request"))
-    if "http" in groups:
-        parts.append(render_servers(cases, runs, "http", "I/O-bound, HTTP/1.1 hello: the server's CPU time for a request"))
-    parts.append(summary(cases, runs))
-    return "\n\n".join(part for part in parts if part)
+def notes(run):
+    return "\n".join(f"left out: {text}" for text in run["skipped"])
 
 
-def to_json(about, sizes, rounds, cases, runs):
-    results = []
-    for case in cases:
-        own = runs[case.key]
-        figures = {figure: {"median": median(own, figure), "values": [run[figure] for run in own]} for figure in own[0]}
-        results.append({"group": case.group, "name": case.name, "variant": case.variant, "loops": case.loops,
-                        **case.details, "figures": figures})
-    return {"machine": about, "sizes": sizes.name, "rounds": rounds, "results": results}
+def render(run, as_markdown=False):
+    """Everything, as text for a terminal or as Markdown."""
+    draw, title = (markdown, "### {}\n\n") if as_markdown else (layout, "{}\n")
+    parts = [headline(run), EXPLAIN]
+    for key, rows_of in groups(run["results"]):
+        parts.append(title.format(key) + draw(*table_of(rows_of, run["results"])))
+    return "\n\n".join(part for part in [*parts, summary(run), notes(run)] if part)
+
+
+def render_comparison(before, after):
+    """(text, whether anything is worse) of two runs."""
+    head = ["", "on", "loops", "before", "after", "change", "noise", ""]
+    rows = [[new["name"], label(new), str(new["loops"]), number(stats.median(old)), number(stats.median(new)),
+             f"{change:+.1f} %", f"{noise:.1f} %", verdict]
+            for old, new, change, noise, verdict in stats.regressions(before, after)]
+    if not rows:
+        return "The two runs have no case in common.", False
+    worse = [row for row in rows if row[-1] == "WORSE"]
+    moved = [row for row in rows if row[-1] != "same"]
+    said = (f"{len(rows)} cases compared: {len(worse)} worse, {len(moved) - len(worse)} better, the others within the "
+            "noise.")
+
+    def conditions(run):
+        return [run["machine"].get(key) for key in ("cpu", "cpus", "kernel", "compiler")] + [run["scale"]]
+
+    if conditions(before) != conditions(after):
+        said += "\nNote: the runs are of different machines, kernels, compilers or sizes."
+    return (layout(head, moved) + "\n\n" if moved else "") + said, bool(worse)

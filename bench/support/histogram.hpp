@@ -41,6 +41,25 @@ public:
         return most_;
     }
 
+    /// How many values lie in buckets that end at or below `nanoseconds`.
+    std::uint64_t count_up_to(std::uint64_t nanoseconds) const {
+        std::uint64_t seen = 0;
+        for (std::size_t i = 0; i < counts_.size() && upper(i) <= nanoseconds; ++i) {
+            seen += counts_[i];
+        }
+        return seen;
+    }
+
+    /// Calls function(upper end in nanoseconds, count) for each bucket that is not empty, from the lowest up.
+    template <class F>
+    void for_each(F&& function) const {
+        for (std::size_t i = 0; i < counts_.size(); ++i) {
+            if (counts_[i] != 0) {
+                function(upper(i), counts_[i]);
+            }
+        }
+    }
+
 private:
     static constexpr unsigned kBits = 5;
     static constexpr std::uint64_t kSteps = std::uint64_t{1} << kBits;

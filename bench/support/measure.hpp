@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <string>
 
 namespace bench {
 
@@ -20,18 +22,31 @@ private:
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// CPU time that all threads of this process have used so far.
+/// CPU time that all threads of this process have used so far, and the most memory that it has held resident.
 struct CpuTime {
     std::uint64_t user_us = 0;
     std::uint64_t system_us = 0;
+    std::uint64_t max_rss_kib = 0;
 
     static CpuTime now() {
         rusage usage{};
         getrusage(RUSAGE_SELF, &usage);
-        return {microseconds(usage.ru_utime), microseconds(usage.ru_stime)};
+        return {microseconds(usage.ru_utime), microseconds(usage.ru_stime), resident_most()};
     }
 
 private:
+    /// Not ru_maxrss, which begins with what the process that started this one held.
+    static std::uint64_t resident_most() {
+        std::ifstream status("/proc/self/status");
+        for (std::string word; status >> word;) {
+            std::uint64_t kib = 0;
+            if (word == "VmHWM:" && status >> kib) {
+                return kib;
+            }
+        }
+        return 0;
+    }
+
     static std::uint64_t microseconds(const timeval& time) {
         return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(time.tv_usec);
     }
@@ -51,8 +66,9 @@ inline void pin_to_cpu(unsigned cpu) {
 /// The last line of a server: what tools/bench reads.
 inline void print_server_usage(std::uint64_t requests) {
     const CpuTime time = CpuTime::now();
-    std::printf("user_us=%llu system_us=%llu requests=%llu\n", static_cast<unsigned long long>(time.user_us),
-                static_cast<unsigned long long>(time.system_us), static_cast<unsigned long long>(requests));
+    std::printf("user_us=%llu system_us=%llu max_rss_kib=%llu requests=%llu\n",
+                static_cast<unsigned long long>(time.user_us), static_cast<unsigned long long>(time.system_us),
+                static_cast<unsigned long long>(time.max_rss_kib), static_cast<unsigned long long>(requests));
     std::fflush(stdout);
 }
 

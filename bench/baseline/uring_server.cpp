@@ -1,17 +1,20 @@
-// Echo server written by hand on liburing: one thread, one ring, single-shot recv and send, a buffer for each
-// connection. It is the yardstick for what knit adds to a request, so it has no layers that a runtime would have.
+// Echo and HTTP server written by hand on liburing: a ring for each thread, single-shot recv and send, a buffer for
+// each connection. It is the yardstick for what knit adds to a request, so it has no layers that a runtime would have.
 #include <liburing.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
 
-#include "baseline/listen.hpp"
+#include "support/hello.hpp"
+#include "support/listen.hpp"
 
 namespace {
 
 constexpr unsigned kRingEntries = 4096;
-constexpr char kUsage[] = "usage: echo_uring [--port N] [--cpu N]";
 
 // What a completion is for stands in the low bits of its user data, above it the connection.
 enum Kind : std::uint64_t { kAccept = 0, kReceive = 1, kSend = 2, kStop = 3, kKindMask = 3 };
@@ -20,14 +23,16 @@ struct alignas(64) Connection {
     int descriptor;
     unsigned start;
     unsigned end;
+    const char* answer;
+    std::unique_ptr<bench::Hello> hello;  // none: what comes goes back
     char buffer[bench::kBufferSize];
 };
 
-struct Server {
+struct alignas(64) Server {
     io_uring ring;
     int listener;
     int stop_signal;
-    signalfd_siginfo stop_info;
+    bool is_http;
     std::uint64_t requests;
 };
 
@@ -70,7 +75,7 @@ void queue_receive(Server& server, Connection& connection) {
 
 void queue_send(Server& server, Connection& connection) {
     io_uring_sqe* const sqe = next_sqe(server);
-    io_uring_prep_send(sqe, connection.descriptor, connection.buffer + connection.start,
+    io_uring_prep_send(sqe, connection.descriptor, connection.answer + connection.start,
                        connection.end - connection.start, MSG_NOSIGNAL);
     io_uring_sqe_set_data64(sqe, reinterpret_cast<std::uint64_t>(&connection) | kSend);
 }
@@ -84,6 +89,9 @@ void on_accept(Server& server, const io_uring_cqe& cqe) {
     if (cqe.res >= 0) {
         auto* const connection = new Connection;
         connection->descriptor = cqe.res;
+        if (server.is_http) {
+            connection->hello = std::make_unique<bench::Hello>();
+        }
         bench::set_nodelay(cqe.res);
         queue_receive(server, *connection);
     } else if (cqe.res != -ECONNABORTED && cqe.res != -EINTR && cqe.res != -EAGAIN) {
@@ -101,6 +109,18 @@ void on_receive(Server& server, Connection* connection, int result) {
     }
     connection->start = 0;
     connection->end = static_cast<unsigned>(result);
+    connection->answer = connection->buffer;
+    if (connection->hello) {
+        const std::uint64_t before = connection->hello->answered();
+        const std::string_view answers = connection->hello->answers_to({connection->buffer, connection->end});
+        connection->answer = answers.data();
+        connection->end = static_cast<unsigned>(answers.size());
+        server.requests += connection->hello->answered() - before;
+        if (answers.empty()) {
+            queue_receive(server, *connection);
+            return;
+        }
+    }
     queue_send(server, *connection);
 }
 
@@ -114,7 +134,7 @@ void on_send(Server& server, Connection* connection, int result) {
         queue_send(server, *connection);
         return;
     }
-    ++server.requests;
+    server.requests += connection->hello ? 0 : 1;
     queue_receive(server, *connection);
 }
 
@@ -138,16 +158,12 @@ bool complete_all(Server& server) {
     return is_running;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    Server server{};
-    server.stop_signal = bench::open_stop_signal();
-    server.listener = bench::listen_from_args(argc, argv, kUsage);
+/// The ring belongs to the thread that makes it.
+void run(Server& server) {
     open_ring(server.ring);
     queue_accept(server);
     io_uring_sqe* const sqe = next_sqe(server);
-    io_uring_prep_read(sqe, server.stop_signal, &server.stop_info, sizeof server.stop_info, 0);
+    io_uring_prep_poll_add(sqe, server.stop_signal, POLLIN);
     io_uring_sqe_set_data64(sqe, kStop);
     do {
         const int result = io_uring_submit_and_wait(&server.ring, 1);
@@ -155,5 +171,32 @@ int main(int argc, char** argv) {
             check(result, "error: io_uring_submit_and_wait");
         }
     } while (complete_all(server));
-    bench::print_server_usage(server.requests);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const bench::ServerOptions options = bench::server_options(argc, argv, "uring_server", "echo|http");
+    const int stop_signal = bench::open_stop_signal();
+    std::vector<Server> servers(options.loops);
+    std::uint16_t port = options.port;
+    for (Server& server : servers) {
+        server.listener = bench::listen_on(port, options.loops > 1);
+        server.stop_signal = stop_signal;
+        server.is_http = options.is_http;
+        port = &server == servers.data() ? bench::announce(server.listener) : port;
+    }
+    std::vector<std::thread> threads;
+    for (std::size_t i = 1; i < servers.size(); ++i) {
+        threads.emplace_back([&server = servers[i]] { run(server); });
+    }
+    run(servers[0]);
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    std::uint64_t requests = 0;
+    for (const Server& server : servers) {
+        requests += server.requests;
+    }
+    bench::print_server_usage(requests);
 }

@@ -1,15 +1,18 @@
-// Echo server written by hand on edge-triggered epoll: one thread, a buffer for each connection.
+// Echo and HTTP server written by hand on edge-triggered epoll: a loop for each thread, a buffer for each connection.
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
+#include <thread>
+#include <vector>
 
-#include "baseline/listen.hpp"
+#include "support/hello.hpp"
+#include "support/listen.hpp"
 
 namespace {
 
 constexpr int kEventsMax = 256;
-constexpr char kUsage[] = "usage: echo_epoll [--port N] [--cpu N]";
 
 struct Connection {
     explicit Connection(int accepted) : descriptor(accepted) {}
@@ -17,13 +20,16 @@ struct Connection {
     int descriptor;
     unsigned start = 0;
     unsigned end = 0;
+    const char* answer = buffer;
+    std::unique_ptr<bench::Hello> hello;  // none: what comes goes back
     char buffer[bench::kBufferSize];
 };
 
-struct Server {
+struct alignas(64) Server {
     int epoll;
     int listener;
     int stop_signal;
+    bool is_http;
     std::uint64_t requests;
 };
 
@@ -39,17 +45,30 @@ void watch(Server& server, int descriptor, std::uint32_t events, void* data) {
 /// Sends what is in the buffer. False: the connection is broken. What the socket does not take stays for EPOLLOUT.
 bool flush(Server& server, Connection& connection) {
     while (connection.start < connection.end) {
-        const ssize_t sent = send(connection.descriptor, connection.buffer + connection.start,
+        const ssize_t sent = send(connection.descriptor, connection.answer + connection.start,
                                   connection.end - connection.start, MSG_NOSIGNAL);
         if (sent < 0) {
             return errno == EAGAIN;
         }
         connection.start += static_cast<unsigned>(sent);
-        if (connection.start == connection.end) {
+        if (connection.start == connection.end && !connection.hello) {
             ++server.requests;
         }
     }
     return true;
+}
+
+/// What was received becomes what is to be sent.
+void answer(Server& server, Connection& connection, unsigned received) {
+    connection.start = 0;
+    connection.end = received;
+    if (connection.hello) {
+        const std::uint64_t before = connection.hello->answered();
+        const std::string_view answers = connection.hello->answers_to({connection.buffer, received});
+        connection.answer = answers.data();
+        connection.end = static_cast<unsigned>(answers.size());
+        server.requests += connection.hello->answered() - before;
+    }
 }
 
 /// Echoes until the socket has nothing more, or takes nothing more. False: the connection has ended.
@@ -65,11 +84,11 @@ bool serve(Server& server, Connection& connection, std::uint32_t events) {
         if (received <= 0) {
             return received < 0 && errno == EAGAIN;
         }
-        connection.start = 0;
-        connection.end = static_cast<unsigned>(received);
+        answer(server, connection, static_cast<unsigned>(received));
         // A short read has emptied the socket: the next bytes come with an edge of their own. Only an end that has
         // been reported already gives no further edge.
-        if (connection.end < sizeof connection.buffer && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) {
+        const bool is_short = static_cast<std::size_t>(received) < sizeof connection.buffer;
+        if (is_short && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) {
             return flush(server, connection);
         }
     }
@@ -88,7 +107,11 @@ void accept_all(Server& server) {
             bench::die("error: accept4");
         }
         bench::set_nodelay(descriptor);
-        watch(server, descriptor, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, new Connection(descriptor));
+        auto* const connection = new Connection(descriptor);
+        if (server.is_http) {
+            connection->hello = std::make_unique<bench::Hello>();
+        }
+        watch(server, descriptor, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, connection);
     }
 }
 
@@ -109,12 +132,7 @@ bool handle(Server& server, const epoll_event& event) {
     return true;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    Server server{};
-    server.stop_signal = bench::open_stop_signal();
-    server.listener = bench::listen_from_args(argc, argv, kUsage);
+void run(Server& server) {
     server.epoll = epoll_create1(EPOLL_CLOEXEC);
     watch(server, server.stop_signal, EPOLLIN, &server.stop_signal);
     watch(server, server.listener, EPOLLIN | EPOLLET, &server.listener);
@@ -129,5 +147,32 @@ int main(int argc, char** argv) {
             is_running = handle(server, events[i]) && is_running;
         }
     }
-    bench::print_server_usage(server.requests);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const bench::ServerOptions options = bench::server_options(argc, argv, "epoll_server", "echo|http");
+    const int stop_signal = bench::open_stop_signal();
+    std::vector<Server> servers(options.loops);
+    std::uint16_t port = options.port;
+    for (Server& server : servers) {
+        server.listener = bench::listen_on(port, options.loops > 1);
+        server.stop_signal = stop_signal;
+        server.is_http = options.is_http;
+        port = &server == servers.data() ? bench::announce(server.listener) : port;
+    }
+    std::vector<std::thread> threads;
+    for (std::size_t i = 1; i < servers.size(); ++i) {
+        threads.emplace_back([&server = servers[i]] { run(server); });
+    }
+    run(servers[0]);
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    std::uint64_t requests = 0;
+    for (const Server& server : servers) {
+        requests += server.requests;
+    }
+    bench::print_server_usage(requests);
 }

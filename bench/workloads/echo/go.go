@@ -1,0 +1,45 @@
+// Echo server on Go: a goroutine for each connection.
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+
+	"bench/support"
+)
+
+func echo(connection net.Conn) {
+	defer connection.Close()
+	buffer := make([]byte, 2048)
+	for {
+		count, err := connection.Read(buffer)
+		if err != nil {
+			return
+		}
+		if _, err = connection.Write(buffer[:count]); err != nil {
+			return
+		}
+		support.Requests.Add(1)
+	}
+}
+
+func main() {
+	port := support.Number("port", 0, "to listen on, 0: any")
+	support.Parse()
+	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", *port))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go echo(connection)
+		}
+	}()
+	support.ServeUntilStopped(listener.Addr().(*net.TCPAddr).Port)
+}

@@ -1,0 +1,30 @@
+// HTTP hello on Go: net/http, as it comes.
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"bench/support"
+)
+
+var body = []byte("Hello, world!\n")
+
+func main() {
+	port := support.Number("port", 0, "to listen on, 0: any")
+	support.Parse()
+	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", *port))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+	hello := func(to http.ResponseWriter, _ *http.Request) {
+		to.Header().Set("Content-Type", "text/plain")
+		_, _ = to.Write(body)
+		support.Requests.Add(1)
+	}
+	go func() { _ = http.Serve(listener, http.HandlerFunc(hello)) }()
+	support.ServeUntilStopped(listener.Addr().(*net.TCPAddr).Port)
+}

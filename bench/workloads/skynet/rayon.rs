@@ -1,0 +1,27 @@
+// skynet on rayon: a scope for each node, its ten children spawned in it.
+#[path = "../../support/bench.rs"]
+mod bench;
+
+fn skynet(number: i64, leaves: i64) -> i64 {
+    if leaves == 1 {
+        return number;
+    }
+    let share = leaves / 10;
+    let mut sums = [0i64; 10];
+    rayon::scope(|scope| {
+        for (child, sum) in sums.iter_mut().enumerate() {
+            scope.spawn(move |_| *sum = skynet(number + child as i64 * share, share));
+        }
+    });
+    sums.iter().sum()
+}
+
+fn main() {
+    let leaves = bench::number("--leaves", 1_000_000) as i64;
+    rayon::ThreadPoolBuilder::new().num_threads(bench::loops()).build_global().unwrap();
+    let nodes: i64 = std::iter::successors(Some(leaves), |level| Some(level / 10)).take_while(|level| *level > 0).sum();
+    let started = std::time::Instant::now();
+    let answer = rayon::scope(|_| skynet(0, leaves));
+    let taken = started.elapsed();
+    bench::report("skynet", nodes as u64, answer, leaves * (leaves - 1) / 2, taken);
+}
