@@ -4,11 +4,6 @@ include(CMakePackageConfigHelpers)
 set(knit_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/knit")
 install(TARGETS knit EXPORT knitTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
     FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-if(TARGET knit_http)
-    install(TARGETS knit_http EXPORT knitHttpTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-        FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-    install(EXPORT knitHttpTargets NAMESPACE knit:: DESTINATION "${knit_package_dir}")
-endif()
 install(EXPORT knitTargets NAMESPACE knit:: DESTINATION "${knit_package_dir}")
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/knitConfig.cmake.in" "${PROJECT_BINARY_DIR}/knitConfig.cmake"
