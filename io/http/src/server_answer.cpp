@@ -185,9 +185,9 @@ Coro<> ConnectionBase::put_stream(Response& response) {
     }
     co_await resume_on(watch_.loop());
     if (error == nullptr && response.extra_->length && body_sent_ != body_promised_) {
-        error = std::make_exception_ptr(
-            RuntimeError("the streamed body has " + std::to_string(body_sent_) + " bytes, and its length was said to be " +
-                         std::to_string(body_promised_)));
+        error = std::make_exception_ptr(RuntimeError("the streamed body has " + std::to_string(body_sent_) +
+                                                     " bytes, and its length was said to be " +
+                                                     std::to_string(body_promised_)));
     }
     if (error != nullptr) {
         static_cast<void>(error_response(error));

@@ -62,6 +62,7 @@ Coro<> ConnectionBase::run() {
             flushing_ = Task<>();
         }
     }
+    close_bare();
     if (cancelled != nullptr) {
         std::rethrow_exception(cancelled);
     }

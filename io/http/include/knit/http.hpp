@@ -2,6 +2,7 @@
 #pragma once
 
 #include "knit/http/access_log.hpp"
+#include "knit/http/client.hpp"
 #include "knit/http/error.hpp"
 #include "knit/http/fields.hpp"
 #include "knit/http/request.hpp"
@@ -10,3 +11,4 @@
 #include "knit/http/server.hpp"
 #include "knit/http/server_options.hpp"
 #include "knit/http/static_files.hpp"
+#include "knit/http/url.hpp"

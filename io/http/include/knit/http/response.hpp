@@ -42,7 +42,7 @@ public:
     explicit UpgradedStream(detail::Exchange& exchange) noexcept : exchange_(&exchange) {}
     Coro<std::size_t> read_some(std::span<std::byte> buffer) { return exchange_->read_bare(buffer); }
     Coro<> write(std::span<const std::byte> bytes) { return exchange_->write_bare(bytes); }
-    void shutdown() { exchange_->shutdown_bare(); }
+    Coro<> shutdown() { return exchange_->shutdown_bare(); }
     void close() noexcept { exchange_->close_bare(); }
     io::Endpoint peer_endpoint() const { return exchange_->peer(); }
 

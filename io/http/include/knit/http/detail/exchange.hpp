@@ -22,7 +22,7 @@ public:
     // After a change of protocol: the bare stream.
     virtual Coro<std::size_t> read_bare(std::span<std::byte> buffer) = 0;
     virtual Coro<> write_bare(std::span<const std::byte> bytes) = 0;
-    virtual void shutdown_bare() = 0;
+    virtual Coro<> shutdown_bare() = 0;
     virtual void close_bare() noexcept = 0;
 };
 

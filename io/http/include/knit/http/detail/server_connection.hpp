@@ -258,9 +258,10 @@ private:
     /// Closing with bytes unread would reset the connection and could take the last answer away: reads them first, but
     /// neither many nor for long.
     Coro<> close_gently() final {
-        shutdown_bare();
         watch_.begin(std::chrono::seconds(1));
         try {
+            Coro<> shutting = shutdown_bare();
+            co_await std::move(shutting);
             for (std::size_t drained = 0; drained < kPiece;) {
                 input_.consume(input_.rest().size());
                 const std::size_t count = co_await stream_.read_some(input_.make_room(kHeadRoom));
@@ -275,7 +276,14 @@ private:
         watch_.end();
     }
 
-    void shutdown_bare() final { static_cast<void>(stream_.shutdown()); }
+    Coro<> shutdown_bare() final {
+        if constexpr (Awaitable<decltype(stream_.shutdown())>) {
+            co_await stream_.shutdown();
+        } else {
+            stream_.shutdown();
+            co_return;
+        }
+    }
     void close_bare() noexcept final { stream_.close(); }
     io::Endpoint peer() const final {
         if constexpr (requires { stream_.peer_endpoint(); }) {
