@@ -18,8 +18,8 @@ using knit::Coro;
 
 constexpr char kUsage[] =
     "usage: knit-get [-i] [-X METHOD] [-H 'Name: value']... [-d BODY] [--no-redirect] [--timeout SECONDS] URL...\n"
-    "Fetches the URLs at the same time and prints their bodies in order; -i prints the heads too. Proxies are those of\n"
-    "the environment. Ends with 0 when every answer had a status below 400.";
+    "Fetches the URLs at the same time and prints their bodies in order; -i prints the heads too. Proxies are those\n"
+    "of the environment. Ends with 0 when every answer had a status below 400.";
 
 struct Wish {
     std::vector<std::string> urls;
@@ -37,7 +37,8 @@ Coro<bool> fetch(knit::http::ClientSession& session, const Wish& wish, std::stri
         co_await turn->wait();
     }
     if (wish.shows_heads) {
-        std::printf("HTTP/1.1 %d %s\n", response.status(), std::string(knit::http::reason_of(response.status())).c_str());
+        const std::string reason(knit::http::reason_of(response.status()));
+        std::printf("HTTP/1.1 %d %s\n", response.status(), reason.c_str());
         for (const knit::http::Field& field : response.headers()) {
             std::printf("%s: %s\n", std::string(field.name).c_str(), std::string(field.value).c_str());
         }

@@ -22,7 +22,7 @@ Url url_of(const http::Server& server, std::string_view path) {
 
 void with_session(std::function<Coro<>(http::Server&, ClientSession&)> body, http::SessionOptions options = {}) {
     run_io([&]() -> Coro<> {
-        co_await with_server([&](http::Server& server) -> Coro<> {
+        co_await with_server({.shutdown_timeout = 0s}, [&](http::Server& server) -> Coro<> {
             ClientSession session(options);
             Coro<> running = body(server, session);
             co_await std::move(running);
@@ -116,7 +116,6 @@ TEST(ClientSession, ErrorsAreErrors) {
         options = RequestOptions();
         options.timeout = timeout;
         EXPECT_THROW(co_await session.request("GET", url_of(server, "/wait"), options), TimeoutError);
-        server.close();
     });
 }
 
@@ -159,7 +158,8 @@ void with_script(std::deque<std::string> answers, std::function<Coro<>(Scripted&
 }
 
 std::string redirect(int status, std::string_view target) {
-    return "HTTP/1.1 " + std::to_string(status) + " x\r\nLocation: " + std::string(target) + "\r\nContent-Length: 0\r\n\r\n";
+    return "HTTP/1.1 " + std::to_string(status) + " x\r\nLocation: " + std::string(target) +
+           "\r\nContent-Length: 0\r\n\r\n";
 }
 constexpr const char* kDone = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
 
@@ -231,8 +231,8 @@ TEST(ClientSession, ReadsEveryFramingAndRefusesWhatIsNone) {
     };
     EXPECT_EQ(fetched("HTTP/1.1 200 OK\r\n\r\nuntil the end"), "until the end");
     EXPECT_EQ(fetched("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nokmore"), "ok");
-    EXPECT_EQ(fetched("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nA: b\r\n\r\nHTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok"),
-              "ok");
+    EXPECT_EQ(fetched("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nA: b\r\n\r\n"
+                      "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok"), "ok");
     EXPECT_EQ(fetched("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), "ok");
     EXPECT_EQ(fetched("HTTP/1.1 204 No Content\r\n\r\n"), "");
     EXPECT_EQ(fetched("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok"), "(error)");
@@ -299,7 +299,8 @@ TEST(ClientSession, GoesThroughTheProxyOfTheEnvironment) {
         ClientResponse response = co_await session.get("http://example.invalid/x?y");
         unsetenv("http_proxy");
         EXPECT_EQ(response.status(), 200);
-        EXPECT_TRUE(proxy.requests[0].starts_with("GET http://example.invalid/x?y HTTP/1.1\r\nHost: example.invalid\r\n"));
+        EXPECT_TRUE(proxy.requests[0].starts_with("GET http://example.invalid/x?y HTTP/1.1\r\n"
+                                                  "Host: example.invalid\r\n"));
         EXPECT_EQ(count_of(proxy.requests[0], "Proxy-Authorization: Basic bWU6cHc=\r\n"), 1);
         server.close();
         co_await server.wait_closed();
@@ -315,8 +316,9 @@ TEST(Url, IsTakenApartAndPutTogether) {
     EXPECT_EQ(url.to_string(), "https://example.org:8443/a%20b/%C3%A4?q=1");
     EXPECT_EQ(Url("http://[::1]:80").authority(), "[::1]");
     EXPECT_EQ(Url("http://a?b").target(), "/?b");
-    for (const char* wrong : {"", "a", "/a", "ftp://a/", "http:/a", "http://", "http:///a", "http://a:0/", "http://a:x/",
-                              "http://a:65536/", "http://[::1/", "http://[x]/", "http://a b/", "http://a/\r\n", "http://[::1]x/"}) {
+    for (const char* wrong : {"", "a", "/a", "ftp://a/", "http:/a", "http://", "http:///a", "http://a:0/",
+                              "http://a:x/", "http://a:65536/", "http://[::1/", "http://[x]/", "http://a b/",
+                              "http://a/\r\n", "http://[::1]x/"}) {
         EXPECT_THROW(Url{wrong}, http::InvalidUrl) << wrong;
     }
     const Url base("http://a/b/c/d?q");

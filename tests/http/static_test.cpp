@@ -157,7 +157,8 @@ TEST(AccessLog, HasALineForEachRequestWithNothingInItThatThePeerCouldForge) {
     fs::remove(path);
     EXPECT_TRUE(first.starts_with("127.0.0.1 - - [")) << first;
     EXPECT_NE(first.find("] \"GET /nobody HTTP/1.1\" 404 14 \"-\" \"-\" "), std::string::npos) << first;
-    EXPECT_NE(second.find("] \"GET / HTTP/1.1\" 200 14 \"http://b/\" \"\\x22x\\x5c \\xff\" "), std::string::npos) << second;
+    EXPECT_NE(second.find("] \"GET / HTTP/1.1\" 200 14 \"http://b/\" \"\\x22x\\x5c \\xff\" "), std::string::npos)
+        << second;
 }
 
 }  // namespace

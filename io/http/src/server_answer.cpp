@@ -62,7 +62,11 @@ Response ConnectionBase::error_response(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
     } catch (const HttpError& answer) {
-        return Response(answer.status(), answer.text());
+        Response response(answer.status(), answer.text());
+        if (answer.status() == 413) {
+            response.close();  // what is too large is not read away either
+        }
+        return response;
     } catch (const std::system_error& gone) {
         if (is_last_ && (gone.code() == std::errc::connection_reset || gone.code() == std::errc::broken_pipe)) {
             throw;  // the peer went while its body was read
