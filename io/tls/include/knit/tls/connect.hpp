@@ -1,0 +1,116 @@
+/// connect(), accept(), serve(): TLS connections, and TLS over streams that are there.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "knit/coro.hpp"
+#include "knit/io/byte_stream.hpp"
+#include "knit/io/endpoint.hpp"
+#include "knit/io/server.hpp"
+#include "knit/io/tcp.hpp"
+#include "knit/time.hpp"
+#include "knit/tls/context.hpp"
+#include "knit/tls/stream.hpp"
+
+namespace knit::tls {
+
+struct Options {
+    /// Of a client: whom the certificate is to be for, and what the server is told (SNI). Empty: the host connected to.
+    std::string server_name = {};
+    Duration handshake_timeout = std::chrono::seconds(60);
+    Duration shutdown_timeout = std::chrono::seconds(30);  ///< what close() takes at most, in the background
+};
+
+}  // namespace knit::tls
+
+namespace knit::detail {
+
+/// ValueError for a server's Context, or a client's that checks names and has none.
+void check_client(const tls::Context& context, const std::string& host);
+/// ValueError for a client's Context.
+void check_server(const tls::Context& context);
+
+template <class S>
+Coro<tls::TlsStream<S>> begin_tls(S stream, tls::Context context, tls::Options options, std::string session_key) {
+    auto core = std::make_shared<TlsCoreOf<S>>(std::move(stream), context.state(), std::move(options.server_name),
+                                               std::move(session_key), options.shutdown_timeout);
+    Coro<> shaking = TlsCore::handshake(core, options.handshake_timeout);
+    co_await std::move(shaking);
+    tls::TlsStream<S> made(std::move(core));
+    co_return made;
+}
+
+Coro<tls::TlsStream<io::TcpStream>> connect_tls(io::Endpoint endpoint, tls::Context context, tls::Options options,
+                                                io::ConnectOptions connect_options);
+
+/// Shakes hands in the connection's own task; who fails to is not handed on.
+Coro<std::optional<tls::TlsStream<io::TcpStream>>> accept_for_server(io::TcpStream stream, tls::Context context,
+                                                                     tls::Options options);
+
+template <class F>
+Coro<> serve_tls(std::shared_ptr<F> handler, io::TcpStream stream, tls::Context context, tls::Options options) {
+    auto accepting = accept_for_server(std::move(stream), std::move(context), std::move(options));
+    std::optional<tls::TlsStream<io::TcpStream>> accepted = co_await std::move(accepting);
+    if (accepted) {
+        Coro<> body = (*handler)(std::move(*accepted));
+        co_await std::move(body);
+    }
+}
+
+}  // namespace knit::detail
+
+namespace knit::tls {
+
+/// TLS over a stream that is connected, as its client. `options.server_name` says with whom. Throws CertificateError
+/// with which certificate is refused and why, TlsError, TimeoutError, what the stream throws. Failed or cancelled: the
+/// stream is closed.
+template <io::ByteStream S>
+Coro<TlsStream<S>> connect(S stream, Context context, Options options) {
+    knit::detail::check_client(context, options.server_name);
+    std::string key = options.server_name;
+    return knit::detail::begin_tls(std::move(stream), std::move(context), std::move(options), std::move(key));
+}
+/// The same over TCP, which is connected first, as TcpStream::connect() does.
+inline Coro<TlsStream<io::TcpStream>> connect(io::Endpoint endpoint, Context context, Options options = {},
+                                              io::ConnectOptions connect_options = {}) {
+    return knit::detail::connect_tls(std::move(endpoint), std::move(context), std::move(options),
+                                     std::move(connect_options));
+}
+template <std::integral Port>
+Coro<TlsStream<io::TcpStream>> connect(std::string_view host, Port port, Context context, Options options = {}) {
+    return connect(io::Endpoint(host, static_cast<long>(port)), std::move(context), std::move(options));
+}
+
+/// TLS over a stream that was accepted, as its server. Throws and is cancelled as connect() is.
+template <io::ByteStream S>
+Coro<TlsStream<S>> accept(S stream, Context context, Options options = {}) {
+    knit::detail::check_server(context);
+    options.server_name.clear();
+    return knit::detail::begin_tls(std::move(stream), std::move(context), std::move(options), std::string());
+}
+
+/// knit::serve() with TLS: calls `handler(TlsStream<TcpStream>) -> Coro<>` for each connection whose handshake has
+/// succeeded. That is made in the connection's own task, so a client that is slow at it holds up nobody; one that fails
+/// is closed, and logged at LogLevel::debug.
+template <class F>
+Coro<io::Server> serve(io::Endpoint endpoint, Context context, F handler, io::ServeOptions serve_options = {},
+                       Options options = {}) {
+    static_assert(std::is_invocable_r_v<Coro<>, F&, TlsStream<io::TcpStream>>,
+                  "tls::serve() takes a function of a TlsStream by value: "
+                  "knit::Coro<> handler(knit::TlsStream<knit::TcpStream>)");
+    knit::detail::check_server(context);
+    auto shared = std::make_shared<F>(std::move(handler));
+    auto shaking = [shared, context, options](io::TcpStream stream) {
+        return knit::detail::serve_tls(shared, std::move(stream), context, options);
+    };
+    return io::serve(std::move(endpoint), std::move(shaking), serve_options);
+}
+
+}  // namespace knit::tls

@@ -1,0 +1,118 @@
+/// TlsCore: a TlsEngine and the stream below it, whose type only TlsCoreOf knows.
+///
+/// Each call under way holds the core, so a TlsStream may be moved, closed or destroyed while one is. One task at a
+/// time fills the engine and one empties it; a reader that has to send something (the answer to a KeyUpdate, an alert)
+/// leaves that to a task of its own, since a peer that does not read must not keep it from reading.
+///
+///   is_closed_          set by close(), abort(), a failed handshake; what is called or under way then throws
+///   lower stream        closed at once, or after close-notify has been sent
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "knit/coro.hpp"
+#include "knit/detail/awaitable.hpp"
+#include "knit/io/byte_stream.hpp"
+#include "knit/lock.hpp"
+#include "knit/time.hpp"
+#include "knit/tls/detail/engine.hpp"
+
+namespace knit::detail {
+
+class TlsCore : public std::enable_shared_from_this<TlsCore> {
+public:
+    using Ref = std::shared_ptr<TlsCore>;
+
+    TlsCore(const TlsCore&) = delete;
+    TlsCore& operator=(const TlsCore&) = delete;
+    virtual ~TlsCore() = default;
+
+    const TlsEngine& engine() const noexcept { return engine_; }
+    bool is_closed() const noexcept { return is_closed_; }
+
+    /// Closes the stream when it fails, or when it is cancelled.
+    static Coro<> handshake(Ref core, Duration limit);
+    static Coro<std::size_t> read_some(Ref core, std::span<std::byte> buffer);
+    static Coro<std::size_t> write(Ref core, std::span<const std::byte> bytes, bool is_all);
+    static Coro<> shutdown(Ref core);
+    void close() noexcept;
+    void abort() noexcept;
+
+protected:
+    TlsCore(std::shared_ptr<TlsContextState> context, std::string host, std::string session_key,
+            Duration shutdown_timeout)
+        : engine_(std::move(context), std::move(host), std::move(session_key)), shutdown_timeout_(shutdown_timeout) {}
+
+private:
+    virtual Coro<std::size_t> read_lower(std::span<std::byte> buffer) = 0;
+    virtual Coro<std::size_t> write_lower(std::span<const std::byte> bytes) = 0;
+    virtual Coro<> shutdown_lower() = 0;
+    virtual void close_lower() noexcept = 0;
+    /// Whether a cancelled write_lower() has sent nothing.
+    virtual bool is_exact() const noexcept = 0;
+
+    void check_open(const char* what) const;
+    Coro<> shake_hands();
+    Coro<> fill();
+    Coro<> flush();
+    Coro<> send_output();
+    Coro<std::size_t> encrypt(std::span<const std::byte> bytes);
+    void flush_aside() noexcept;
+    Coro<> say_goodbye();
+    static Coro<> flush_task(Ref core);
+    static Coro<> goodbye_task(Ref core);
+
+    TlsEngine engine_;
+    Lock reading_;  ///< who reads from the stream below
+    Lock sending_;  ///< who writes to it
+    std::size_t fills_ = 0;
+    Duration shutdown_timeout_;
+    bool is_flushing_aside_ = false;
+    bool is_closed_ = false;
+};
+
+template <class S>
+class TlsCoreOf final : public TlsCore {
+public:
+    TlsCoreOf(S lower, std::shared_ptr<TlsContextState> context, std::string host, std::string session_key,
+              Duration shutdown_timeout)
+        : TlsCore(std::move(context), std::move(host), std::move(session_key), shutdown_timeout),
+          lower_(std::move(lower)) {}
+
+    S& lower() noexcept { return lower_; }
+    const S& lower() const noexcept { return lower_; }
+
+private:
+    static constexpr bool kIsExact = requires(S & stream, std::span<const std::byte> bytes) {
+        requires std::convertible_to<await_result_t<decltype(stream.write_some(bytes))>, std::size_t>;
+    };
+
+    Coro<std::size_t> read_lower(std::span<std::byte> buffer) override { co_return co_await lower_.read_some(buffer); }
+    Coro<std::size_t> write_lower(std::span<const std::byte> bytes) override {
+        if constexpr (kIsExact) {
+            co_return co_await lower_.write_some(bytes);
+        } else {
+            co_await lower_.write(bytes);
+            co_return bytes.size();
+        }
+    }
+    Coro<> shutdown_lower() override {
+        if constexpr (Awaitable<decltype(lower_.shutdown())>) {
+            co_await lower_.shutdown();
+        } else {
+            lower_.shutdown();
+            co_return;
+        }
+    }
+    void close_lower() noexcept override { lower_.close(); }
+    bool is_exact() const noexcept override { return kIsExact; }
+
+    S lower_;
+};
+
+}  // namespace knit::detail

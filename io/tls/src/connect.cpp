@@ -1,0 +1,86 @@
+#include "knit/tls/connect.hpp"
+
+#include <exception>
+#include <system_error>
+
+#include <openssl/ssl.h>
+
+#include "context_state.hpp"
+#include "knit/error.hpp"
+#include "knit/log.hpp"
+
+namespace knit::detail {
+namespace {
+
+using TcpTls = tls::TlsStream<io::TcpStream>;
+
+/// Whom a certificate is for: "localhost" where this machine was meant, no dot at the end.
+std::string host_of(const io::Endpoint& endpoint) {
+    std::string host = endpoint.host().empty() ? "localhost" : endpoint.host();
+    if (host.size() > 1 && host.back() == '.') {
+        host.pop_back();
+    }
+    return host;
+}
+
+std::string peer_of(const io::TcpStream& stream) {
+    try {
+        return stream.peer_endpoint().to_string();
+    } catch (const std::system_error&) {
+        return "a client that is gone";
+    }
+}
+
+}  // namespace
+
+void check_client(const tls::Context& context, const std::string& host) {
+    const TlsContextState& state = *context.state();
+    if (state.is_server()) {
+        throw ValueError("tls::connect() takes a client's Context: tls::Context::client()");
+    }
+    if (host.empty() && state.checks_hostname && SSL_CTX_get_verify_mode(state.handle()) != SSL_VERIFY_NONE) {
+        throw ValueError(
+            "tls::connect() over a stream has to know whose certificate to expect: say "
+            "tls::Options::server_name, or Context::check_hostname(false)");
+    }
+}
+
+void check_server(const tls::Context& context) {
+    if (!context.is_server()) {
+        throw ValueError("accepting takes a server's Context: tls::Context::server(chain, key)");
+    }
+}
+
+Coro<TcpTls> connect_tls(io::Endpoint endpoint, tls::Context context, tls::Options options,
+                         io::ConnectOptions connect_options) {
+    if (options.server_name.empty()) {
+        options.server_name = host_of(endpoint);
+    }
+    check_client(context, options.server_name);
+    std::string key = options.server_name + " " + endpoint.to_string();
+    Coro<io::TcpStream> connecting = io::TcpStream::connect(std::move(endpoint), std::move(connect_options));
+    io::TcpStream stream = co_await std::move(connecting);
+    Coro<TcpTls> beginning = begin_tls(std::move(stream), std::move(context), std::move(options), std::move(key));
+    TcpTls made = co_await std::move(beginning);
+    co_return made;
+}
+
+Coro<std::optional<TcpTls>> accept_for_server(io::TcpStream stream, tls::Context context, tls::Options options) {
+    std::string peer = peer_of(stream);
+    std::optional<TcpTls> made;
+    std::string failure;
+    try {
+        Coro<TcpTls> accepting = tls::accept(std::move(stream), std::move(context), std::move(options));
+        made.emplace(co_await std::move(accepting));
+    } catch (const std::system_error& error) {
+        failure = error.what();
+    } catch (const TimeoutError& error) {
+        failure = error.what();
+    }
+    if (!made) {
+        log(LogLevel::debug, "knit: " + peer + ": " + failure);
+    }
+    co_return made;
+}
+
+}  // namespace knit::detail
