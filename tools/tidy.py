@@ -43,7 +43,11 @@ LAYERS = (
     ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams process "
      "spawn stdio watch_fd io knit stream_server"),
 )
+# Libraries of their own on top of io, each in its folder: they stand on what is public of core and io, and on each other
+# in this order.
+PARTS = ("io/tls", "io/http")
 # What io may include of core besides its public headers.
+IO_FOR_PARTS = ("byte_range", "fd")
 CORE_FOR_IO = ("base", "mutex", "sync_waiter", "list", "work", "worker", "waiter", "awaitable", "task_core", "future_core", "timers", "driver", "blocking_job")
 
 # (rule, what, where it may stand, what to say). Applies to code, that is: comments and strings are left out.
@@ -166,6 +170,9 @@ def check_includes(path, lines, code_lines):
     if not path.startswith(LIBRARY):
         return
     part = path.split("/")[0]
+    if "/".join(path.split("/")[:2]) in PARTS:
+        yield from check_part_includes(path, code_lines)
+        return
     own = layer_of(part, pathlib.PurePath(path).name)
     if own is None:
         own = layer_of(part, pathlib.PurePath(path).stem)
@@ -189,6 +196,20 @@ def check_includes(path, lines, code_lines):
         other = layer_of("core" if is_core else "io", stem)
         if own is not None and other is not None and other > own:
             yield number, "layer", f"{LAYERS[own][0]} includes {stem} of the higher {LAYERS[other][0]}"
+
+
+def check_part_includes(path, code_lines):
+    own = PARTS.index("/".join(path.split("/")[:2]))
+    for number, code in enumerate(code_lines, 1):
+        found = re.match(r"\s*#\s*include\s*[<\"]knit/(?:(\w+)/)?(detail/)?(\w+)\.hpp[>\"]", code)
+        if not found:
+            continue
+        folder, is_detail, stem = found.groups()
+        other = "io/" + (folder or stem)
+        if folder == "detail" and stem not in CORE_FOR_IO or folder == "io" and is_detail and stem not in IO_FOR_PARTS:
+            yield number, "layer", f"a part of io stands on what is public, not on {stem}"
+        if other in PARTS and PARTS.index(other) > own:
+            yield number, "layer", f"{PARTS[own]} includes {stem} of the higher {other}"
 
 
 def check_orderings(path, lines, code_lines):
@@ -259,6 +280,8 @@ def self_test():
         ("layer", "io/src/tcp.cpp", '#include "idle.hpp"'),
         ("layer", "io/include/knit/io/socket.hpp", '#include "knit/io/server.hpp"'),
         ("layer", "core/src/unheard_of.cpp", ""),
+        ("layer", "io/tls/src/tls.cpp", '#include "knit/http/server.hpp"'),
+        ("layer", "io/http/src/server.cpp", '#include "knit/io/detail/op.hpp"'),
         ("ordering", "core/src/worker.cpp", "x.load(std::memory_order_acquire);  // hm"),
         ("ordering", "core/src/worker.cpp", "x.load(std::memory_order_relaxed);"),
         ("label", "core/src/worker.cpp", "// [a.b] alone"),

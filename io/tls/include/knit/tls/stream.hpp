@@ -41,8 +41,8 @@ public:
     }
     ~TlsStream() { abort(); }
 
-    /// As many bytes as there are, at least one; 0: the peer has said close-notify. An end without it is a TlsError with
-    /// Errc::unexpected_eof, as in Python's ssl, since somebody else may have cut the stream. Cancelled: either
+    /// As many bytes as there are, at least one; 0: the peer has said close-notify. An end without it is a TlsError
+    /// with Errc::unexpected_eof, as in Python's ssl, since somebody else may have cut the stream. Cancelled: either
     /// CancelledError and nothing was read, or the bytes.
     Coro<std::size_t> read_some(std::span<std::byte> buffer) {
         return knit::detail::TlsCore::read_some(core(), buffer);
