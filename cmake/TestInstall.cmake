@@ -14,7 +14,7 @@ endfunction()
 
 run("the installation" ${CMAKE_COMMAND} --install "${build}" --prefix "${prefix}")
 file(GLOB_RECURSE strangers RELATIVE "${prefix}" "${prefix}/*")
-list(FILTER strangers EXCLUDE REGEX "^include/knit/.*\\.hpp$|^lib[^/]*/(.*/)?(libknit(_tls)?\\.a|cmake/knit/[A-Za-z-]+\\.cmake)$")
+list(FILTER strangers EXCLUDE REGEX "^include/knit/.*\\.hpp$|^lib[^/]*/(.*/)?(libknit(_[a-z]+)?\\.a|cmake/knit/[A-Za-z-]+\\.cmake)$")
 if(strangers)
     message(FATAL_ERROR "only headers, the library and the package belong into the prefix, not ${strangers}")
 endif()

@@ -1,0 +1,69 @@
+/// ClientResponse: an answer, whose body is still to be read.
+#pragma once
+
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "knit/coro.hpp"
+#include "knit/http/fields.hpp"
+#include "knit/http/url.hpp"
+
+namespace knit::http {
+
+namespace detail {
+class ClientConnection;
+class SessionCore;
+}  // namespace detail
+
+/// Where a streamed request's body goes.
+class RequestWriter {
+public:
+    /// knit's own use.
+    explicit RequestWriter(detail::ClientConnection& connection) noexcept : connection_(&connection) {}
+    /// Sends a chunk; waits while the server takes no more.
+    Coro<> write(std::string_view bytes);
+
+private:
+    detail::ClientConnection* connection_;
+};
+
+/// Move-only. Once its body has been read its connection goes back to the pool; destroyed before, it is closed. Used on
+/// the loop of its request, by one task at a time.
+class ClientResponse {
+public:
+    ClientResponse() noexcept = default;
+    /// knit's own use.
+    ClientResponse(std::unique_ptr<detail::ClientConnection> connection, Url url, int redirects) noexcept;
+    ClientResponse(ClientResponse&&) noexcept;
+    ClientResponse& operator=(ClientResponse&&) noexcept;
+    ~ClientResponse();
+
+    int status() const noexcept;
+    /// Whether the status is below 400.
+    bool ok() const noexcept { return status() < 400; }
+    const Fields& headers() const noexcept;
+    /// Empty when there is none.
+    std::string_view header(std::string_view name) const noexcept { return headers().get(name); }
+    /// Where the answer came from, after redirects.
+    const Url& url() const noexcept { return url_; }
+    int redirect_count() const noexcept { return redirects_; }
+    /// ResponseError for a status of 400 or more. Gives the answer back.
+    const ClientResponse& raise_for_status() const;
+
+    /// The next piece of the body, good until the next call; empty at its end. ServerProtocolError when the connection
+    /// ends before that or sends bad chunks, TimeoutError. Cancelled: CancelledError, and nothing is lost.
+    Coro<std::string_view> read_some();
+    /// The whole body, or what is left of it. BodyTooLarge for more than `most` bytes; otherwise as read_some().
+    Coro<std::string> text(std::size_t most = std::numeric_limits<std::size_t>::max());
+
+private:
+    std::unique_ptr<detail::ClientConnection> connection_;
+    Url url_;
+    int redirects_ = 0;
+};
+
+}  // namespace knit::http

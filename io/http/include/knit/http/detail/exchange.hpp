@@ -1,0 +1,29 @@
+/// Exchange: what a request and its answer need of the connection, whatever stream that is on.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "knit/coro.hpp"
+#include "knit/io/endpoint.hpp"
+
+namespace knit::http::detail {
+
+class Exchange {
+public:
+    virtual ~Exchange() = default;
+    /// The next piece of the request's body, good until the next call; empty at its end.
+    virtual Coro<std::string_view> read_body() = 0;
+    /// A piece of the answer's body is sent.
+    virtual Coro<> write_body(std::string_view bytes) = 0;
+    virtual io::Endpoint peer() const = 0;
+
+    // After a change of protocol: the bare stream.
+    virtual Coro<std::size_t> read_bare(std::span<std::byte> buffer) = 0;
+    virtual Coro<> write_bare(std::span<const std::byte> bytes) = 0;
+    virtual Coro<> shutdown_bare() = 0;
+    virtual void close_bare() noexcept = 0;
+};
+
+}  // namespace knit::http::detail

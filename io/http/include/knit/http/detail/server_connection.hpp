@@ -1,0 +1,314 @@
+/// A server's connection: ConnectionBase knows HTTP and no stream, ServerConnection<S> moves bytes on any ByteStream.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "knit/coro.hpp"
+#include "knit/http/detail/chunked.hpp"
+#include "knit/http/detail/exchange.hpp"
+#include "knit/http/detail/head.hpp"
+#include "knit/http/detail/input.hpp"
+#include "knit/http/detail/watch.hpp"
+#include "knit/http/request.hpp"
+#include "knit/http/response.hpp"
+#include "knit/http/router.hpp"
+#include "knit/http/server_options.hpp"
+#include "knit/io/byte_stream.hpp"
+#include "knit/io/server.hpp"
+#include "knit/io/tcp.hpp"
+
+namespace knit::http::detail {
+
+class ServerCore;
+struct Shard;
+
+std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options);
+io::ServeOptions serve_options(const ServerOptions& options);
+
+/// The parts of a connection that do not depend on its stream. On one loop, that of its beginning: a handler that goes
+/// on to another is brought back.
+class ConnectionBase : public Exchange {
+public:
+    explicit ConnectionBase(std::shared_ptr<ServerCore> core) noexcept : core_(std::move(core)) {}
+    ConnectionBase(const ConnectionBase&) = delete;
+    ConnectionBase& operator=(const ConnectionBase&) = delete;
+    ~ConnectionBase() override;
+
+    /// Speaks until the end of the connection. Throws CancelledError only, when the server ends it.
+    Coro<> run();
+
+    /// Between requests it ends now.
+    void end_when_idle() noexcept;
+
+    // The stream.
+
+    /// Once, into the input, at most about `size` bytes; false at the end of the stream.
+    virtual Coro<bool> fill(Input& input, std::size_t size) = 0;
+    /// All the bytes.
+    virtual Coro<> send(std::string_view bytes) = 0;
+    /// Answers what comes until nothing more will.
+    virtual Coro<> serve_requests() = 0;
+    virtual Coro<> close_gently() = 0;
+
+    Coro<std::string_view> read_body() final;
+    Coro<> write_body(std::string_view bytes) final;
+    Coro<std::size_t> read_bare(std::span<std::byte> buffer) final;
+    Coro<> write_bare(std::span<const std::byte> bytes) final;
+
+    ConnectionBase* next = nullptr;  ///< of the shard's list
+    ConnectionBase* previous = nullptr;
+
+protected:
+    enum class Next { more, request, refused };
+
+    /// Looks for the next request in what has come; a refusal is answered already.
+    Next next_head();
+    /// Calls the handler; gives its answer, or that for its error.
+    Coro<Response> call_handler();
+    /// Puts an answer that is there as a whole behind those before it; false for one that takes awaits.
+    bool put(Response& response);
+    /// The rest: files, streams, upgrades, large bodies.
+    Coro<> put_slowly(Response response);
+    /// An answer of the server's own, after which the connection ends.
+    void refuse(int status);
+    /// The request is answered: reads the rest of its body away, or decides that the connection ends.
+    bool has_rest() const noexcept { return !is_body_done_; }
+    Coro<> finish_body();
+    void end_request() noexcept;
+
+    bool is_out_of_input() const noexcept { return input_.rest().empty(); }
+    /// Before a receive, and what it came to.
+    void begin_wait();
+    /// A CancelledError came out of a wait: rethrows it unless it was the deadline's.
+    void end_wait_cancelled();
+    [[noreturn]] static void throw_write_timeout();
+    /// A deadline has come while waiting for a head; the connection ends, with 408 when a part of one was there.
+    void time_out();
+    void begin_write();
+
+    static constexpr std::size_t kPiece = 64 << 10;
+    static constexpr std::size_t kOutMost = 64 << 10;
+    static constexpr std::size_t kFilePiece = 256 << 10;
+
+    std::shared_ptr<ServerCore> core_;
+    Shard* shard_ = nullptr;
+    Input input_;
+    std::string out_;
+    Watch watch_;
+    bool is_last_ = false;  ///< no further request will be answered
+
+private:
+    std::string_view take_body();
+    Coro<> fill_body();
+    void append_head(const Response& response, bool is_chunked);
+    Coro<> put_file(Response& response);
+    Coro<> put_stream(Response& response);
+    void note(const Response& response, std::uint64_t body_bytes);
+    Coro<> flush();
+    Coro<> flush_beside(std::string bytes);
+    void flush_when_suspended();
+    Response error_response(const std::exception_ptr& error);
+    Response missing_response(std::string allowed) const;
+
+    HeadScan scan_;
+    Head head_;
+    Request request_;
+    Input body_input_;
+    ChunkedDecoder chunks_;
+    std::uint64_t body_left_ = 0;
+    std::uint64_t body_sent_ = 0;      ///< of the answer
+    std::uint64_t body_promised_ = 0;  ///< of a streamed answer with a length
+    std::size_t body_progress_ = 0;    ///< bytes since the body's deadline was set
+    bool is_in_head_ = false;
+    bool is_body_done_ = true;
+    bool owes_continue_ = false;  ///< the client waits for 100 before it sends the body
+    bool is_chunking_ = false;
+    bool is_in_handler_ = false;
+    bool is_flush_due_ = false;  ///< flusher_ is scheduled
+    Handle flusher_;
+    Task<> flushing_;
+    TimePoint began_{};
+};
+
+/// A connection on a stream of type S.
+template <io::ByteStream S>
+class ServerConnection final : public ConnectionBase {
+public:
+    ServerConnection(S stream, std::shared_ptr<ServerCore> core) noexcept
+        : ConnectionBase(std::move(core)), stream_(std::move(stream)) {}
+
+private:
+    static constexpr bool kLends = requires(S& stream) {
+        { stream.receive() } -> std::same_as<io::Receive>;
+    };
+    static constexpr bool kTellsProgress = requires(S& stream, std::span<const std::byte> bytes) {
+        stream.write_some(bytes);
+    };
+    static constexpr std::size_t kHeadRoom = 4096;
+
+    Coro<> serve_requests() final {
+        for (;;) {
+            const Next found = is_last_ ? Next::more : next_head();
+            if (found == Next::request) {
+                Coro<Response> calling = call_handler();
+                Response response = co_await std::move(calling);
+                if (!put(response)) {
+                    Coro<> putting = put_slowly(std::move(response));
+                    co_await std::move(putting);
+                }
+                if (has_rest()) {
+                    Coro<> finishing = finish_body();
+                    co_await std::move(finishing);
+                }
+                end_request();
+                if (out_.size() < kOutMost) {
+                    continue;
+                }
+            }
+            if (!out_.empty()) {
+                begin_write();
+                try {
+                    for (std::string_view rest = out_; !rest.empty();) {
+                        rest.remove_prefix(co_await write_part(rest));
+                    }
+                } catch (const CancelledError&) {
+                    end_wait_cancelled();
+                    throw_write_timeout();
+                }
+                watch_.end();
+                out_.clear();
+            }
+            if (is_last_) {
+                break;
+            }
+            if (found == Next::more && !co_await receive_head()) {
+                break;
+            }
+        }
+    }
+
+    /// Receives more of a head; false when the connection ends.
+    Coro<bool> receive_head() {
+        begin_wait();
+        bool has_come = false;
+        bool is_late = false;
+        try {
+            if constexpr (kLends) {
+                io::Received received = co_await stream_.receive();
+                has_come = !received.empty();
+                input_.take(std::move(received));
+            } else {
+                const std::size_t count = co_await stream_.read_some(input_.make_room(kHeadRoom));
+                has_come = count != 0;
+                input_.grow(count);
+            }
+        } catch (const CancelledError&) {
+            end_wait_cancelled();
+            is_late = true;
+        }
+        watch_.end();
+        if (is_late) {
+            time_out();
+            co_return !out_.empty();
+        }
+        co_return has_come;
+    }
+
+    auto write_part(std::string_view bytes) {
+        const auto part = std::as_bytes(std::span(bytes));
+        if constexpr (kTellsProgress) {
+            return stream_.write_some(part);
+        } else {
+            return write_whole(part);
+        }
+    }
+    Coro<std::size_t> write_whole(std::span<const std::byte> bytes) {
+        co_await stream_.write(bytes);
+        co_return bytes.size();
+    }
+
+    Coro<bool> fill(Input& input, std::size_t size) final {
+        const std::size_t count = co_await stream_.read_some(input.make_room(size));
+        input.grow(count);
+        co_return count != 0;
+    }
+
+    Coro<> send(std::string_view bytes) final {
+        while (!bytes.empty()) {
+            begin_write();
+            try {
+                bytes.remove_prefix(co_await write_part(bytes));
+            } catch (const CancelledError&) {
+                end_wait_cancelled();
+                throw_write_timeout();
+            }
+            watch_.end();
+        }
+    }
+
+    /// Closing with bytes unread would reset the connection and could take the last answer away: reads them first, but
+    /// neither many nor for long.
+    Coro<> close_gently() final {
+        watch_.begin(std::chrono::seconds(1));
+        try {
+            Coro<> shutting = shutdown_bare();
+            co_await std::move(shutting);
+            for (std::size_t drained = 0; drained < kPiece;) {
+                input_.consume(input_.rest().size());
+                const std::size_t count = co_await stream_.read_some(input_.make_room(kHeadRoom));
+                if (count == 0) {
+                    break;
+                }
+                drained += count;
+            }
+        } catch (const CancelledError&) {
+            end_wait_cancelled();
+        }
+        watch_.end();
+    }
+
+    Coro<> shutdown_bare() final {
+        if constexpr (Awaitable<decltype(stream_.shutdown())>) {
+            co_await stream_.shutdown();
+        } else {
+            stream_.shutdown();
+            co_return;
+        }
+    }
+    void close_bare() noexcept final { stream_.close(); }
+    io::Endpoint peer() const final {
+        if constexpr (requires { stream_.peer_endpoint(); }) {
+            return stream_.peer_endpoint();
+        } else {
+            return {};
+        }
+    }
+
+    S stream_;
+};
+
+template <io::ByteStream S>
+Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
+    ServerConnection<S> connection(std::move(stream), std::move(core));
+    Coro<> running = connection.run();
+    co_await std::move(running);
+}
+
+template <class Wrap>
+Coro<> serve_wrapped(io::TcpStream stream, Wrap wrap, std::shared_ptr<ServerCore> core) {
+    auto wrapping = wrap(std::move(stream));
+    auto wrapped = co_await std::move(wrapping);
+    Coro<> serving = serve_stream(std::move(wrapped), std::move(core));
+    co_await std::move(serving);
+}
+
+}  // namespace knit::http::detail

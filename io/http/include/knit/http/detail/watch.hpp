@@ -1,0 +1,62 @@
+/// Watch: one deadline at a time for what a connection waits for. It cancels the connection's task and takes the
+/// cancellation back, so it needs nothing of the stream.
+#pragma once
+
+#include <utility>
+
+#include "knit/loop.hpp"
+#include "knit/task.hpp"
+#include "knit/time.hpp"
+
+namespace knit::http::detail {
+
+/// All on the loop of the connection. A wait costs no timer: the one that is armed looks for the deadline that counts
+/// by then, and is armed again only when a wait's end is before its own.
+class Watch {
+public:
+    Watch() noexcept = default;
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() { timer_.cancel(); }
+
+    /// The current task's, on its loop.
+    void start();
+    /// The task begins to wait, at most so long; zero: for ever.
+    void begin(Duration limit);
+    /// The task waits again for the same thing, until the same deadline.
+    void begin_again() {
+        is_waiting_ = true;
+        if (deadline_ < armed_for_) {
+            arm();
+        }
+    }
+    /// It has not been too long.
+    void end() noexcept {
+        is_waiting_ = false;
+        if (is_expired_) [[unlikely]] {
+            take_back();
+        }
+    }
+    /// The wait has ended by a CancelledError: whether that was the deadline's, and nobody else's.
+    bool end_cancelled() noexcept;
+    /// As if the deadline had come.
+    void expire() noexcept;
+    bool is_waiting() const noexcept { return is_waiting_; }
+    Loop& loop() const noexcept { return *loop_; }
+    const TaskRef& task() const noexcept { return task_; }
+
+private:
+    void arm();
+    void ring();
+    void take_back() noexcept;
+
+    Loop* loop_ = nullptr;
+    TaskRef task_;
+    Handle timer_;
+    TimePoint deadline_ = TimePoint::max();
+    TimePoint armed_for_ = TimePoint::max();  ///< max: not armed
+    bool is_waiting_ = false;
+    bool is_expired_ = false;
+};
+
+}  // namespace knit::http::detail

@@ -1,0 +1,81 @@
+/// Request: what a handler is given.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "knit/coro.hpp"
+#include "knit/http/detail/exchange.hpp"
+#include "knit/http/detail/head.hpp"
+#include "knit/http/fields.hpp"
+#include "knit/io/endpoint.hpp"
+
+namespace knit::http {
+
+namespace detail {
+class ConnectionBase;
+class RouterCore;
+}  // namespace detail
+
+/// A request, as long as its handler runs. All texts are good until then; those of the head are not copied. Used on the
+/// loop of its connection, by the handler's task.
+class Request {
+public:
+    Request() = default;
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+
+    std::string_view method() const noexcept { return head_->method; }
+    /// As it was sent.
+    std::string_view target() const noexcept { return head_->target; }
+    /// The path with each %XX decoded.
+    std::string_view path() const noexcept { return path_; }
+    std::string_view raw_path() const noexcept { return raw_path_; }
+    /// What stands behind the '?', as it was sent.
+    std::string_view query_string() const noexcept { return query_; }
+    /// A value of the query, decoded; none when the name is not there.
+    std::optional<std::string> query(std::string_view name) const;
+    const Fields& headers() const noexcept { return head_->fields; }
+    /// Empty when there is none.
+    std::string_view header(std::string_view name) const noexcept { return head_->fields.get(name); }
+    /// A cookie's value; none when it was not sent.
+    std::optional<std::string_view> cookie(std::string_view name) const noexcept;
+    /// What stands in the path at the route's `{name}`, decoded. LookupError when the route has no such name.
+    std::string_view param(std::string_view name) const;
+    bool is_http10() const noexcept { return head_->is_http10; }
+    io::Endpoint peer() const { return exchange_->peer(); }
+
+    bool has_body() const noexcept { return head_->framing != detail::Framing::none; }
+    /// None for a body in chunks, whose length nobody knows yet.
+    std::optional<std::uint64_t> content_length() const noexcept;
+    /// The next piece of the body, good until the next call; empty at its end. The peer is not read ahead of that.
+    /// HttpError 400 for bad chunks, 408 when the peer is silent for body_timeout; std::system_error when it goes.
+    /// Cancelled: CancelledError, and nothing is lost.
+    Coro<std::string_view> read_some() { return exchange_->read_body(); }
+    /// The whole body, or what is left of it. HttpError 413 for more than body_max bytes, otherwise as read_some().
+    /// Cancelled: CancelledError, and what was read is lost.
+    Coro<std::string> text();
+
+private:
+    friend class detail::ConnectionBase;
+    friend class detail::RouterCore;
+
+    /// Splits the target; false when it is none.
+    bool open(const detail::Head& head, detail::Exchange& exchange, std::size_t body_max);
+
+    const detail::Head* head_ = nullptr;
+    detail::Exchange* exchange_ = nullptr;
+    std::size_t body_max_ = 0;
+    std::string_view path_;
+    std::string_view raw_path_;
+    std::string_view query_;
+    std::string decoded_;  ///< what path_ is of, when that had a %
+    std::vector<std::pair<std::string_view, std::string_view>> params_;
+};
+
+}  // namespace knit::http

@@ -1,0 +1,124 @@
+/// Response: what a handler returns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "knit/coro.hpp"
+#include "knit/http/detail/exchange.hpp"
+#include "knit/io/file.hpp"
+
+namespace knit::http {
+
+namespace detail {
+class ConnectionBase;
+}
+
+/// Where the body of a streamed answer goes.
+class BodyWriter {
+public:
+    /// knit's own use.
+    explicit BodyWriter(detail::Exchange& exchange) noexcept : exchange_(&exchange) {}
+    /// Sends the bytes; waits while the peer takes no more. std::system_error when it has gone or takes nothing for
+    /// write_timeout. Cancelled: CancelledError, and the answer is cut off.
+    Coro<> write(std::string_view bytes) { return exchange_->write_body(bytes); }
+
+private:
+    detail::Exchange* exchange_;
+};
+
+/// The connection after a change of protocol (status 101): a ByteStream, so make_streams() takes it too. Good as long
+/// as the function that was given to Response::upgrade() runs.
+class UpgradedStream {
+public:
+    /// knit's own use.
+    explicit UpgradedStream(detail::Exchange& exchange) noexcept : exchange_(&exchange) {}
+    Coro<std::size_t> read_some(std::span<std::byte> buffer) { return exchange_->read_bare(buffer); }
+    Coro<> write(std::span<const std::byte> bytes) { return exchange_->write_bare(bytes); }
+    Coro<> shutdown() { return exchange_->shutdown_bare(); }
+    void close() noexcept { exchange_->close_bare(); }
+    io::Endpoint peer_endpoint() const { return exchange_->peer(); }
+
+private:
+    detail::Exchange* exchange_;
+};
+
+/// An answer: status, header fields, and a body that is text, a file, or made while it is sent. Move-only. Calls may be
+/// chained:
+///     co_return http::Response::text("made").status(201).header("Location", "/users/7");
+class Response {
+public:
+    using Producer = std::function<Coro<>(BodyWriter&)>;
+    using Upgrade = std::function<Coro<>(UpgradedStream)>;
+
+    /// ValueError for a status outside of 200 to 599.
+    explicit Response(int status = 200, std::string body = {});
+    static Response text(std::string body) { return typed("text/plain; charset=utf-8", std::move(body)); }
+    static Response html(std::string body) { return typed("text/html; charset=utf-8", std::move(body)); }
+    /// `body` is JSON already: knit has no JSON library of its own.
+    static Response json(std::string body) { return typed("application/json", std::move(body)); }
+    /// Bytes that outlive the answer, as a literal does, and are not copied.
+    static Response literal(std::string_view body, std::string_view content_type = "text/plain; charset=utf-8");
+    /// `produce` is called when the head has been sent, and writes the body: in chunks, or bare and to the end of the
+    /// connection for HTTP/1.0. An error in it cuts the connection off, so that the peer sees that something is
+    /// missing. `length`: the body's, when it is known, instead of chunks.
+    static Response stream(Producer produce, std::optional<std::uint64_t> length = {});
+    /// `count` bytes of the file from `offset` on.
+    static Response file(io::File file, std::uint64_t offset, std::uint64_t count);
+    /// Status 101: `run` gets the bare connection, which ends with it. Further fields (Upgrade, Sec-WebSocket-Accept)
+    /// by header().
+    static Response upgrade(Upgrade run);
+
+    Response& status(int status) &;
+    Response&& status(int status) && { return std::move(this->status(status)); }
+    /// Adds a field. ValueError for a name or value that cannot be one (a line's end, say), and for what the server
+    /// says itself: Content-Length, Transfer-Encoding, Connection.
+    Response& header(std::string_view name, std::string_view value) &;
+    Response&& header(std::string_view name, std::string_view value) && { return std::move(header(name, value)); }
+    Response& content_type(std::string type) &;
+    Response&& content_type(std::string type) && { return std::move(content_type(std::move(type))); }
+    /// Adds Set-Cookie; `attributes` as they are to stand there: "Path=/; HttpOnly". ValueError.
+    Response& cookie(std::string_view name, std::string_view value, std::string_view attributes = "Path=/") &;
+    Response&& cookie(std::string_view name, std::string_view value, std::string_view attributes = "Path=/") && {
+        return std::move(cookie(name, value, attributes));
+    }
+    /// The connection ends after this answer.
+    Response& close() & noexcept;
+    Response&& close() && noexcept { return std::move(close()); }
+
+    int status() const noexcept { return status_; }
+    const std::string& body() const noexcept { return body_; }
+
+private:
+    friend class detail::ConnectionBase;
+
+    /// What few answers have.
+    struct Extra {
+        Producer produce;
+        Upgrade upgrade;
+        std::optional<std::uint64_t> length;
+        io::File file;
+        std::uint64_t offset = 0;
+    };
+
+    static Response typed(std::string_view type, std::string body);
+    std::string_view content() const noexcept { return literal_.empty() ? std::string_view(body_) : literal_; }
+
+    int status_ = 200;
+    bool closes_ = false;
+    bool has_date_ = false;
+    std::string_view type_;     ///< of static storage; empty: none, or it stands in fields_
+    std::string_view literal_;  ///< a body that is not body_
+    std::string body_;
+    std::string fields_;  ///< as they are sent
+    std::unique_ptr<Extra> extra_;
+};
+
+}  // namespace knit::http

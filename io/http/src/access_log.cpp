@@ -1,0 +1,182 @@
+#include "knit/http/access_log.hpp"
+
+#include <fcntl.h>
+
+#include <chrono>
+#include <ctime>
+#include <exception>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "knit/io/file.hpp"
+#include "knit/log.hpp"
+#include "knit/loop.hpp"
+#include "knit/runtime.hpp"
+#include "knit/sleep.hpp"
+#include "text.hpp"
+
+namespace knit::http {
+namespace detail {
+namespace {
+
+constexpr std::size_t kWriteAt = 64 << 10;
+constexpr std::size_t kMost = 4 << 20;
+constexpr Duration kWait = std::chrono::seconds(1);
+
+/// What a peer has sent stands in the log in a form that neither ends the line nor the quotes.
+void append_quoted(std::string& line, std::string_view text) {
+    line.push_back('"');
+    for (const char letter : text.empty() ? std::string_view("-") : text) {
+        const auto code = static_cast<unsigned char>(letter);
+        if (code < 0x20 || code >= 0x7f || letter == '"' || letter == '\\') {
+            static constexpr char kDigits[] = "0123456789abcdef";
+            line.append({'\\', 'x', kDigits[code >> 4], kDigits[code & 15]});
+        } else {
+            line.push_back(letter);
+        }
+    }
+    line.push_back('"');
+}
+
+}  // namespace
+
+/// What one loop has: only that loop touches it.
+struct alignas(64) AccessLines {
+    std::string lines;
+    std::uint64_t lost = 0;
+    std::time_t second = -1;
+    std::string time;  ///< "[06/Nov/1994:08:49:37 +0000]"
+    Task<> writing;
+    std::exception_ptr error;
+};
+
+class AccessLogCore : public std::enable_shared_from_this<AccessLogCore> {
+public:
+    explicit AccessLogCore(io::File file) : file_(std::move(file)), loops_(get_runtime().size()) {}
+
+    void add(const AccessRecord& record);
+    Coro<> flush();
+
+private:
+    AccessLines& here() { return loops_[get_running_loop().id()]; }
+    Coro<> write_later(std::shared_ptr<AccessLogCore> self, AccessLines& mine);
+    Coro<> write(AccessLines& mine);
+
+    io::File file_;
+    std::vector<AccessLines> loops_;
+};
+
+void AccessLogCore::add(const AccessRecord& record) {
+    AccessLines& mine = here();
+    if (mine.lines.size() > kMost) {
+        ++mine.lost;
+        return;
+    }
+    const std::time_t now = std::time(nullptr);
+    if (now != mine.second) {
+        const std::string date = format_http_date(now);  // "Sun, 06 Nov 1994 08:49:37 GMT"
+        mine.second = now;
+        mine.time = "[" + date.substr(5, 2) + "/" + date.substr(8, 3) + "/" + date.substr(12, 4) + ":" +
+                    date.substr(17, 8) + " +0000]";
+    }
+    std::string& line = mine.lines;
+    line.append(record.peer.empty() ? "-" : record.peer).append(" - - ").append(mine.time).append(" ");
+    std::string request(record.method);
+    request.append(" ").append(record.target).append(record.version_minor == 0 ? " HTTP/1.0" : " HTTP/1.1");
+    append_quoted(line, request);
+    line.push_back(' ');
+    append_number(line, static_cast<std::uint64_t>(record.status));
+    line.push_back(' ');
+    append_number(line, record.body_bytes);
+    line.push_back(' ');
+    append_quoted(line, record.referer);
+    line.push_back(' ');
+    append_quoted(line, record.user_agent);
+    line.push_back(' ');
+    append_number(line, static_cast<std::uint64_t>(
+                            std::chrono::duration_cast<std::chrono::microseconds>(record.time).count()));
+    line.push_back('\n');
+    if (!mine.writing.ref() || mine.writing.done()) {
+        mine.writing = create_task(write_later(shared_from_this(), mine));
+    }
+}
+
+/// Ends when there is nothing more, so an idle server has no timer. The end of a run cancels it: the rest is written.
+Coro<> AccessLogCore::write_later(std::shared_ptr<AccessLogCore>, AccessLines& mine) {
+    try {
+        while (!mine.lines.empty()) {
+            if (mine.lines.size() < kWriteAt) {
+                co_await sleep(kWait);
+            }
+            Coro<> writing = write(mine);
+            co_await std::move(writing);
+        }
+        co_return;
+    } catch (const CancelledError&) {
+        static_cast<void>(0);  // the rest is written below
+    }
+    Coro<> writing = write(mine);
+    co_await std::move(writing);
+}
+
+Coro<> AccessLogCore::write(AccessLines& mine) {
+    if (mine.lost != 0) {
+        knit::detail::log(LogLevel::warning, "knit: http: the access log has lost " + std::to_string(mine.lost) +
+                                                 " lines: the disk does not follow");
+        mine.lost = 0;
+    }
+    const std::string lines = std::exchange(mine.lines, {});
+    try {
+        co_await file_.append(lines);
+    } catch (const std::system_error& error) {
+        mine.error = std::current_exception();
+        knit::detail::log(LogLevel::error, std::string("knit: http: the access log: ") + error.what());
+    }
+}
+
+Coro<> AccessLogCore::flush() {
+    AccessLines& mine = here();
+    if (mine.writing.ref() && !mine.writing.done()) {
+        mine.writing.cancel();
+        Task<> writing = mine.writing;
+        try {
+            co_await std::move(writing);
+        } catch (const CancelledError&) {
+            if (!mine.writing.done()) {
+                throw;
+            }
+        }
+    }
+    Coro<> rest = write(mine);
+    co_await std::move(rest);
+    if (mine.error != nullptr) {
+        std::rethrow_exception(std::exchange(mine.error, nullptr));
+    }
+}
+
+}  // namespace detail
+
+Coro<AccessLog> AccessLog::open(std::filesystem::path path) {
+    Coro<io::File> opening = io::File::open(std::move(path), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    io::File file = co_await std::move(opening);
+    AccessLog log;
+    log.core_ = std::make_shared<detail::AccessLogCore>(std::move(file));
+    co_return log;
+}
+
+void AccessLog::add(const AccessRecord& record) {
+    if (core_ != nullptr) {
+        core_->add(record);
+    }
+}
+
+Coro<> AccessLog::flush() {
+    if (core_ != nullptr) {
+        Coro<> flushing = core_->flush();
+        co_await std::move(flushing);
+    }
+}
+
+}  // namespace knit::http

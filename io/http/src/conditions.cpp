@@ -1,0 +1,95 @@
+#include "conditions.hpp"
+
+#include <algorithm>
+
+#include "text.hpp"
+
+namespace knit::http::detail {
+namespace {
+
+/// Whether one of the tags of the list is the file's. Weak tags are equal for `is_weak` alone.
+bool has_tag(std::string_view list, std::string_view etag, bool is_weak) noexcept {
+    if (trim(list) == "*") {
+        return true;
+    }
+    while (!list.empty()) {
+        std::string_view tag = trim(cut(list, ','));
+        if (tag.starts_with("W/")) {
+            if (!is_weak) {
+                continue;
+            }
+            tag.remove_prefix(2);
+        }
+        if (tag == etag) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// If-Range: the range counts only for the file as the client knows it.
+bool is_same_file(std::string_view condition, const Validators& file) {
+    if (condition.starts_with('"')) {
+        return condition == file.etag;
+    }
+    const auto date = parse_http_date(condition);
+    return date && *date == file.modified;
+}
+
+}  // namespace
+
+int check_conditions(const Fields& fields, std::string_view method, const Validators& file) {
+    const bool is_read = method == "GET" || method == "HEAD";
+    if (const auto match = fields.find("If-Match")) {
+        if (!has_tag(*match, file.etag, false)) {
+            return 412;
+        }
+    } else if (const auto unmodified = fields.find("If-Unmodified-Since")) {
+        const auto date = parse_http_date(*unmodified);
+        if (date && file.modified > *date) {
+            return 412;
+        }
+    }
+    if (const auto none = fields.find("If-None-Match")) {
+        if (has_tag(*none, file.etag, true)) {
+            return is_read ? 304 : 412;
+        }
+    } else if (const auto since = fields.find("If-Modified-Since"); since && is_read) {
+        const auto date = parse_http_date(*since);
+        if (date && file.modified <= *date) {
+            return 304;
+        }
+    }
+    return 200;
+}
+
+Range check_range(const Fields& fields, std::string_view method, const Validators& file, std::uint64_t size) {
+    const Range whole{200, 0, size};
+    std::string_view text = fields.get("Range");
+    const auto condition = fields.find("If-Range");
+    if (method != "GET" || !text.starts_with("bytes=") || (condition && !is_same_file(*condition, file))) {
+        return whole;
+    }
+    text.remove_prefix(6);
+    if (text.find(',') != std::string_view::npos || text.find('-') == std::string_view::npos) {
+        return whole;
+    }
+    const std::string_view first = trim(cut(text, '-'));
+    const std::string_view last = trim(text);
+    const auto from = to_number(first);
+    const auto to = to_number(last);
+    if ((!from && !first.empty()) || (!to && !last.empty()) || (!from && !to) || (from && to && *to < *from)) {
+        return whole;  // no valid range is as none
+    }
+    if (!from) {
+        const std::uint64_t count = std::min(*to, size);
+        return count == 0 ? Range{416, 0, 0} : Range{206, size - count, count};
+    }
+    if (*from >= size) {
+        return {416, 0, 0};
+    }
+    const std::uint64_t end = to ? std::min(*to, size - 1) : size - 1;
+    return {206, *from, end - *from + 1};
+}
+
+}  // namespace knit::http::detail

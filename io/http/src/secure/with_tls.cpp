@@ -1,0 +1,27 @@
+#include "../transport.hpp"
+#include "knit/tls.hpp"
+
+namespace knit::http::detail {
+namespace {
+
+/// Made at the first use: reading the system's roots takes a while.
+const tls::Context& default_context() {
+    static const tls::Context context = tls::Context::client();
+    return context;
+}
+
+}  // namespace
+
+Coro<std::unique_ptr<Transport>> secure(io::TcpStream stream, Url url, const tls::Context* context, Duration limit) {
+    tls::Options options;
+    options.server_name = url.host();
+    if (limit > Duration::zero()) {
+        options.handshake_timeout = limit;
+    }
+    const tls::Context& used = context != nullptr ? *context : default_context();
+    auto connecting = tls::connect(std::move(stream), used, std::move(options));
+    tls::TlsStream<io::TcpStream> secured = co_await std::move(connecting);
+    co_return std::make_unique<TransportOf<tls::TlsStream<io::TcpStream>>>(std::move(secured));
+}
+
+}  // namespace knit::http::detail

@@ -1,0 +1,134 @@
+#include "knit/http/server.hpp"
+
+#include <cstring>
+
+#include "knit/error.hpp"
+#include "knit/loop.hpp"
+#include "knit/runtime.hpp"
+#include "server_core.hpp"
+#include "text.hpp"
+
+namespace knit::http {
+namespace detail {
+
+ServerCore::ServerCore(std::shared_ptr<const RouterCore> routes, const ServerOptions& wanted)
+    : router(std::move(routes)),
+      options(wanted),
+      limits{wanted.request_line_max, wanted.head_max, wanted.header_count_max},
+      shards(get_runtime().size()) {}
+
+void ServerCore::close() {
+    if (is_closing_.exchange(true, std::memory_order_relaxed)) {  // relaxed: the messages below order what follows
+        return;
+    }
+    closing.set();
+    Runtime& runtime = get_runtime();
+    for (std::size_t index = 0; index < shards.size(); ++index) {
+        auto end = [core = shared_from_this(), index] { core->end_idle(index); };
+        try {
+            runtime.loop(index).call_soon_threadsafe(std::move(end));
+        } catch (const RuntimeError&) {
+            continue;  // the loop is closed, and its connections with it
+        }
+    }
+}
+
+void ServerCore::end_idle(std::size_t loop) noexcept {
+    for (ConnectionBase* connection = shards[loop].connections; connection != nullptr; connection = connection->next) {
+        connection->end_when_idle();
+    }
+}
+
+void DateLine::write(std::time_t now) noexcept {
+    const std::string date = format_http_date(now);
+    second_ = now;
+    length_ = 0;
+    for (const std::string_view part : {std::string_view("Date: "), std::string_view(date), std::string_view("\r\n")}) {
+        std::memcpy(text_.data() + length_, part.data(), part.size());
+        length_ += part.size();
+    }
+}
+
+std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options) {
+    const auto check = [](Duration limit, const char* name) {
+        if (limit < Duration::zero()) {
+            throw ValueError(std::string("ServerOptions::") + name + " is negative: say zero for no limit");
+        }
+    };
+    check(options.header_timeout, "header_timeout");
+    check(options.idle_timeout, "idle_timeout");
+    check(options.body_timeout, "body_timeout");
+    check(options.write_timeout, "write_timeout");
+    if (options.head_max < 64 || options.request_line_max < 16 || options.header_count_max == 0) {
+        throw ValueError("ServerOptions: no request has room in so small a head_max, request_line_max or "
+                         "header_count_max");
+    }
+    return std::make_shared<ServerCore>(router.core(), options);
+}
+
+io::ServeOptions serve_options(const ServerOptions& options) {
+    io::ServeOptions serving;
+    serving.max_connections = options.max_connections;
+    serving.shutdown_timeout = options.shutdown_timeout;
+    serving.backlog = options.backlog;
+    return serving;
+}
+
+}  // namespace detail
+
+Server& Server::operator=(Server&& other) noexcept {
+    if (this != &other) {
+        Server gone(std::move(*this));
+        server_ = std::move(other.server_);
+        core_ = std::move(other.core_);
+    }
+    return *this;
+}
+
+Server::~Server() {
+    if (core_ != nullptr) {
+        try {
+            close();
+        } catch (const RuntimeError&) {
+            core_ = nullptr;  // no loop runs any more, so there is nothing to end
+        }
+    }
+}
+
+void Server::close() {
+    server_.close();
+    core_->close();
+}
+
+Coro<> Server::wait_closed() {
+    Coro<> waiting = server_.wait_closed();
+    co_await std::move(waiting);
+}
+
+Coro<> Server::serve_forever() {
+    std::exception_ptr end;
+    const auto core = core_;
+    try {
+        co_await core->closing.wait();
+    } catch (const CancelledError&) {
+        end = std::current_exception();
+    }
+    close();
+    Coro<> ending = wait_closed();
+    co_await std::move(ending);
+    if (end != nullptr) {
+        std::rethrow_exception(end);
+    }
+    throw CancelledError("the server has been closed");
+}
+
+Coro<Server> serve(io::Endpoint endpoint, Router router, ServerOptions options) {
+    auto core = detail::make_server_core(router, options);
+    const io::ServeOptions serving = detail::serve_options(options);
+    auto handler = [core](io::TcpStream stream) { return detail::serve_stream(std::move(stream), core); };
+    Coro<io::Server> starting = io::serve(std::move(endpoint), std::move(handler), serving);
+    io::Server server = co_await std::move(starting);
+    co_return Server(std::move(server), std::move(core));
+}
+
+}  // namespace knit::http

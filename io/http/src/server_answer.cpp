@@ -1,0 +1,270 @@
+// ConnectionBase: calling handlers and sending what they return.
+
+#include <cerrno>
+#include <exception>
+#include <memory>
+#include <system_error>
+
+#include "knit/error.hpp"
+#include "knit/http/detail/server_connection.hpp"
+#include "knit/http/error.hpp"
+#include "knit/loop.hpp"
+#include "server_core.hpp"
+#include "text.hpp"
+
+namespace knit::http::detail {
+namespace {
+
+/// Whether an answer of this status has a body, and a length.
+bool has_content(int status) noexcept { return status >= 200 && status != 204 && status != 304; }
+
+}  // namespace
+
+Coro<Response> ConnectionBase::call_handler() {
+    RouterCore::Found found = core_->router->find(request_);
+    if (found.handler == nullptr) {
+        co_return missing_response(std::move(found.allowed));
+    }
+    flush_when_suspended();
+    is_in_handler_ = true;
+    std::exception_ptr error;
+    std::optional<Response> response;
+    try {
+        Coro<Response> running = (*found.handler)(request_);
+        response.emplace(co_await std::move(running));
+    } catch (const BaseException&) {
+        is_in_handler_ = false;
+        throw;
+    } catch (...) {
+        error = std::current_exception();
+    }
+    co_await resume_on(watch_.loop());
+    is_in_handler_ = false;
+    if (flushing_.ref()) {
+        Coro<> flushing = flush();
+        co_await std::move(flushing);
+    }
+    if (error != nullptr) {
+        response.emplace(error_response(error));
+    }
+    co_return std::move(*response);
+}
+
+Response ConnectionBase::missing_response(std::string allowed) const {
+    if (allowed.empty()) {
+        return Response(404, HttpError(404).text());
+    }
+    return Response(405, HttpError(405).text()).header("Allow", allowed);
+}
+
+/// An HttpError is an answer; all else is a fault of the handler's: 500 to the peer, the exception to the loop.
+Response ConnectionBase::error_response(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const HttpError& answer) {
+        return Response(answer.status(), answer.text());
+    } catch (const std::system_error& gone) {
+        if (is_last_ && (gone.code() == std::errc::connection_reset || gone.code() == std::errc::broken_pipe)) {
+            throw;  // the peer went while its body was read
+        }
+    } catch (...) {
+        static_cast<void>(0);  // told below
+    }
+    Loop& loop = watch_.loop();
+    ExceptionContext context;
+    context.message = "Unhandled exception in the handler of " + std::string(head_.method) + " " +
+                      std::string(request_.raw_path());
+    context.exception = error;
+    context.task = watch_.task();
+    context.loop = &loop;
+    loop.call_exception_handler(context);
+    return Response(500, HttpError(500).text());
+}
+
+void ConnectionBase::append_head(const Response& response, bool is_chunked) {
+    if (response.status_ == 200) {
+        out_.append("HTTP/1.1 200 OK\r\n");
+    } else {
+        out_.append("HTTP/1.1 ");
+        append_number(out_, static_cast<std::uint64_t>(response.status_));
+        out_.append(" ").append(reason_of(response.status_)).append("\r\n");
+    }
+    const Response::Extra* const extra = response.extra_.get();
+    const bool is_counted = extra == nullptr || extra->length.has_value();
+    if (is_chunked) {
+        out_.append("Transfer-Encoding: chunked\r\n");
+    } else if (is_counted && has_content(response.status_)) {
+        out_.append("Content-Length: ");
+        append_number(out_, extra != nullptr ? *extra->length : response.content().size());
+        out_.append("\r\n");
+    }
+    if (!response.type_.empty()) {
+        out_.append("Content-Type: ").append(response.type_).append("\r\n");
+    }
+    if (!response.has_date_) {
+        out_.append(shard_->date.text());
+    }
+    out_.append(response.fields_);
+    if (response.status_ == 101) {
+        out_.append("Connection: Upgrade\r\n");
+    } else if (is_last_) {
+        out_.append("Connection: close\r\n");
+    } else if (head_.is_http10) {
+        out_.append("Connection: keep-alive\r\n");  // which HTTP/1.0 does only when both have said so
+    }
+    out_.append("\r\n");
+}
+
+bool ConnectionBase::put(Response& response) {
+    is_last_ = is_last_ || response.closes_ || core_->is_closing();
+    // A client that still waits for 100 may send the body or not: no telling where the next request begins.
+    is_last_ = is_last_ || (owes_continue_ && !is_body_done_);
+    if (response.extra_ != nullptr) {
+        return false;
+    }
+    const std::string_view content = response.content();
+    const bool has_body = has_content(response.status_) && head_.method != "HEAD";
+    if (has_body && content.size() > kOutMost / 2) {
+        return false;
+    }
+    append_head(response, false);
+    if (has_body) {
+        out_.append(content);
+    }
+    note(response, has_body ? content.size() : 0);
+    return true;
+}
+
+Coro<> ConnectionBase::put_slowly(Response response) {
+    Response::Extra* const extra = response.extra_.get();
+    const bool has_body = has_content(response.status_) && head_.method != "HEAD";
+    const bool is_unlimited = extra != nullptr && extra->produce && !extra->length;
+    is_chunking_ = is_unlimited && !head_.is_http10 && has_content(response.status_);
+    is_last_ = is_last_ || response.status_ == 101 || (is_unlimited && head_.is_http10 && has_body);
+    body_sent_ = 0;
+    body_promised_ = extra != nullptr ? extra->length.value_or(0) : response.content().size();
+    append_head(response, is_chunking_);
+    if (extra != nullptr && extra->upgrade) {
+        Coro<> flushing = flush();
+        co_await std::move(flushing);
+        Coro<> running = extra->upgrade(UpgradedStream(*this));
+        co_await std::move(running);
+    } else if (has_body && extra == nullptr) {
+        Coro<> flushing = flush();
+        co_await std::move(flushing);
+        Coro<> sending = send(response.content());
+        co_await std::move(sending);
+        body_sent_ = response.content().size();
+    } else if (has_body && extra->produce) {
+        Coro<> producing = put_stream(response);
+        co_await std::move(producing);
+    } else if (has_body) {
+        Coro<> sending = put_file(response);
+        co_await std::move(sending);
+    }
+    note(response, body_sent_);
+}
+
+/// An error in the middle cannot be said any more: the connection is cut off, without what would end the body.
+Coro<> ConnectionBase::put_stream(Response& response) {
+    BodyWriter writer(*this);
+    std::exception_ptr error;
+    try {
+        Coro<> producing = response.extra_->produce(writer);
+        co_await std::move(producing);
+    } catch (const BaseException&) {
+        throw;
+    } catch (const std::system_error& gone) {
+        if (gone.code() == std::errc::connection_reset || gone.code() == std::errc::broken_pipe ||
+            gone.code() == std::errc::timed_out) {
+            throw;
+        }
+        error = std::current_exception();
+    } catch (...) {
+        error = std::current_exception();
+    }
+    co_await resume_on(watch_.loop());
+    if (error == nullptr && response.extra_->length && body_sent_ != body_promised_) {
+        error = std::make_exception_ptr(RuntimeError("the streamed body has " + std::to_string(body_sent_) +
+                                                     " bytes, and its length was said to be " +
+                                                     std::to_string(body_promised_)));
+    }
+    if (error != nullptr) {
+        static_cast<void>(error_response(error));
+        throw std::system_error(ECONNABORTED, std::generic_category(), "the body could not be made");
+    }
+    if (is_chunking_) {
+        out_.append("0\r\n\r\n");
+    }
+}
+
+Coro<> ConnectionBase::write_body(std::string_view bytes) {
+    if (bytes.empty()) {
+        co_return;
+    }
+    co_await resume_on(watch_.loop());
+    if (!is_chunking_ && body_promised_ != 0 && body_sent_ + bytes.size() > body_promised_) {
+        throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");
+    }
+    if (is_chunking_) {
+        append_number(out_, bytes.size(), 16);
+        out_.append("\r\n");
+    }
+    body_sent_ += bytes.size();
+    const bool is_long = bytes.size() > kOutMost / 2;
+    if (!is_long) {
+        out_.append(bytes).append(is_chunking_ ? "\r\n" : "");
+    }
+    Coro<> flushing = flush();
+    co_await std::move(flushing);
+    if (is_long) {
+        Coro<> sending = send(bytes);
+        co_await std::move(sending);
+        out_.append(is_chunking_ ? "\r\n" : "");
+    }
+}
+
+/// Not Stream::send_file(), which reads and sends likewise but does not tell of its progress: write_timeout is about
+/// that.
+Coro<> ConnectionBase::put_file(Response& response) {
+    Response::Extra& extra = *response.extra_;
+    std::uint64_t left = *extra.length;
+    std::uint64_t offset = extra.offset;
+    const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(left, kFilePiece));
+    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(room);
+    while (left != 0) {
+        const std::span<std::byte> piece(buffer.get(), static_cast<std::size_t>(std::min<std::uint64_t>(left, room)));
+        const std::size_t count = co_await extra.file.read_at(piece, offset);
+        if (count == 0) {
+            throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
+        }
+        Coro<> flushing = flush();
+        co_await std::move(flushing);
+        Coro<> sending = send({reinterpret_cast<const char*>(buffer.get()), count});
+        co_await std::move(sending);
+        left -= count;
+        offset += count;
+        body_sent_ += count;
+    }
+}
+
+void ConnectionBase::note(const Response& response, std::uint64_t body_bytes) {
+    if (!core_->router->log) {
+        return;
+    }
+    const std::string peer_text = peer().host();
+    AccessRecord record;
+    record.peer = peer_text;
+    record.method = head_.method;
+    record.target = head_.target;
+    record.referer = head_.fields.get("referer");
+    record.user_agent = head_.fields.get("user-agent");
+    record.status = response.status_;
+    record.version_minor = head_.is_http10 ? 0 : 1;
+    record.body_bytes = body_bytes;
+    record.time = watch_.loop().time() - began_;
+    AccessLog log = core_->router->log;
+    log.add(record);
+}
+
+}  // namespace knit::http::detail

@@ -1,0 +1,314 @@
+#include "knit/http/detail/server_connection.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "knit/error.hpp"
+#include "knit/http/error.hpp"
+#include "server_core.hpp"
+#include "text.hpp"
+
+namespace knit::http::detail {
+
+ConnectionBase::~ConnectionBase() {
+    if (shard_ != nullptr) {
+        (previous != nullptr ? previous->next : shard_->connections) = next;
+        if (next != nullptr) {
+            next->previous = previous;
+        }
+    }
+    flusher_.cancel();
+}
+
+Coro<> ConnectionBase::run() {
+    watch_.start();
+    shard_ = &core_->shards[watch_.loop().id()];
+    next = std::exchange(shard_->connections, this);
+    if (next != nullptr) {
+        next->previous = this;
+    }
+    std::exception_ptr cancelled;
+    try {
+        Coro<> serving = serve_requests();
+        co_await std::move(serving);
+        if (is_last_) {
+            Coro<> closing = close_gently();
+            co_await std::move(closing);
+        }
+    } catch (const std::system_error&) {
+        is_last_ = true;  // the peer has gone, which is its right
+    } catch (...) {
+        cancelled = std::current_exception();  // what the handler threw is answered: this is a cancellation
+    }
+    // Timers and lists are of the loop that this began on; a handler that was cancelled may have left it.
+    while (&watch_.loop() != &watch_.task().get_loop() || flushing_.ref()) {
+        try {
+            co_await resume_on(watch_.loop());
+            if (flushing_.ref()) {
+                flushing_.cancel();
+                Task<> other = flushing_;
+                co_await std::move(other);
+            }
+        } catch (const CancelledError&) {
+            if (!flushing_.ref() || !flushing_.done()) {
+                cancelled = std::current_exception();
+            }
+        } catch (const std::system_error&) {
+            is_last_ = true;  // the peer has gone
+        }
+        if (flushing_.ref() && flushing_.done()) {
+            flushing_ = Task<>();
+        }
+    }
+    close_bare();
+    if (cancelled != nullptr) {
+        std::rethrow_exception(cancelled);
+    }
+}
+
+void ConnectionBase::end_when_idle() noexcept {
+    if (!is_in_handler_ && !is_in_head_ && input_.rest().empty()) {
+        is_last_ = true;
+        watch_.expire();
+    }
+}
+
+// Reading requests.
+
+ConnectionBase::Next ConnectionBase::next_head() {
+    const int found = scan_.scan(input_.rest(), core_->limits);
+    if (found == 0) {
+        return Next::more;
+    }
+    if (found != 200) {
+        refuse(found);
+        return Next::refused;
+    }
+    const std::string_view bytes = input_.rest().substr(scan_.begin(), scan_.size() - scan_.begin());
+    input_.consume(scan_.size());
+    scan_.reset();
+    is_in_head_ = false;
+    if (core_->router->log) {
+        began_ = watch_.loop().time();
+    }
+    const int status = read_request_head(bytes, head_);
+    if (status != 200) {
+        refuse(status);
+        return Next::refused;
+    }
+    if (!request_.open(head_, *this, core_->options.body_max)) {
+        refuse(400);
+        return Next::refused;
+    }
+    is_body_done_ = head_.framing == Framing::none;
+    body_left_ = head_.length;
+    body_progress_ = 0;
+    owes_continue_ = head_.expects_continue && !is_body_done_;
+    if (!is_body_done_) {
+        chunks_ = ChunkedDecoder();
+    }
+    is_last_ = !head_.keeps_alive || core_->is_closing();
+    return Next::request;
+}
+
+void ConnectionBase::begin_wait() {
+    if (input_.rest().empty()) {
+        input_.release();
+        watch_.begin(core_->options.idle_timeout);
+        is_in_head_ = false;
+    } else if (!std::exchange(is_in_head_, true)) {
+        watch_.begin(core_->options.header_timeout);
+    } else {
+        watch_.begin_again();
+    }
+}
+
+void ConnectionBase::begin_write() { watch_.begin(core_->options.write_timeout); }
+
+void ConnectionBase::end_wait_cancelled() {
+    if (!watch_.end_cancelled()) {
+        throw;
+    }
+}
+
+void ConnectionBase::throw_write_timeout() {
+    throw std::system_error(ETIMEDOUT, std::generic_category(), "the peer takes nothing");
+}
+
+void ConnectionBase::time_out() {
+    if (is_in_head_) {
+        refuse(408);
+    }
+    is_last_ = true;
+}
+
+void ConnectionBase::refuse(int status) {
+    Response response(status, HttpError(status).text());
+    response.close();
+    is_body_done_ = true;
+    head_.is_http10 = false;
+    if (head_.method.empty() || status == 400 || status == 408) {
+        head_.method = "GET";  // whatever it was
+    }
+    static_cast<void>(put(response));
+}
+
+// Bodies of requests.
+
+std::string_view ConnectionBase::take_body() {
+    Input& source = input_.rest().empty() ? body_input_ : input_;
+    std::string_view rest = source.rest();
+    std::string_view piece;
+    if (head_.framing == Framing::sized) {
+        piece = rest.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, rest.size())));
+        rest.remove_prefix(piece.size());
+        body_left_ -= piece.size();
+        is_body_done_ = body_left_ == 0;
+    } else {
+        piece = chunks_.next(rest);
+        is_body_done_ = chunks_.is_done();
+    }
+    source.consume(source.rest().size() - rest.size());
+    if (chunks_.is_bad()) {
+        is_last_ = true;
+        is_body_done_ = true;
+        throw HttpError(400, "400: Bad Request (the chunks of the body are malformed)");
+    }
+    return piece;
+}
+
+Coro<std::string_view> ConnectionBase::read_body() {
+    if (is_body_done_) {
+        co_return std::string_view();
+    }
+    co_await resume_on(watch_.loop());
+    for (;;) {
+        const std::string_view piece = take_body();
+        if (!piece.empty() || is_body_done_) {
+            co_return piece;
+        }
+        Coro<> filling = fill_body();
+        co_await std::move(filling);
+    }
+}
+
+Coro<> ConnectionBase::fill_body() {
+    constexpr std::size_t kProgress = 1024;
+    if (std::exchange(owes_continue_, false)) {
+        out_.append("HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    Coro<> flushing = flush();
+    co_await std::move(flushing);
+    if (body_progress_ == 0) {
+        watch_.begin(core_->options.body_timeout);
+    } else {
+        watch_.begin_again();
+    }
+    const bool is_long = head_.framing == Framing::chunked || body_left_ > kPiece / 4;
+    bool has_come = false;
+    try {
+        Coro<bool> filling = fill(body_input_, is_long ? kPiece : kPiece / 4);
+        has_come = co_await std::move(filling);
+    } catch (const CancelledError&) {
+        end_wait_cancelled();
+        is_last_ = true;
+        is_body_done_ = true;
+        throw HttpError(408);
+    }
+    watch_.end();
+    body_progress_ += body_input_.rest().size();
+    if (body_progress_ >= kProgress) {
+        body_progress_ = 0;
+    }
+    if (!has_come) {
+        is_last_ = true;
+        is_body_done_ = true;
+        throw std::system_error(ECONNRESET, std::generic_category(), "the peer has gone in the middle of a body");
+    }
+}
+
+/// What the handler has left of the body is read away when that is little; otherwise the connection ends.
+Coro<> ConnectionBase::finish_body() {
+    const bool is_much = head_.framing == Framing::sized && body_left_ > kPiece;
+    if (is_last_ || owes_continue_ || is_much) {
+        is_last_ = true;
+        co_return;
+    }
+    std::size_t drained = 0;
+    while (!is_body_done_ && drained <= kPiece) {
+        try {
+            Coro<std::string_view> reading = read_body();
+            const std::string_view piece = co_await std::move(reading);
+            drained += piece.size();
+        } catch (const HttpError&) {
+            break;
+        }
+    }
+    is_last_ = is_last_ || !is_body_done_;
+}
+
+void ConnectionBase::end_request() noexcept {
+    if (!body_input_.rest().empty()) {
+        input_ = std::exchange(body_input_, Input());
+    } else {
+        body_input_.release();
+    }
+}
+
+// Bytes to the peer from elsewhere than serve_requests().
+
+Coro<> ConnectionBase::flush() {
+    if (flushing_.ref()) {
+        Task<> other = flushing_;
+        co_await std::move(other);
+        flushing_ = Task<>();
+    }
+    if (!out_.empty()) {
+        Coro<> sending = send(out_);
+        co_await std::move(sending);
+        out_.clear();
+    }
+}
+
+/// A handler that takes its time does not hold up the answers before its own.
+void ConnectionBase::flush_when_suspended() {
+    if (out_.empty() || is_flush_due_) {
+        return;
+    }
+    is_flush_due_ = true;
+    flusher_ = watch_.loop().call_soon([this] {
+        is_flush_due_ = false;
+        if (is_in_handler_ && !out_.empty() && !flushing_.ref()) {
+            flushing_ = create_task(flush_beside(std::exchange(out_, {})));
+        }
+    });
+}
+
+Coro<> ConnectionBase::flush_beside(std::string bytes) {
+    Coro<> sending = send(bytes);
+    co_await std::move(sending);
+}
+
+// After a change of protocol.
+
+Coro<std::size_t> ConnectionBase::read_bare(std::span<std::byte> buffer) {
+    if (input_.rest().empty()) {
+        Coro<bool> filling = fill(input_, std::max(buffer.size(), std::size_t{1}));
+        if (!co_await std::move(filling)) {
+            co_return 0;
+        }
+    }
+    const std::string_view piece = input_.rest().substr(0, buffer.size());
+    std::memcpy(buffer.data(), piece.data(), piece.size());
+    input_.consume(piece.size());
+    co_return piece.size();
+}
+
+Coro<> ConnectionBase::write_bare(std::span<const std::byte> bytes) {
+    Coro<> sending = send({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    co_await std::move(sending);
+}
+
+}  // namespace knit::http::detail

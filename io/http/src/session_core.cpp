@@ -1,0 +1,113 @@
+#include "session_core.hpp"
+
+#include <poll.h>
+
+#include <chrono>
+
+#include "knit/error.hpp"
+
+namespace knit::http::detail {
+namespace {
+
+constexpr std::size_t kIdleMost = 1000;
+
+/// A server that has closed a connection, or says something unasked, has made it readable.
+bool is_alive(const Transport& transport) noexcept {
+    pollfd entry{};
+    entry.fd = transport.native_handle();
+    entry.events = POLLIN | POLLRDHUP;
+    return poll(&entry, 1, 0) == 0;
+}
+
+Coro<Permit> acquire(std::shared_ptr<Semaphore> semaphore) {
+    co_await semaphore->acquire();
+    co_return Permit(std::move(semaphore));
+}
+
+Coro<Permit> acquire_nothing() { co_return Permit(); }
+
+}  // namespace
+
+SessionCore::SessionCore(SessionOptions wanted) : options(std::move(wanted)) {
+    if (options.limit != 0) {
+        limit_ = std::make_shared<Semaphore>(options.limit);
+    }
+}
+
+Coro<Permit> SessionCore::admit() { return limit_ == nullptr ? acquire_nothing() : acquire(limit_); }
+
+Coro<Permit> SessionCore::admit_to(std::string origin) {
+    if (options.limit_per_host == 0) {
+        return acquire_nothing();
+    }
+    const std::lock_guard lock(mutex_);
+    std::shared_ptr<Semaphore>& semaphore = hosts_[origin];
+    if (semaphore == nullptr) {
+        semaphore = std::make_shared<Semaphore>(options.limit_per_host);
+    }
+    return acquire(semaphore);
+}
+
+std::unique_ptr<Transport> SessionCore::take_idle(const std::string& key, const Loop& loop) {
+    std::vector<Idle> dropped;  // closed outside of the lock
+    const std::lock_guard lock(mutex_);
+    drop_old(std::chrono::steady_clock::now(), dropped);
+    const auto [first, last] = idle_.equal_range(key);
+    for (auto found = last; found != first;) {
+        auto next = std::prev(found);
+        found = next;
+        if (next->second.loop != &loop) {
+            continue;
+        }
+        Idle idle = std::move(next->second);
+        found = idle_.erase(next);
+        if (is_alive(*idle.transport)) {
+            return std::move(idle.transport);
+        }
+        dropped.push_back(std::move(idle));
+        return nullptr;  // its siblings are as old: a fresh one is sure
+    }
+    return nullptr;
+}
+
+void SessionCore::put_idle(const std::string& key, const Loop& loop, std::unique_ptr<Transport> transport) {
+    std::vector<Idle> dropped;
+    const std::lock_guard lock(mutex_);
+    const TimePoint now = std::chrono::steady_clock::now();
+    drop_old(now, dropped);
+    if (is_closed_ || options.keepalive <= Duration::zero() || idle_.size() >= kIdleMost) {
+        dropped.push_back({std::move(transport), &loop, now});
+        return;
+    }
+    idle_.emplace(key, Idle{std::move(transport), &loop, now + options.keepalive});
+}
+
+void SessionCore::drop_old(TimePoint now, std::vector<Idle>& dropped) {
+    for (auto entry = idle_.begin(); entry != idle_.end();) {
+        if (entry->second.until > now) {
+            ++entry;
+        } else {
+            dropped.push_back(std::move(entry->second));
+            entry = idle_.erase(entry);
+        }
+    }
+}
+
+std::size_t SessionCore::idle_count() const {
+    const std::lock_guard lock(mutex_);
+    return idle_.size();
+}
+
+bool SessionCore::is_closed() const {
+    const std::lock_guard lock(mutex_);
+    return is_closed_;
+}
+
+void SessionCore::close() {
+    std::multimap<std::string, Idle> closed;
+    const std::lock_guard lock(mutex_);
+    is_closed_ = true;
+    closed.swap(idle_);
+}
+
+}  // namespace knit::http::detail

@@ -1,0 +1,71 @@
+/// SessionCore: what the requests of a session share: its pool of connections, limits and cookies.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cookies.hpp"
+#include "knit/http/client.hpp"
+#include "knit/semaphore.hpp"
+#include "transport.hpp"
+
+namespace knit::http::detail {
+
+/// A request's right to have a connection.
+class Permit {
+public:
+    Permit() noexcept = default;
+    explicit Permit(std::shared_ptr<Semaphore> semaphore) noexcept : semaphore_(std::move(semaphore)) {}
+    Permit(Permit&&) noexcept = default;
+    Permit& operator=(Permit&& other) noexcept {
+        std::swap(semaphore_, other.semaphore_);
+        return *this;
+    }
+    ~Permit() {
+        if (semaphore_ != nullptr) {
+            semaphore_->release();
+        }
+    }
+
+private:
+    std::shared_ptr<Semaphore> semaphore_;  ///< acquired
+};
+
+class SessionCore {
+public:
+    explicit SessionCore(SessionOptions wanted);
+
+    /// Waits until fewer requests than the limits say are under way.
+    Coro<Permit> admit();
+    Coro<Permit> admit_to(std::string origin);
+
+    /// A connection of this loop that is alive; null when there is none.
+    std::unique_ptr<Transport> take_idle(const std::string& key, const Loop& loop);
+    void put_idle(const std::string& key, const Loop& loop, std::unique_ptr<Transport> transport);
+    std::size_t idle_count() const;
+    void close();
+    bool is_closed() const;
+
+    const SessionOptions options;
+    CookieJar jar;
+
+private:
+    struct Idle {
+        std::unique_ptr<Transport> transport;
+        const Loop* loop;
+        TimePoint until;
+    };
+    void drop_old(TimePoint now, std::vector<Idle>& dropped);
+
+    mutable std::mutex mutex_;
+    std::multimap<std::string, Idle> idle_;  ///< with the mutex
+    std::map<std::string, std::shared_ptr<Semaphore>> hosts_;  ///< likewise
+    bool is_closed_ = false;                                   ///< likewise
+    std::shared_ptr<Semaphore> limit_;
+};
+
+}  // namespace knit::http::detail

@@ -1,0 +1,50 @@
+/// Transport: a client's connection, whatever stream it is on.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "knit/coro.hpp"
+#include "knit/http/url.hpp"
+#include "knit/io/byte_stream.hpp"
+#include "knit/io/tcp.hpp"
+#include "knit/time.hpp"
+
+namespace knit::tls {
+class Context;
+}
+
+namespace knit::http::detail {
+
+class Transport {
+public:
+    virtual ~Transport() = default;
+    virtual Coro<std::size_t> read_some(std::span<std::byte> buffer) = 0;
+    virtual Coro<> write(std::string_view bytes) = 0;
+    virtual void close() noexcept = 0;
+    virtual int native_handle() const = 0;
+};
+
+template <io::ByteStream S>
+class TransportOf final : public Transport {
+public:
+    explicit TransportOf(S stream) noexcept : stream_(std::move(stream)) {}
+    ~TransportOf() override { stream_.close(); }
+    Coro<std::size_t> read_some(std::span<std::byte> buffer) override {
+        co_return static_cast<std::size_t>(co_await stream_.read_some(buffer));
+    }
+    Coro<> write(std::string_view bytes) override { co_await stream_.write(std::as_bytes(std::span(bytes))); }
+    void close() noexcept override { stream_.close(); }
+    int native_handle() const override { return stream_.native_handle(); }
+
+private:
+    S stream_;
+};
+
+/// TLS over a connection to `url`'s host, or through a proxy to it. RuntimeError where this knit has no TLS.
+Coro<std::unique_ptr<Transport>> secure(io::TcpStream stream, Url url, const tls::Context* context, Duration limit);
+
+}  // namespace knit::http::detail
