@@ -114,6 +114,28 @@ TEST(WebSocket, ASenderWaitsForAPeerThatDoesNotReadAndACancelledOneCutsNoFrame) 
     });
 }
 
+TEST(WebSocket, BothSidesMaySendMuchAtOnceHoweverLittleTheKernelKeeps) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        for (TcpStream* const stream : {&pair.near, &pair.far}) {
+            stream->set_option(SOL_SOCKET, SO_SNDBUF, 4096);
+            stream->set_option(SOL_SOCKET, SO_RCVBUF, 4096);
+        }
+        WebSocket near(std::move(pair.near), WebSocketRole::client);
+        WebSocket far(std::move(pair.far), WebSocketRole::server);
+        const std::string much(1'000'000, 'x');
+        auto there = create_task(near.send_text(much));
+        auto back = create_task(far.send_text(much));
+        auto got = create_task(far.receive());
+        const WebSocketMessage message = co_await near.receive();
+        EXPECT_TRUE(much == message.data);
+        const WebSocketMessage other = co_await got;
+        EXPECT_TRUE(much == other.data);
+        co_await there;
+        co_await back;
+    });
+}
+
 TEST(WebSocket, AReceiveThatIsCancelledLosesNothing) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();

@@ -18,6 +18,8 @@ constexpr std::size_t kLowWater = kHighWater / 4;
 // What is left of a good-bye when its other side has been heard: to read the peer's end of the stream.
 constexpr std::size_t kDiscardMax = std::size_t{1} << 20;
 
+constexpr std::size_t kPongHead = 2;
+
 void start_hidden(Coro<> body) {
     const Task<> task = create_task(std::move(body));
     static_cast<knit::detail::TaskCore&>(*task.ref()).mark_hidden();
@@ -75,10 +77,12 @@ Coro<WebSocketMessage> WebSocketCore::receive(Ref core) {
         if (message) {
             co_return std::move(*message);
         }
-        Coro<> step = core->drain();  // a peer that takes no answers is not listened to
-        co_await std::move(step);
-        step = core->fill();
-        co_await std::move(step);
+        if (core->answer_size_ > kHighWater) {  // a peer that takes no answers is not listened to
+            Coro<> draining = core->drain();
+            co_await std::move(draining);
+        }
+        Coro<> filling = core->fill();
+        co_await std::move(filling);
     }
 }
 
@@ -91,6 +95,7 @@ std::optional<WebSocketMessage> WebSocketCore::take_events() {
                 case kBinary: return WebSocketMessage{WebSocketMessage::Type::binary, std::move(event->data), 0};
                 case kPing:
                     if (!is_closing()) {
+                        answer_size_ += event->data.size() + kPongHead;
                         codec_->put(kPong, event->data, output_);
                         start_writing();
                     }
@@ -189,6 +194,7 @@ Coro<> WebSocketCore::write_task(Ref core) {
     try {
         while (!core->output_.empty() && !core->is_closed_) {
             const std::string bytes = std::exchange(core->output_, {});
+            core->answer_size_ = 0;
             core->in_flight_ = bytes.size();
             Coro<> writing = core->write_lower(std::as_bytes(std::span(bytes)));
             co_await std::move(writing);

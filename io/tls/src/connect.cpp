@@ -90,8 +90,7 @@ namespace knit::tls {
 
 Coro<io::Connection> open_connection(io::Endpoint endpoint, Context context, io::StreamOptions stream_options,
                                      Options options) {
-    Coro<TlsStream<io::TcpStream>> connecting =
-        connect(std::move(endpoint), std::move(context), std::move(options));
+    Coro<TlsStream<io::TcpStream>> connecting = connect(std::move(endpoint), std::move(context), std::move(options));
     TlsStream<io::TcpStream> stream = co_await std::move(connecting);
     co_return io::make_streams(std::move(stream), stream_options);
 }

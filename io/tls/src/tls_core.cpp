@@ -119,7 +119,7 @@ Coro<std::size_t> TlsCore::read_some(Ref core, std::span<std::byte> buffer) {
         if (count) {
             co_return *count;
         }
-        if (core->engine_.output_size() > kAsideMax) {
+        if (core->engine_.answer_size() > kAsideMax) {
             Coro<> flushing = core->flush();
             co_await std::move(flushing);
         }
@@ -159,7 +159,7 @@ Coro<> TlsCore::flush() {
 
 /// Has what a read left to be sent by a task of its own, one at a time.
 void TlsCore::flush_aside() noexcept {
-    if (engine_.output_size() == 0 || is_flushing_aside_) {
+    if (!engine_.has_output() || is_flushing_aside_) {
         return;
     }
     is_flushing_aside_ = true;
@@ -261,7 +261,8 @@ void TlsCore::close() noexcept {
     if (std::exchange(is_closed_, true)) {
         return;
     }
-    if (engine_.has_failed() || !engine_.is_established() || Worker::current() == nullptr) {
+    // A write that is under way has to end now, and close-notify cannot overtake it.
+    if (engine_.has_failed() || !engine_.is_established() || sending_.locked() || Worker::current() == nullptr) {
         close_lower();
         return;
     }

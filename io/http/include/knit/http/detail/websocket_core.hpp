@@ -123,12 +123,13 @@ private:
     const bool is_server_;
     const Duration close_timeout_;
     std::unique_ptr<WebSocketCodec> codec_;
-    std::string output_;         ///< to be sent
-    std::size_t in_flight_ = 0;  ///< bytes that are being sent
-    std::exception_ptr error_;   ///< what has ended the connection; receive() throws it once
-    Lock reading_;               ///< who reads from the stream below
-    Event drained_;              ///< little enough is unsent
-    Event unused_;               ///< users_ is 0
+    std::string output_;           ///< to be sent
+    std::size_t in_flight_ = 0;    ///< bytes that are being sent
+    std::size_t answer_size_ = 0;  ///< of the pongs in output_
+    std::exception_ptr error_;     ///< what has ended the connection; receive() throws it once
+    Lock reading_;                 ///< who reads from the stream below
+    Event drained_;                ///< little enough is unsent
+    Event unused_;                 ///< users_ is 0
     std::string close_reason_;
     std::size_t fills_ = 0;
     int users_ = 0;  ///< operations on the stream below
