@@ -7,3 +7,10 @@ function(knit_target_defaults target)
         target_compile_options(${target} PRIVATE -Werror)
     endif()
 endfunction()
+
+# The headers that nearly every source of a library includes, where KNIT_PRECOMPILE_HEADERS is on.
+function(knit_precompile_headers target)
+    if(KNIT_PRECOMPILE_HEADERS)
+        target_precompile_headers(${target} PRIVATE ${ARGN})
+    endif()
+endfunction()

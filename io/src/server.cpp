@@ -123,7 +123,7 @@ std::vector<BoundSocket> bind_all(const std::vector<SocketAddress>& addresses, c
 
 namespace knit::io {
 
-using knit::detail::Connection;
+using End = knit::detail::Connection::End;
 
 Server& Server::operator=(Server&& other) noexcept {
     if (this != &other) {
@@ -154,8 +154,8 @@ knit::detail::Ready Server::start_serving() {
 }
 
 void Server::close() { state().close(); }
-void Server::close_clients() { state().end_connections(Connection::End::close); }
-void Server::abort_clients() { state().end_connections(Connection::End::abort); }
+void Server::close_clients() { state().end_connections(End::close); }
+void Server::abort_clients() { state().end_connections(End::abort); }
 bool Server::is_serving() const noexcept { return state_ != nullptr && state_->is_serving(); }
 
 Coro<> Server::wait_closed() {
