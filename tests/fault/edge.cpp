@@ -195,6 +195,10 @@ void Edge::look_at_completions() {
     io_uring_cqe* previous = nullptr;
     for (; seen != tail; ++seen) {
         io_uring_cqe& cqe = ring.cq.cqes[seen & ring.cq.ring_mask];
+        if (static_cast<int>(seen - *ring.cq.khead) < 0) {
+            owned.erase(cqe.user_data);  // collected before anybody could look
+            continue;
+        }
         if (const auto found = results.find(cqe.user_data); found != results.end()) {
             cqe.res = found->second;
             results.erase(found);
