@@ -84,7 +84,11 @@ struct Edge {
     };
 
     Edge(io_uring& whose, const Plan& what, std::uint64_t number)
-        : ring(whose), plan(what), random(what.seed * 1000003 + number), seen(*whose.cq.ktail), looked(*whose.sq.khead) {}
+        : ring(whose),
+          plan(what),
+          random(what.seed * 1000003 + number),
+          seen(*whose.cq.ktail),
+          looked(*whose.sq.khead) {}
 
     bool happens(unsigned per_mille) { return plan.seed != 0 && per_mille != 0 && random() % 1000 < per_mille; }
     void look_at_requests(unsigned count);

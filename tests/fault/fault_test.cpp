@@ -129,7 +129,8 @@ Coro<> copy_file(std::string path, Seen& seen) {
         std::string back(kBytes, '\0');
         std::size_t count = 0;
         while (count < back.size()) {
-            const std::size_t more = co_await file.read_at(std::as_writable_bytes(std::span(back)).subspan(count), count);
+            const std::span<std::byte> rest = std::as_writable_bytes(std::span(back)).subspan(count);
+            const std::size_t more = co_await file.read_at(rest, count);
             if (more == 0) {
                 break;
             }
