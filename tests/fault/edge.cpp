@@ -84,7 +84,11 @@ struct Edge {
     };
 
     Edge(io_uring& whose, const Plan& what, std::uint64_t number)
-        : ring(whose), plan(what), random(what.seed * 1000003 + number), seen(*whose.cq.ktail), looked(*whose.sq.khead) {}
+        : ring(whose),
+          plan(what),
+          random(what.seed * 1000003 + number),
+          seen(*whose.cq.ktail),
+          looked(*whose.sq.khead) {}
 
     bool happens(unsigned per_mille) { return plan.seed != 0 && per_mille != 0 && random() % 1000 < per_mille; }
     void look_at_requests(unsigned count);
@@ -195,6 +199,10 @@ void Edge::look_at_completions() {
     io_uring_cqe* previous = nullptr;
     for (; seen != tail; ++seen) {
         io_uring_cqe& cqe = ring.cq.cqes[seen & ring.cq.ring_mask];
+        if (static_cast<int>(seen - *ring.cq.khead) < 0) {
+            owned.erase(cqe.user_data);  // collected before anybody could look
+            continue;
+        }
         if (const auto found = results.find(cqe.user_data); found != results.end()) {
             cqe.res = found->second;
             results.erase(found);

@@ -1,7 +1,7 @@
-/// The kernel's edge: stands, by the linker's --wrap, between knit and liburing's few functions that enter the kernel, in
-/// the tests that are linked with it and nowhere else. By a seed it lets requests fail without being tried, shortens
-/// them, holds them back, ends multishot requests early, swaps completions, lets io_uring_enter fail or take less, denies
-/// set-up flags and forces tiny queues. It also knows which memory the kernel may write at any moment.
+/// The kernel's edge: stands, by the linker's --wrap, between knit and liburing's few functions that enter the kernel,
+/// in the tests that are linked with it and nowhere else. By a seed it lets requests fail without being tried, shortens
+/// them, holds them back, ends multishot requests early, swaps completions, lets io_uring_enter fail or take less,
+/// denies set-up flags and forces tiny queues. It also knows which memory the kernel may write at any moment.
 #pragma once
 
 #include <cstddef>

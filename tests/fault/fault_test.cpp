@@ -64,8 +64,16 @@ Coro<> serve(io::TcpListener& listener, Seen& seen) {
 }
 
 Coro<> send(io::TcpStream& stream, const std::vector<std::byte>& bytes) {
-    co_await stream.write(std::span<const std::byte>(bytes));
-    stream.shutdown();
+    std::exception_ptr error;
+    try {
+        co_await stream.write(std::span<const std::byte>(bytes));
+    } catch (const std::system_error&) {
+        error = std::current_exception();
+    }
+    stream.shutdown();  // in any case: else the other end would wait for the rest
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
 }
 
 Coro<> ask(io::Endpoint endpoint, Seen& seen, bool is_cancelled) {
@@ -121,7 +129,8 @@ Coro<> copy_file(std::string path, Seen& seen) {
         std::string back(kBytes, '\0');
         std::size_t count = 0;
         while (count < back.size()) {
-            const std::size_t more = co_await file.read_at(std::as_writable_bytes(std::span(back)).subspan(count), count);
+            const std::span<std::byte> rest = std::as_writable_bytes(std::span(back)).subspan(count);
+            const std::size_t more = co_await file.read_at(rest, count);
             if (more == 0) {
                 break;
             }
@@ -258,12 +267,18 @@ private:
     void* const bytes_;
 };
 
+/// The count outlives the task, whose result a cancellation that comes too late takes away, as in asyncio.
+Coro<> read_into(io::TcpStream& stream, std::span<std::byte> bytes, std::size_t& count) {
+    count = co_await stream.read_some(bytes);
+}
+
 Coro<> cancel_reads(std::uint64_t seed) {
     std::mt19937_64 random(seed);
     Pair pair = co_await connected_pair();
     for (int round = 0; round < 20; ++round) {
         Page page;
-        Task<std::size_t> reader = create_task(pair.near.read_some(page.bytes()));
+        std::size_t given = 0;
+        Task<> reader = create_task(read_into(pair.near, page.bytes(), given));
         co_await turns(static_cast<int>(random() % 4));
         const bool is_early = random() % 2 == 0;
         if (is_early) {
@@ -271,7 +286,8 @@ Coro<> cancel_reads(std::uint64_t seed) {
             EXPECT_GT(sent, 0U);
         }
         reader.cancel();
-        const Result<std::size_t> outcome = co_await as_result(reader);
+        const Result<void> outcome = co_await as_result(reader);
+        static_cast<void>(outcome);
         EXPECT_FALSE(fault::is_owned_by_kernel(page.bytes().data(), page.bytes().size()));
         page.poison();
         co_await pair.far.write("late");
@@ -279,7 +295,6 @@ Coro<> cancel_reads(std::uint64_t seed) {
         EXPECT_TRUE(page.is_untouched());
         // Nothing was lost either: what the cancelled read did not give is still there.
         std::string text(64, '\0');
-        const std::size_t given = outcome.has_value() ? outcome.value() : 0;
         const std::size_t expected = 4 + (is_early ? 5 - given : 0);
         std::size_t count = 0;
         while (count < expected) {

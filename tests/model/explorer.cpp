@@ -1,93 +1,27 @@
 #include "explorer.hpp"
 
 #include <csetjmp>
-#include <ucontext.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "model_atomic.hpp"
+#include "fiber.hpp"
+#include "memory.hpp"
 
 extern "C" void* __cxa_get_globals() noexcept;
 
 namespace knit::detail::model {
 namespace {
 
-constexpr std::size_t kThreadsMax = 4;
+constexpr std::size_t kThreadsMax = Memory::kThreadsMax - 1;
 constexpr std::size_t kMain = kThreadsMax;  // the scenario itself
 constexpr std::size_t kStackBytes = 512 * 1024;
 constexpr std::size_t kStepsMax = 50'000;
-constexpr std::size_t kStepsShown = 60;
-
-/// For each location the position of a store in its history.
-using View = std::vector<std::uint32_t>;
-
-std::uint32_t at(const View& view, std::size_t location) { return location < view.size() ? view[location] : 0; }
-
-void raise(View& view, std::size_t location, std::uint32_t to) {
-    if (location >= view.size()) {
-        view.resize(location + 1);
-    }
-    view[location] = std::max(view[location], to);
-}
-
-void join(View& view, const View& other) {
-    if (other.size() > view.size()) {
-        view.resize(other.size());
-    }
-    for (std::size_t index = 0; index < other.size(); ++index) {
-        view[index] = std::max(view[index], other[index]);
-    }
-}
-
-struct Store {
-    std::uint64_t bits;
-    View released;
-};
-
-/// What a thread knows.
-struct Knowledge {
-    View view;
-    View to_acquire;   ///< what relaxed loads have brought, for the next full fence
-    View fenced;       ///< as of the last full fence: what relaxed stores release
-    View not_movable;  ///< as of the last fence of either kind: what the compiler cannot move behind a heavy fence
-};
-
-struct Step {
-    std::size_t thread;
-    const char* what;
-    std::size_t location;
-    std::uint64_t bits;
-    std::uint32_t age;
-};
-
-/// A fiber, as far as the C++ runtime and the C library are concerned.
-struct Fiber {
-    std::function<void()> body;
-    std::function<bool()> waits_for;
-    ucontext_t start;
-    std::jmp_buf context;
-    std::array<char, 16> exceptions{};  ///< of __cxa_get_globals()
-    bool has_started = false;
-    bool has_ended = false;
-    bool may_rest = false;
-};
-
-bool is_acquire(std::memory_order order) {
-    return order == std::memory_order_acquire || order == std::memory_order_acq_rel ||
-           order == std::memory_order_seq_cst;
-}
-bool is_release(std::memory_order order) {
-    return order == std::memory_order_release || order == std::memory_order_acq_rel ||
-           order == std::memory_order_seq_cst;
-}
 
 /// One decision of an execution.
 struct Choice {
@@ -95,7 +29,7 @@ struct Choice {
     unsigned count;
 };
 
-class Explorer final : public Run {
+class Explorer final : public Run, public Memory {
 public:
     explicit Explorer(const Bounds& bounds) : bounds_(bounds) {}
 
@@ -109,12 +43,8 @@ public:
     void let_others_rest() override;
     [[noreturn]] void fail(const std::string& text) override;
 
+    std::size_t current() const noexcept { return current_; }
     bool is_armed() const noexcept { return is_armed_ && !is_asking_ && current_ != kMain; }
-    void made(Cell cell);
-    std::uint64_t load(Cell cell, std::memory_order order, bool is_newest);
-    void store(Cell cell, std::uint64_t bits, std::memory_order order, bool is_update);
-    void fence();
-    void light() { knowledge_[current_].not_movable = knowledge_[current_].view; }
     void heavy();
     void relax();
     void before_step();
@@ -127,10 +57,8 @@ private:
     void go_on_elsewhere();
     bool is_true(const std::function<bool()>& condition);
     bool can_run(std::size_t index);
-    std::size_t location_of(Cell cell);
-    void take_fence(std::size_t thread, const View& published);
-    void note(const char* what, std::size_t location, std::uint64_t bits, std::uint32_t age);
-    std::string steps() const;
+    unsigned choose_age(unsigned count) override;
+    void note(const char* what, std::size_t location, std::uint64_t bits, std::uint32_t age) override;
     static void enter_fiber();
 
     const Bounds bounds_;
@@ -148,20 +76,10 @@ private:
     std::array<std::unique_ptr<char[]>, kThreadsMax> stacks_;
     std::jmp_buf root_;
 
-    std::array<Knowledge, kThreadsMax + 1> knowledge_;
-    View sequential_;  ///< the newest sequentially consistent store of each location, and what fences have published
-    std::unordered_map<void*, std::size_t> locations_;
-    std::vector<std::vector<Store>> histories_;
     std::vector<Step> steps_;
 };
 
 Explorer* g_explorer = nullptr;
-
-std::uint64_t value_at(Cell cell) {
-    std::uint64_t bits = 0;
-    std::memcpy(&bits, cell.where, cell.size);
-    return bits;
-}
 
 unsigned Explorer::choose(unsigned count) {
     if (next_choice_ == choices_.size()) {
@@ -213,7 +131,7 @@ void Explorer::execute(const std::function<void(Run&)>& scenario) {
 }
 
 void Explorer::fail(const std::string& text) {
-    result_.text = text + " (execution " + std::to_string(result_.runs + 1) + ")\n" + steps();
+    result_.text = text + " (execution " + std::to_string(result_.runs + 1) + ")\n" + text_of(steps_);
     has_failed_ = true;
     is_armed_ = false;
     _longjmp(root_, 1);
@@ -364,132 +282,35 @@ void Explorer::before_step() {
     }
 }
 
-// Memory.
-
 void Explorer::begin() noexcept {
-    locations_.clear();
-    histories_.clear();
+    forget();
     steps_.clear();
-    sequential_.clear();
-    knowledge_ = {};
     is_armed_ = true;
 }
 
-std::size_t Explorer::location_of(Cell cell) {
-    const auto [place, is_new] = locations_.try_emplace(cell.where, histories_.size());
-    if (is_new) {
-        histories_.push_back({{value_at(cell), {}}});
+unsigned Explorer::choose_age(unsigned count) {
+    if (old_values_left_ == 0) {
+        return 0;
     }
-    std::vector<Store>& history = histories_[place->second];
-    if (history.back().bits != value_at(cell)) {
-        // Written by code that is not explored: everybody knows.
-        history.push_back({value_at(cell), {}});
-        for (Knowledge& each : knowledge_) {
-            raise(each.view, place->second, static_cast<std::uint32_t>(history.size() - 1));
-        }
-    }
-    return place->second;
-}
-
-void Explorer::made(Cell cell) {
-    if (const auto found = locations_.find(cell.where); found != locations_.end()) {
-        histories_[found->second].push_back({value_at(cell), {}});
-        for (Knowledge& each : knowledge_) {
-            raise(each.view, found->second, static_cast<std::uint32_t>(histories_[found->second].size() - 1));
-        }
-    }
-}
-
-std::uint64_t Explorer::load(Cell cell, std::memory_order order, bool is_newest) {
-    const std::size_t location = location_of(cell);
-    const std::vector<Store>& history = histories_[location];
-    Knowledge& self = knowledge_[current_];
-    const auto newest = static_cast<std::uint32_t>(history.size() - 1);
-    std::uint32_t oldest = at(self.view, location);
-    if (order == std::memory_order_seq_cst) {
-        oldest = std::max(oldest, at(sequential_, location));
-    }
-    oldest = std::min(oldest, newest);
-    std::uint32_t age = 0;
-    if (!is_newest && oldest < newest && old_values_left_ > 0) {
-        age = choose(newest - oldest + 1);
-        old_values_left_ -= age != 0 ? 1U : 0U;
-    }
-    const Store& seen = history[newest - age];
-    raise(self.view, location, newest - age);
-    model::join(is_acquire(order) ? self.view : self.to_acquire, seen.released);
-    if (!is_newest) {
-        note("load", location, seen.bits, age);
-    }
-    return seen.bits;
-}
-
-void Explorer::store(Cell cell, std::uint64_t bits, std::memory_order order, bool is_update) {
-    const std::size_t location = location_of(cell);
-    std::vector<Store>& history = histories_[location];
-    Knowledge& self = knowledge_[current_];
-    const auto position = static_cast<std::uint32_t>(history.size());
-    if (is_release(order)) {
-        self.not_movable = self.view;  // what came before stays before
-    }
-    raise(self.view, location, position);
-    if (is_update && is_acquire(order)) {
-        raise(self.not_movable, location, position);  // and what comes after stays after
-    }
-    View released = is_release(order) ? self.view : self.fenced;
-    raise(released, location, position);
-    if (is_update) {
-        model::join(released, history.back().released);
-    }
-    history.push_back({bits, std::move(released)});
-    if (order == std::memory_order_seq_cst) {
-        raise(sequential_, location, position);
-    }
-    std::memcpy(cell.where, &bits, cell.size);
-    note(is_update ? "update" : "store", location, bits, 0);
-}
-
-void Explorer::take_fence(std::size_t thread, const View& published) {
-    Knowledge& self = knowledge_[thread];
-    model::join(sequential_, published);
-    model::join(self.view, self.to_acquire);
-    model::join(self.view, sequential_);
-}
-
-void Explorer::fence() {
-    Knowledge& self = knowledge_[current_];
-    model::join(self.view, self.to_acquire);
-    take_fence(current_, View(self.view));
-    self.fenced = self.view;
-    self.not_movable = self.view;
-    note("fence", 0, 0, 0);
+    const unsigned age = choose(count);
+    old_values_left_ -= age != 0 ? 1U : 0U;
+    return age;
 }
 
 void Explorer::heavy() {
-    fence();
+    fence(current_);
     for (std::size_t index = 0; index < threads_; ++index) {
         before_step();
         if (index != current_) {
-            take_fence(index, View(knowledge_[index].not_movable));
+            fence_from_outside(index);
         }
     }
     before_step();
-    fence();
+    fence(current_);
 }
 
 void Explorer::note(const char* what, std::size_t location, std::uint64_t bits, std::uint32_t age) {
     steps_.push_back({current_, what, location, bits, age});
-}
-
-std::string Explorer::steps() const {
-    std::string text;
-    const std::size_t first = steps_.size() > kStepsShown ? steps_.size() - kStepsShown : 0;
-    for (std::size_t index = first; index < steps_.size(); ++index) {
-        const Step& step = steps_[index];
-        text += "  thread " + std::to_string(step.thread) + ": " + step.what + " #" + std::to_string(step.location) +
-                " " + std::to_string(step.bits) + (step.age != 0 ? " (old)" : "") + "\n";
-    }
-    return text;
 }
 
 }  // namespace
@@ -505,7 +326,7 @@ std::uint64_t load(Cell cell, std::memory_order order) noexcept {
         return value_at(cell);
     }
     g_explorer->before_step();
-    return g_explorer->load(cell, order, false);
+    return g_explorer->load(g_explorer->current(), cell, order, false);
 }
 
 void store(Cell cell, std::uint64_t bits, std::memory_order order) noexcept {
@@ -514,7 +335,7 @@ void store(Cell cell, std::uint64_t bits, std::memory_order order) noexcept {
         return;
     }
     g_explorer->before_step();
-    g_explorer->store(cell, bits, order, false);
+    g_explorer->store(g_explorer->current(), cell, bits, order, false);
 }
 
 std::uint64_t begin_update(Cell cell) noexcept {
@@ -529,13 +350,13 @@ void end_update(Cell cell, std::uint64_t bits, std::memory_order order) noexcept
         std::memcpy(cell.where, &bits, cell.size);
         return;
     }
-    static_cast<void>(g_explorer->load(cell, order, true));
-    g_explorer->store(cell, bits, order, true);
+    static_cast<void>(g_explorer->load(g_explorer->current(), cell, order, true));
+    g_explorer->store(g_explorer->current(), cell, bits, order, true);
 }
 
 void give_up_update(Cell cell, std::memory_order order) noexcept {
     if (g_explorer != nullptr && g_explorer->is_armed()) {
-        static_cast<void>(g_explorer->load(cell, order, true));
+        static_cast<void>(g_explorer->load(g_explorer->current(), cell, order, true));
     }
 }
 
@@ -548,13 +369,13 @@ void wait_for_change(Cell cell, std::uint64_t old) noexcept {
 void full_fence() noexcept {
     if (g_explorer != nullptr && g_explorer->is_armed()) {
         g_explorer->before_step();
-        g_explorer->fence();
+        g_explorer->fence(g_explorer->current());
     }
 }
 
 void light_fence() noexcept {
     if (g_explorer != nullptr && g_explorer->is_armed()) {
-        g_explorer->light();
+        g_explorer->light_fence(g_explorer->current());
     }
 }
 

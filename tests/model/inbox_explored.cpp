@@ -40,7 +40,7 @@ struct Scene {
         for (Work* work = first; work != nullptr;) {
             Work* const next = work->next;
             auto& message = static_cast<Message&>(*work);
-            run.expect(message.content.load(std::memory_order_relaxed) == 1, "a message was seen before it was written");
+            run.expect(message.content.load(std::memory_order_relaxed) == 1, "a message was seen unwritten");
             run.expect(++message.seen == 1, "a message was seen twice");
             run.expect(&message != messages.data() || messages[1].seen == 0, "the second message came first");
             ++seen;

@@ -3,6 +3,7 @@
 // linked as users get it.
 
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -81,7 +82,8 @@ private:
 };
 
 /// Runs `main` on so many loops in all interleavings; `foreign`: what a plain thread does meanwhile.
-testing::AssertionResult holds(unsigned loops, const model::Bounds& bounds, const std::function<Coro<>(model::Run&)>& main,
+testing::AssertionResult holds(unsigned loops, const model::Bounds& bounds,
+                               const std::function<Coro<>(model::Run&)>& main,
                                const std::function<void(Runtime&, model::Run&)>& foreign = nullptr) {
     const auto result = model::holds(bounds, [&](model::Run& run) {
         g_run = &run;
@@ -130,8 +132,10 @@ INSTANTIATE_TEST_SUITE_P(Loops, Explored, testing::Bool(), [](const auto& info) 
     return info.param ? std::string("Asymmetric") : std::string("Fenced");
 });
 
-constexpr model::Bounds kBounds{.preemptions = 2, .old_values = 1};
-constexpr model::Bounds kTwoOld{.preemptions = 2, .old_values = 2};
+/// MODEL_DEEP in the environment: one preemption more, which takes minutes.
+unsigned more() { return std::getenv("MODEL_DEEP") != nullptr ? 1 : 0; }
+const model::Bounds kBounds{.preemptions = 1 + more(), .old_values = 1};
+const model::Bounds kTwoOld{.preemptions = 1 + more(), .old_values = 2};
 
 TEST_P(Explored, AnOfferedTaskIsTakenByALoopThatGoesToSleep) {
     EXPECT_TRUE(holds(2, kTwoOld, [](model::Run& run) -> Coro<> {
@@ -145,6 +149,28 @@ TEST_P(Explored, AnOfferedTaskIsTakenByALoopThatGoesToSleep) {
         run.end();
         co_await task;
         hog(run, is_awake);
+    }));
+}
+
+/// So many that the deque does without fences afterwards.
+void offer_many(model::Run& run) {
+    for (unsigned count = 0; count <= Deque::kPushesUntilUnfenced; ++count) {
+        static_cast<void>(spawn(yield()));
+    }
+    run.let_others_rest();
+}
+
+TEST_P(Explored, AnOfferedTaskIsTakenWhereTheDequeHasNoFences) {
+    EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
+        run.let_others_rest();
+        offer_many(run);
+        bool has_run = false;
+        get_runtime().loop(1).call_soon_threadsafe([] {});
+        run.begin();
+        auto task = spawn(set(has_run));
+        hog(run, has_run);
+        run.end();
+        co_await task;
     }));
 }
 
@@ -186,7 +212,7 @@ TEST_P(Explored, ASubmittedTaskWakesALoopThatGoesToSleep) {
 }
 
 TEST_P(Explored, TheLastSearcherPassesTheWakeOn) {
-    EXPECT_TRUE(holds(3, {.preemptions = 1, .old_values = 0}, [](model::Run& run) -> Coro<> {
+    EXPECT_TRUE(holds(3, kBounds, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
         bool one = false;
         bool two = false;

@@ -58,7 +58,8 @@ public:
     T exchange(T value, std::memory_order order = std::memory_order_seq_cst) noexcept {
         return update(order, [value](T) { return value; });
     }
-    bool compare_exchange_strong(T& expected, T desired, std::memory_order success, std::memory_order failure) noexcept {
+    bool compare_exchange_strong(T& expected, T desired, std::memory_order success,
+                                 std::memory_order failure) noexcept {
         const std::uint64_t found = begin_update(cell());
         if (found == bits_of(expected)) {
             end_update(cell(), bits_of(desired), success);

@@ -1,7 +1,7 @@
-// Random programs that are cancelled at any point: locks, queues, semaphores, events, groups, timeouts, moves between
-// loops. There is no one right result; what must hold is that nothing is lost and nothing is done twice: a lock has one
-// holder, permits come back, each item that was put is got once and in order, every task ends when it is asked to, every
-// frame goes, and no run goes round in circles or stands still.
+// Random programs that are cancelled at any point: locks, queues, semaphores, events, groups, timeouts, moves from loop
+// to loop. There is no one right result; what must hold is that nothing is lost and nothing is done twice: a lock has
+// one holder, permits come back, each item that was put is got once, every task ends when it is asked to, every frame
+// goes, and no run goes round in circles or stands still.
 
 #include <gtest/gtest.h>
 

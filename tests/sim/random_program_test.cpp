@@ -17,8 +17,10 @@
 namespace knit::test {
 namespace {
 
-enum class Kind { value, sleep, turn, move, offer, locked, fails, call, task, spawned, both, forked, group, many, shielded,
-                  timed, event, kinds };
+enum class Kind {
+    value, sleep, turn, move, offer, locked, fails, call, task, spawned, both, forked, group, many, shielded, timed,
+    event, kinds
+};
 
 /// One coroutine of a program.
 struct Node {
