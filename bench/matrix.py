@@ -56,7 +56,7 @@ WORKLOADS = {
                     probe=(["--depth", 5], ["--depth", 7], 35_266)),
     "spawns": Workload("spawns from one task", "tasks", on("knit:spawn", "knit:create", "tbb", "rayon", "asio", "go",
                                                            "tokio", "asyncio", "uvloop"),
-                       {"full": {"fast": ["--tasks", 10**6]},
+                       {"full": {"fast": ["--tasks", 10**6], "slow": ["--tasks", 10**5]},
                         "quick": {"fast": ["--tasks", 10**6], "slow": ["--tasks", 10**4]}},
                        points={"full": {n: ["--tasks", n, "--rounds", max(1, 10**6 // n)] for n in
                                         (10**3, 10**4, 10**5, 10**6, 10**7)},
@@ -65,7 +65,7 @@ WORKLOADS = {
                                "runtimes": on("knit:create", "go", "tokio"), "loops": [1]},
                        probe=(["--tasks", 1_000], ["--tasks", 11_000], 10_000)),
     "pingpong": Workload("ping-pong of two tasks", "tasks", on("knit", "asio", "go", "tokio", "asyncio", "uvloop"),
-                         {"full": {"fast": ["--trips", 500_000], "slow": ["--trips", 50_000]},
+                         {"full": {"fast": ["--trips", 100_000], "slow": ["--trips", 20_000]},
                           "quick": {"fast": ["--trips", 20_000], "slow": ["--trips", 2_000]}},
                          unit="ns/trip", loops_most=2, probe=(["--trips", 1_000], ["--trips", 11_000], 10_000)),
     "sleepers": Workload("sleeping tasks", "io", on("knit", "asio", "uv", "go", "tokio", "asyncio", "uvloop"),
@@ -137,7 +137,7 @@ SERVERS = {
 }
 GROUPS = [*WORKLOADS, *SERVERS]
 ROUNDS = {"full": 5, "quick": 2}
-LOAD_SECONDS = {"full": 2, "quick": 0.4}
+LOAD_SECONDS = {"full": 1.5, "quick": 0.4}
 # What runs at the start of each round to show how the machine drifts: plain calls, and the kernel's sockets.
 CALIBRATION = {"calls": ["fib_serial", "--n", 38], "sockets": ["echo_serial", "--connections", 64, "--messages", 100]}
 

@@ -22,14 +22,17 @@ impl Part {
 
 unsafe fn multiply_block(target: Part, left: Part, right: Part) {
     for row in 0..BLOCK {
-        let to = std::slice::from_raw_parts_mut(target.first.add(row * target.stride), BLOCK);
+        let to = &mut *(target.first.add(row * target.stride) as *mut [f32; BLOCK]);
+        // A copy, which the compiler keeps in registers.
+        let mut sums = *to;
         for k in 0..BLOCK {
             let factor = *left.first.add(row * left.stride + k);
-            let from = std::slice::from_raw_parts(right.first.add(k * right.stride), BLOCK);
-            for column in 0..BLOCK {
-                to[column] += factor * from[column];
+            let from = &*(right.first.add(k * right.stride) as *const [f32; BLOCK]);
+            for (sum, element) in sums.iter_mut().zip(from) {
+                *sum += factor * element;
             }
         }
+        *to = sums;
     }
 }
 
