@@ -1,4 +1,4 @@
-/// A request as this library reads it from a piece of bytes, for the comparison with another parser and for the fuzzers.
+/// A request as this library reads it from a piece of bytes, for the comparison with another parser and for fuzzing.
 #pragma once
 
 #include <algorithm>
