@@ -296,6 +296,7 @@ void StreamCore::break_off(std::exception_ptr error) noexcept {
         return;
     }
     is_closing_ = true;
+    is_broken_ = true;
     lost_error_ = std::move(error);
     give_back(pending_);
     schedule_lost();
@@ -329,7 +330,7 @@ void StreamCore::lose() noexcept {
         }
     }
     wake_all(&Rare::drains);
-    close_stream();
+    close_stream(is_broken_);
     close_if_idle();
 }
 

@@ -73,6 +73,18 @@ TEST(TlsStream, CloseSendsWhatWasWrittenAndCloseNotifyAndEndsWhatIsUnderWay) {
     });
 }
 
+TEST(TlsStream, CloseEndsAWriteToAPeerThatDoesNotRead) {
+    run_io([]() -> Coro<> {
+        TlsPair pair = co_await tls_pair();
+        const std::string much = pattern(8'000'000);
+        auto writing = create_task(code_of(pair.near.write(much)));
+        co_await turns(50);
+        EXPECT_FALSE(writing.done());
+        pair.near.close();
+        EXPECT_EQ(std::errc::operation_canceled, co_await writing);
+    });
+}
+
 TEST(TlsStream, CloseWaitsForThePeersEndSoThatItsLastBytesMakeNoReset) {
     run_io([]() -> Coro<> {
         TlsPair pair = co_await tls_pair();
@@ -84,11 +96,19 @@ TEST(TlsStream, CloseWaitsForThePeersEndSoThatItsLastBytesMakeNoReset) {
     });
 }
 
-TEST(TlsStream, LargeTransfersGoBothWaysAtOnce) {
+/// As little as the kernel keeps for a connection.
+void keep_little(TcpTls& stream) {
+    stream.lower().set_option(SOL_SOCKET, SO_SNDBUF, 4096);
+    stream.lower().set_option(SOL_SOCKET, SO_RCVBUF, 4096);
+}
+
+TEST(TlsStream, LargeTransfersGoBothWaysAtOnceHoweverLittleTheKernelKeeps) {
     run_io([]() -> Coro<> {
         TlsPair pair = co_await tls_pair();
-        const std::string there = pattern(3'000'001, 1);
-        const std::string back = pattern(2'000'003, 2);
+        keep_little(pair.near);
+        keep_little(pair.far);
+        const std::string there = pattern(1'000'001, 1);
+        const std::string back = pattern(800'003, 2);
         auto send = [](TcpTls& stream, const std::string& text) -> Coro<> {
             const std::size_t count = co_await stream.write(text);
             EXPECT_EQ(text.size(), count);

@@ -8,6 +8,7 @@
 #include "context_state.hpp"
 #include "knit/error.hpp"
 #include "knit/log.hpp"
+#include "knit/tls/streams.hpp"
 
 namespace knit::detail {
 namespace {
@@ -84,3 +85,14 @@ Coro<std::optional<TcpTls>> accept_for_server(io::TcpStream stream, tls::Context
 }
 
 }  // namespace knit::detail
+
+namespace knit::tls {
+
+Coro<io::Connection> open_connection(io::Endpoint endpoint, Context context, io::StreamOptions stream_options,
+                                     Options options) {
+    Coro<TlsStream<io::TcpStream>> connecting = connect(std::move(endpoint), std::move(context), std::move(options));
+    TlsStream<io::TcpStream> stream = co_await std::move(connecting);
+    co_return io::make_streams(std::move(stream), stream_options);
+}
+
+}  // namespace knit::tls

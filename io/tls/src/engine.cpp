@@ -143,6 +143,7 @@ std::span<const std::byte> TlsEngine::next_output() noexcept {
         sent_ = 0;
         give_back(sending_);
         sending_.swap(output_);
+        answer_size_ = 0;
     }
     return std::as_bytes(std::span(sending_).subspan(sent_));
 }
@@ -178,7 +179,9 @@ std::optional<std::size_t> TlsEngine::read(std::span<std::byte> buffer) {
     do {
         ERR_clear_error();
         std::size_t count = 0;
+        const std::size_t before = output_.size();
         const int result = SSL_read_ex(ssl_, buffer.data() + done, buffer.size() - done, &count);
+        answer_size_ += output_.size() - before;
         if (result == 1) {
             done += count;
             continue;

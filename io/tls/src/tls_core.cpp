@@ -110,14 +110,16 @@ Coro<std::size_t> TlsCore::read_some(Ref core, std::span<std::byte> buffer) {
         } catch (...) {
             error = std::current_exception();
         }
-        core->flush_aside();
+        if (!core->sending_.locked()) {  // else whoever sends takes it along
+            core->flush_aside();
+        }
         if (error != nullptr) {
             std::rethrow_exception(error);
         }
         if (count) {
             co_return *count;
         }
-        if (core->engine_.output_size() > kAsideMax) {
+        if (core->engine_.answer_size() > kAsideMax) {
             Coro<> flushing = core->flush();
             co_await std::move(flushing);
         }
@@ -157,8 +159,8 @@ Coro<> TlsCore::flush() {
 
 /// Has what a read left to be sent by a task of its own, one at a time.
 void TlsCore::flush_aside() noexcept {
-    if (engine_.output_size() == 0 || is_flushing_aside_ || sending_.locked()) {
-        return;  // whoever sends takes it along
+    if (!engine_.has_output() || is_flushing_aside_) {
+        return;
     }
     is_flushing_aside_ = true;
     try {
@@ -222,6 +224,7 @@ Coro<std::size_t> TlsCore::write(Ref core, std::span<const std::byte> bytes, boo
         }
         if (cancelled != nullptr) {
             core->check_open("write");
+            core->flush_aside();
             if (core->engine_.has_failed() || (is_all && done != bytes.size())) {
                 std::rethrow_exception(cancelled);
             }
@@ -240,7 +243,12 @@ Coro<> TlsCore::shutdown(Ref core) {
     core->check_open("shutdown");
     core->engine_.shutdown();
     Coro<> flushing = core->flush();
-    co_await std::move(flushing);
+    try {
+        co_await std::move(flushing);
+    } catch (const CancelledError&) {
+        core->flush_aside();
+        throw;
+    }
 }
 
 void TlsCore::abort() noexcept {
@@ -253,7 +261,8 @@ void TlsCore::close() noexcept {
     if (std::exchange(is_closed_, true)) {
         return;
     }
-    if (engine_.has_failed() || !engine_.is_established() || Worker::current() == nullptr) {
+    // A write that is under way has to end now, and close-notify cannot overtake it.
+    if (engine_.has_failed() || !engine_.is_established() || sending_.locked() || Worker::current() == nullptr) {
         close_lower();
         return;
     }

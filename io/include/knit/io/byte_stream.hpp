@@ -33,6 +33,8 @@ concept WritableStream = std::movable<S> && requires(S& stream, std::span<const 
     stream.close();
 };
 
+/// Optional: abort(), which is close() for a connection that has failed or is given up, where that differs: TLS says no
+/// close-notify then.
 /// Optional: local_endpoint() and peer_endpoint(), which the writer then has too.
 template <class S>
 concept ByteStream = ReadableStream<S> && WritableStream<S>;

@@ -6,3 +6,4 @@
 #include "knit/tls/context.hpp"
 #include "knit/tls/error.hpp"
 #include "knit/tls/stream.hpp"
+#include "knit/tls/streams.hpp"

@@ -116,7 +116,8 @@ private:
 
     virtual Coro<> pump_reading() = 0;
     virtual Coro<> pump_writing() = 0;
-    virtual void close_stream() noexcept = 0;
+    /// `is_broken`: by abort() or an error, and not in good order.
+    virtual void close_stream(bool is_broken) noexcept = 0;
     virtual std::any stream_info(Info which) const = 0;
 
     bool pause_feeding() override { return true; }
@@ -167,6 +168,7 @@ private:
     bool is_eof_sent_ = false;
     bool is_full_ = false;  ///< above the high-water mark, and not below the low one since
     bool is_closing_ = false;
+    bool is_broken_ = false;
     bool is_lost_due_ = false;
     bool is_lost_ = false;
     bool is_closed_ = false;

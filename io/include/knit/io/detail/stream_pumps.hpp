@@ -136,7 +136,15 @@ private:
         core->end_writing(std::move(error), kCountsWrites);
     }
 
-    void close_stream() noexcept override { stream_.close(); }
+    void close_stream(bool is_broken) noexcept override {
+        if constexpr (requires { stream_.abort(); }) {
+            if (is_broken) {
+                stream_.abort();
+                return;
+            }
+        }
+        stream_.close();
+    }
 
     bool can_write_eof() const noexcept override {
         if constexpr (requires { S::kCanShutdown; }) {

@@ -41,8 +41,8 @@ public:
     }
     ~TlsStream() { abort(); }
 
-    /// As many bytes as there are, at least one; 0: the peer has said close-notify. An end without it is a TlsError with
-    /// Errc::unexpected_eof, as in Python's ssl, since somebody else may have cut the stream. Cancelled: either
+    /// As many bytes as there are, at least one; 0: the peer has said close-notify. An end without it is a TlsError
+    /// with Errc::unexpected_eof, as in Python's ssl, since somebody else may have cut the stream. Cancelled: either
     /// CancelledError and nothing was read, or the bytes.
     Coro<std::size_t> read_some(std::span<std::byte> buffer) {
         return knit::detail::TlsCore::read_some(core(), buffer);
@@ -76,8 +76,8 @@ public:
     /// is over (EPIPE). Cancelled: it is sent in the background.
     Coro<> shutdown() { return knit::detail::TlsCore::shutdown(core()); }
 
-    /// Returns at once; what is under way throws. Close-notify is sent in the background, after what has been written;
-    /// then, where nobody was reading, the peer's is waited for, so that its last bytes do not turn into a reset.
+    /// Returns at once; what is under way throws. Unless that is a write, close-notify is sent in the background; then,
+    /// where nobody was reading, the peer's is waited for, so that its last bytes do not turn into a reset.
     /// `shutdown_timeout` bounds all of that.
     void close() noexcept {
         if (core_ != nullptr) {
@@ -91,7 +91,7 @@ public:
         }
     }
 
-    /// How many bytes can be read without waiting for the peer, at least; 0: none is known of.
+    /// About how many bytes can be read without waiting for the peer; 0: none.
     std::size_t available() const noexcept { return core_ == nullptr ? 0 : core_->engine().available(); }
 
     /// What was agreed on by ALPN; "" for nothing.

@@ -40,7 +40,9 @@ public:
     /// What is to be sent, which stays where it is until sent() has been told of all of it; empty: nothing.
     std::span<const std::byte> next_output() noexcept;
     void sent(std::size_t count) noexcept;
-    std::size_t output_size() const noexcept { return output_.size() + sending_.size() - sent_; }
+    bool has_output() const noexcept { return !output_.empty() || sent_ != sending_.size(); }
+    /// What reading has added to the output since that was last sent.
+    std::size_t answer_size() const noexcept { return answer_size_; }
 
     // The program's side. TlsError from each, the same one again after the first.
 
@@ -56,7 +58,7 @@ public:
     void fail(std::exception_ptr error) noexcept { failure_ = std::move(error); }
     bool has_failed() const noexcept { return failure_ != nullptr; }
     bool is_established() const noexcept { return is_established_; }
-    /// How many bytes can be read without input, at least; 0: none.
+    /// About how many bytes can be read without input; 0: none.
     std::size_t available() const noexcept;
 
     // What the handshake has agreed on.
@@ -100,6 +102,7 @@ private:
     std::string output_;   ///< to the network
     std::string sending_;  ///< being sent, from sent_ on
     std::size_t sent_ = 0;
+    std::size_t answer_size_ = 0;
     std::exception_ptr failure_;
     std::optional<tls::RefusedCertificate> refused_;
     bool wants_much_ = false;

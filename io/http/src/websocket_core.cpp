@@ -1,0 +1,341 @@
+#include <exception>
+#include <system_error>
+
+#include "knit/detail/task_core.hpp"
+#include "knit/detail/worker.hpp"
+#include "knit/error.hpp"
+#include "knit/http/detail/websocket_core.hpp"
+#include "knit/task.hpp"
+#include "knit/timeout.hpp"
+#include "websocket_codec.hpp"
+
+namespace knit::http::detail {
+namespace {
+
+// As a StreamWriter's: above the first a sender waits, until no more than the second is unsent.
+constexpr std::size_t kHighWater = std::size_t{64} << 10;
+constexpr std::size_t kLowWater = kHighWater / 4;
+// What is left of a good-bye when its other side has been heard: to read the peer's end of the stream.
+constexpr std::size_t kDiscardMax = std::size_t{1} << 20;
+
+constexpr std::size_t kPongHead = 2;
+
+void start_hidden(Coro<> body) {
+    const Task<> task = create_task(std::move(body));
+    static_cast<knit::detail::TaskCore&>(*task.ref()).mark_hidden();
+}
+
+}  // namespace
+
+/// An operation on the stream below.
+class WebSocketCore::Use {
+public:
+    explicit Use(WebSocketCore& core) noexcept : core_(core) { ++core_.users_; }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() {
+        if (--core_.users_ == 0) {
+            core_.unused_.set();
+        }
+    }
+
+private:
+    WebSocketCore& core_;
+};
+
+WebSocketCore::WebSocketCore(WebSocketRole role, const WebSocketOptions& options, std::string_view leftover,
+                             const std::optional<DeflateParameters>& deflate)
+    : is_server_(role == WebSocketRole::server),
+      close_timeout_(options.close_timeout),
+      codec_(std::make_unique<WebSocketCodec>(is_server_, options.message_max, deflate)) {
+    codec_->take_input(leftover);
+    drained_.set();
+}
+
+WebSocketCore::~WebSocketCore() = default;
+
+bool WebSocketCore::is_compressed() const noexcept { return codec_->is_compressed(); }
+
+WebSocketMessage WebSocketCore::closed_message() const {
+    WebSocketMessage message;
+    message.code = close_code_;
+    message.data = close_reason_;
+    return message;
+}
+
+// Receiving.
+
+Coro<WebSocketMessage> WebSocketCore::receive(Ref core) {
+    for (;;) {
+        if (core->error_ != nullptr && !std::exchange(core->is_error_told_, true)) {
+            std::rethrow_exception(core->error_);
+        }
+        if (core->close_code_ != 0) {
+            co_return core->closed_message();
+        }
+        std::optional<WebSocketMessage> message = core->take_events();
+        if (message) {
+            co_return std::move(*message);
+        }
+        if (core->answer_size_ > kHighWater) {  // a peer that takes no answers is not listened to
+            Coro<> draining = core->drain();
+            co_await std::move(draining);
+        }
+        Coro<> filling = core->fill();
+        co_await std::move(filling);
+    }
+}
+
+/// Goes through what has come; gives the first message.
+std::optional<WebSocketMessage> WebSocketCore::take_events() {
+    try {
+        while (std::optional<WebSocketEvent> event = codec_->next()) {
+            switch (event->opcode) {
+                case kText: return WebSocketMessage{WebSocketMessage::Type::text, std::move(event->data), 0};
+                case kBinary: return WebSocketMessage{WebSocketMessage::Type::binary, std::move(event->data), 0};
+                case kPing:
+                    if (!is_closing()) {
+                        answer_size_ += event->data.size() + kPongHead;
+                        codec_->put(kPong, event->data, output_);
+                        start_writing();
+                    }
+                    break;
+                case kClose: take_close(event->code, std::move(event->data)); return closed_message();
+                default: break;  // a pong
+            }
+        }
+    } catch (const WebSocketError& error) {
+        error_ = std::current_exception();
+        is_error_told_ = true;
+        close_code_ = error.code();
+        put_close(error.code(), error.what());
+        end_in_background();
+        throw;
+    }
+    return std::nullopt;
+}
+
+void WebSocketCore::take_close(int code, std::string reason) {
+    close_code_ = code;
+    close_reason_ = std::move(reason);
+    put_close(code, {});
+    end_in_background();
+}
+
+/// Once: nothing is sent after it.
+void WebSocketCore::put_close(int code, std::string_view reason) {
+    constexpr std::size_t kReasonMax = 123;
+    if (!std::exchange(is_close_sent_, true) && !is_closed_) {
+        codec_->put_close(code, reason.substr(0, kReasonMax), output_);
+        start_writing();
+    }
+}
+
+/// Gets input from the stream below, unless another task has done so meanwhile.
+Coro<> WebSocketCore::fill() {
+    const std::size_t fills = fills_;
+    const auto guard = co_await reading_.scoped();
+    if (fills != fills_ || close_code_ != 0 || error_ != nullptr) {
+        co_return;
+    }
+    if (is_closed_) {
+        throw std::system_error(ECANCELED, std::generic_category(), "the WebSocket is closed");
+    }
+    std::size_t count = 0;
+    {
+        const Use use(*this);
+        Coro<std::size_t> reading = read_lower(codec_->input_space());
+        count = co_await std::move(reading);
+    }
+    ++fills_;
+    if (count != 0) {
+        codec_->take_input(count);
+    } else {
+        close_code_ = 1006;
+        is_close_sent_ = true;  // there is nobody to hear it
+        end_in_background();
+    }
+}
+
+// Sending.
+
+Coro<> WebSocketCore::send(Ref core, int opcode, std::string_view bytes) {
+    if (core->is_closing()) {
+        throw std::system_error(EPIPE, std::generic_category(), "the WebSocket is closed");
+    }
+    core->codec_->put(opcode, bytes, core->output_);
+    core->start_writing();
+    Coro<> draining = core->drain();
+    co_await std::move(draining);
+    if (core->error_ != nullptr) {
+        std::rethrow_exception(core->error_);
+    }
+}
+
+/// Waits while too much is unsent.
+Coro<> WebSocketCore::drain() {
+    if (output_.size() + in_flight_ > kHighWater && is_writing_) {
+        drained_.clear();
+    }
+    co_await drained_.wait();
+}
+
+void WebSocketCore::start_writing() {
+    if (!is_writing_ && !output_.empty() && !is_closed_) {
+        start_hidden(write_task(shared_from_this()));
+        is_writing_ = true;
+    }
+}
+
+Coro<> WebSocketCore::write_task(Ref core) {
+    const Use use(*core);
+    std::exception_ptr error;
+    bool is_cancelled = false;
+    try {
+        while (!core->output_.empty() && !core->is_closed_) {
+            const std::string bytes = std::exchange(core->output_, {});
+            core->answer_size_ = 0;
+            core->in_flight_ = bytes.size();
+            Coro<> writing = core->write_lower(std::as_bytes(std::span(bytes)));
+            co_await std::move(writing);
+            core->in_flight_ = 0;
+            core->wrote_some();
+        }
+    } catch (const CancelledError&) {
+        is_cancelled = true;  // the run ends
+    } catch (const std::exception&) {
+        error = std::current_exception();
+    }
+    core->is_writing_ = false;
+    core->in_flight_ = 0;
+    if (is_cancelled) {
+        error = std::make_exception_ptr(
+            std::system_error(ECANCELED, std::generic_category(), "the WebSocket is cut off: the run ends"));
+    }
+    if (error != nullptr) {
+        core->stop(std::move(error));
+    }
+    core->wrote_some();
+}
+
+void WebSocketCore::wrote_some() noexcept {
+    if (output_.size() + in_flight_ <= kLowWater || !is_writing_) {
+        drained_.set();
+    }
+}
+
+// The end.
+
+/// The connection has failed.
+void WebSocketCore::stop(std::exception_ptr error) noexcept {
+    if (error_ == nullptr && !is_closed_ && close_code_ == 0) {
+        error_ = std::move(error);
+        close_code_ = 1006;
+    }
+    abort();
+}
+
+void WebSocketCore::abort() noexcept {
+    if (!std::exchange(is_closed_, true)) {
+        output_.clear();
+        close_lower();
+        drained_.set();
+    }
+}
+
+/// All has been said: what is left to be sent is, and the stream is closed.
+void WebSocketCore::end_in_background() noexcept {
+    if (is_closed_ || std::exchange(is_ending_, true)) {
+        return;
+    }
+    try {
+        start_hidden(end_task(shared_from_this()));
+    } catch (...) {
+        abort();  // no memory, or the run is over
+    }
+}
+
+Coro<> WebSocketCore::end_task(Ref core) {
+    const Use use(*core);
+    try {
+        Coro<> ending = core->await_end();
+        co_await with_timeout(core->close_timeout_, std::move(ending));
+    } catch (const std::exception&) {
+        core->abort();  // the peer is gone, or too slow
+        co_return;
+    } catch (...) {
+        core->abort();
+        throw;
+    }
+    core->abort();
+}
+
+/// The end of our side is sent, and the peer's awaited: a stream that is closed with unread bytes would turn into a
+/// reset, which may overtake what was sent.
+Coro<> WebSocketCore::await_end() {
+    while (is_writing_) {
+        drained_.clear();
+        co_await drained_.wait();
+    }
+    if (close_code_ == 1006) {
+        co_return;
+    }
+    Coro<> shutting = shutdown_lower();
+    co_await std::move(shutting);
+    const auto guard = co_await reading_.scoped();
+    std::size_t discarded = 0;
+    std::size_t count = 1;
+    std::byte buffer[1024];
+    while (count != 0 && discarded < kDiscardMax && !is_closed_) {
+        Coro<std::size_t> reading = read_lower(buffer);
+        count = co_await std::move(reading);
+        discarded += count;
+    }
+}
+
+Coro<> WebSocketCore::close(Ref core, int code, std::string reason) {
+    if (core->is_closed_) {
+        co_return;
+    }
+    core->put_close(code, reason);
+    try {
+        Coro<> waiting = core->await_close();
+        co_await with_timeout(core->close_timeout_, std::move(waiting));
+    } catch (const std::exception&) {
+        core->abort();  // no answer
+        co_return;
+    } catch (...) {
+        core->abort();
+        throw;
+    }
+}
+
+/// The peer's close frame, and the end of the stream.
+Coro<> WebSocketCore::await_close() {
+    while (close_code_ == 0) {
+        Coro<WebSocketMessage> receiving = receive(shared_from_this());
+        static_cast<void>(co_await std::move(receiving));
+    }
+    while (users_ != 0) {
+        unused_.clear();
+        co_await unused_.wait();
+    }
+}
+
+Coro<> WebSocketCore::finish(Ref core) {
+    core->abort();
+    std::exception_ptr cancelled;
+    while (core->users_ != 0) {
+        try {
+            core->unused_.clear();
+            co_await core->unused_.wait();
+        } catch (const CancelledError&) {
+            cancelled = std::current_exception();
+        }
+    }
+    if (cancelled != nullptr) {
+        std::rethrow_exception(cancelled);
+    }
+}
+
+}  // namespace knit::http::detail
