@@ -24,7 +24,8 @@ constexpr char kUsage[] =
     "                  [--port N (default 8080; 0: any)] [--loops N (default: one for each CPU)]\n"
     "                  [--cert FILE --key FILE (PEM): HTTPS] [--access-log FILE] [--no-list] [--max-connections N]\n"
     "Serves the folder's files. /.knit/ is a page with bars of the loops, /.knit/metrics is Prometheus's text,\n"
-    "/.knit/metrics.json JSON. Prints \"listening PORT\"; SIGTERM or SIGINT ends it, requests first.";
+    "/.knit/metrics.json JSON, /.knit/echo a WebSocket that echoes.\n"
+    "Prints \"listening PORT\"; SIGTERM or SIGINT ends it, requests first.";
 
 constexpr std::string_view kPage = R"(<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>knit: loops</title><style>
@@ -94,6 +95,23 @@ Coro<knit::http::Response> json(knit::http::Request&) {
     co_return knit::http::Response::json(knit::to_json(knit::get_runtime().metrics()));
 }
 
+Coro<> echo(knit::http::WebSocket& socket) {
+    for (;;) {
+        Coro<knit::http::WebSocketMessage> receiving = socket.receive();
+        const knit::http::WebSocketMessage message = co_await std::move(receiving);
+        if (message.type == knit::http::WebSocketMessage::Type::close) {
+            co_return;
+        }
+        const bool is_text = message.type == knit::http::WebSocketMessage::Type::text;
+        Coro<> sending = is_text ? socket.send_text(message.data) : socket.send_binary(message.data);
+        co_await std::move(sending);
+    }
+}
+
+Coro<knit::http::Response> echo_socket(knit::http::Request& request) {
+    co_return knit::http::websocket(request, echo);
+}
+
 struct Settings {
     std::string folder;
     std::string host;
@@ -109,6 +127,7 @@ Coro<> serve(const Settings& settings) {
     knit::http::Router router;
     router.get("/.knit/", page).get("/.knit/events", events);
     router.get("/.knit/metrics", prometheus).get("/.knit/metrics.json", json);
+    router.get("/.knit/echo", echo_socket);
     if (!settings.access_log.empty()) {
         Coro<knit::http::AccessLog> opening = knit::http::AccessLog::open(settings.access_log);
         router.access_log(co_await std::move(opening));

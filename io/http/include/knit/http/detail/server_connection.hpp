@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -72,12 +73,17 @@ protected:
 
     /// Looks for the next request in what has come; a refusal is answered already.
     Next next_head();
-    /// Calls the handler; gives its answer, or that for its error.
-    Coro<Response> call_handler();
+    /// The request's handler; null when there is none, and response_ says so.
+    const Handler* begin_handler();
+    /// In a handler of exceptions: keeps what the request's handler threw; a cancellation goes on.
+    void catch_handler_error();
+    /// It has given response_; false when there is more to do, which settle_handler() does.
+    bool end_handler() noexcept;
+    Coro<> settle_handler();
     /// Puts an answer that is there as a whole behind those before it; false for one that takes awaits.
     bool put(Response& response);
     /// The rest: files, streams, upgrades, large bodies.
-    Coro<> put_slowly(Response response);
+    Coro<> put_slowly(Response& response);
     /// An answer of the server's own, after which the connection ends.
     void refuse(int status);
     /// The request is answered: reads the rest of its body away, or decides that the connection ends.
@@ -104,6 +110,8 @@ protected:
     Input input_;
     std::string out_;
     Watch watch_;
+    Request request_;
+    std::optional<Response> response_;  ///< to that request
     bool is_last_ = false;  ///< no further request will be answered
 
 private:
@@ -121,7 +129,7 @@ private:
 
     HeadScan scan_;
     Head head_;
-    Request request_;
+    std::exception_ptr handler_error_;
     Input body_input_;
     ChunkedDecoder chunks_;
     std::uint64_t body_left_ = 0;
@@ -159,12 +167,23 @@ private:
         for (;;) {
             const Next found = is_last_ ? Next::more : next_head();
             if (found == Next::request) {
-                Coro<Response> calling = call_handler();
-                Response response = co_await std::move(calling);
-                if (!put(response)) {
-                    Coro<> putting = put_slowly(std::move(response));
+                if (const Handler* const handler = begin_handler()) {
+                    try {
+                        Coro<Response> running = (*handler)(request_);
+                        response_.emplace(co_await std::move(running));
+                    } catch (...) {
+                        catch_handler_error();
+                    }
+                    if (!end_handler()) {
+                        Coro<> settling = settle_handler();
+                        co_await std::move(settling);
+                    }
+                }
+                if (!put(*response_)) {
+                    Coro<> putting = put_slowly(*response_);
                     co_await std::move(putting);
                 }
+                response_.reset();
                 if (has_rest()) {
                     Coro<> finishing = finish_body();
                     co_await std::move(finishing);
