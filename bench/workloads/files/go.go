@@ -31,8 +31,8 @@ func main() {
 	reads := support.Number("reads", 200_000, "how many")
 	tasks := support.Number("tasks", 64, "goroutines that read")
 	support.Parse()
-	started := time.Now()
 	file := makeFile()
+	started := time.Now()
 	sums := make(chan int64)
 	for first := int64(0); first < *tasks; first++ {
 		go func(first int64) {

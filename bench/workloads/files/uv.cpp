@@ -54,8 +54,8 @@ int main(int argc, char** argv) {
     const auto loops = static_cast<unsigned>(args.number("--loops", 1, 1, 128));
     args.finish();
     setenv("UV_THREADPOOL_SIZE", std::to_string(loops).c_str(), 1);
-    const bench::Stopwatch watch;
     Plan plan{problem::make_file(), tasks, reads, 0};
+    const bench::Stopwatch watch;
     std::vector<Reader> readers(tasks);
     for (std::uint64_t first = 0; first < tasks && first < reads; ++first) {
         readers[first].plan = &plan;
