@@ -75,8 +75,8 @@ Shared& shared() {
 /// One ring.
 struct Edge {
     struct Held {
-        io_uring_sqe sqe;
         unsigned enters;
+        io_uring_sqe sqe;  // last: it ends with an array of no size
     };
     struct Range {
         std::uintptr_t first;
@@ -148,7 +148,7 @@ void Edge::change(io_uring_sqe& sqe) {
         ++counts.shortened;
     }
     if (happens(plan.held)) {
-        held.push_back({sqe, 1 + static_cast<unsigned>(random() % kHeldEnters)});
+        held.push_back({1 + static_cast<unsigned>(random() % kHeldEnters), sqe});
         turn_into_nothing(sqe, kUnwanted);
         ++counts.held;
         return;

@@ -128,8 +128,8 @@ class Explored : public testing::TestWithParam<bool> {
 protected:
     void SetUp() override { g_is_asymmetric = GetParam(); }
 };
-INSTANTIATE_TEST_SUITE_P(Loops, Explored, testing::Bool(), [](const auto& info) {
-    return info.param ? std::string("Asymmetric") : std::string("Fenced");
+INSTANTIATE_TEST_SUITE_P(Loops, Explored, testing::Bool(), [](const auto& suite) {
+    return suite.param ? std::string("Asymmetric") : std::string("Fenced");
 });
 
 /// MODEL_DEEP in the environment: one preemption more, which takes minutes.

@@ -61,6 +61,17 @@ REWRITES = (
      "(head_.load(std::memory_order_acquire)); head_.store(&closed_)"),
 )
 
+REWRITES += (
+    ("core/src/idle.cpp", "sleep", "idle.word", "const bool sees_work = runtime_.has_stealable();", "const bool sees_work = false;"),
+    ("core/src/idle.cpp", "sleep", "worker.sleep", "if (!sees_work && !has_own_work()) {", "if (!sees_work) {"),
+    ("core/src/idle.cpp", "stop_searching", "idle.word", "end_search() && runtime_.has_stealable()", "end_search() && false"),
+    ("core/src/worker.cpp", "post", "worker.sleep", "case Inbox::Push::first: break;", "case Inbox::Push::first: return true;"),
+    ("core/include/knit/detail/hot_paths.hpp", "begin", "task.home",
+     "if (early_cancel_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {", "if (false) {"),
+    ("core/src/fork_join.cpp", "adopt", "fork.word", "if ((before & ForkNode::kStopped) != 0) {", "if (false) {"),
+    ("core/src/fork_join.cpp", "stop", "fork.word", "if ((before & ForkNode::kBegun) != 0 && (again", "if (false && (again"),
+)
+
 # (source, function, label or "", text in the mutated line, reason): what no model here can notice.
 DEQUE = "core/include/knit/detail/deque.hpp"
 IDLE = "core/src/idle.hpp"
@@ -153,8 +164,9 @@ def spared(mutation):
 class Workshop:
     """Compiles and runs one mutated model."""
 
-    def __init__(self, cxx, core, folder):
+    def __init__(self, cxx, core, folder, is_deep):
         self.core, self.folder = core, folder
+        self.environment = {**os.environ, **({"MODEL_DEEP": "1"} if is_deep else {})}
         self.flags = [cxx, "-std=c++20", "-O1", "-w", "-DKNIT_MODEL", f"-I{HERE}", f"-I{ROOT}/tests/support"]
         self.explorer = [folder / "explorer.o", folder / "memory.o"]
         for made in self.explorer:
@@ -179,7 +191,7 @@ class Workshop:
             if built.returncode != 0:
                 return None, built.stderr[:2000]
             try:
-                ran = subprocess.run([program, "--gtest_brief=1", "--gtest_fail_fast"], capture_output=True, text=True, timeout=TIMEOUT, env={**os.environ, "MODEL_DEEP": "1"})
+                ran = subprocess.run([program, "--gtest_brief=1", "--gtest_fail_fast"], capture_output=True, text=True, timeout=TIMEOUT, env=self.environment)
             except subprocess.TimeoutExpired:
                 return True, "did not end"
             return ran.returncode != 0, (ran.stdout + ran.stderr)[:1500]
@@ -193,13 +205,14 @@ def main():
     parser.add_argument("--core", help="archive of core's objects, for the model of whole loops")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--only", default="", help="mutations whose name has this text")
+    parser.add_argument("--deep", action="store_true", help="two preemptions in the model of whole loops")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     chosen = [one for one in all_mutations() if options.only in one.name and (options.core or one.model != "loops")]
     if not options.all and not options.only:
         chosen = [one for one in chosen if one.model != "loops" and not spared(one)][::9]
     with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop(options.cxx, options.core, pathlib.Path(folder))
+        workshop = Workshop(options.cxx, options.core, pathlib.Path(folder), options.deep)
         bad = 0
         for model in sorted({one.model for one in chosen}):
             noticed, text = workshop.is_noticed(model)
