@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "knit/error.hpp"
+#include "knit/log.hpp"
 #include "knit/loop.hpp"
 #include "knit/runtime.hpp"
 #include "server_core.hpp"
@@ -64,6 +65,10 @@ std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerO
                          "header_count_max");
     }
     return std::make_shared<ServerCore>(router.core(), options);
+}
+
+void log_wrap_error(const std::exception& error) {
+    knit::detail::log(LogLevel::debug, std::string("knit: http: a connection is no good: ") + error.what());
 }
 
 io::ServeOptions serve_options(const ServerOptions& options) {
