@@ -41,10 +41,11 @@ void ServerCore::end_idle(std::size_t loop) noexcept {
 }
 
 void DateLine::write(std::time_t now) noexcept {
-    const std::string date = format_http_date(now);
+    const HttpDate date = write_http_date(now);
     second_ = now;
     length_ = 0;
-    for (const std::string_view part : {std::string_view("Date: "), std::string_view(date), std::string_view("\r\n")}) {
+    const std::string_view parts[] = {"Date: ", {date.data(), date.size()}, "\r\n"};
+    for (const std::string_view part : parts) {
         std::memcpy(text_.data() + length_, part.data(), part.size());
         length_ += part.size();
     }
