@@ -109,6 +109,7 @@ protected:
     static constexpr std::size_t kPiece = 64 << 10;
     static constexpr std::size_t kOutMost = 64 << 10;
     static constexpr std::size_t kFilePiece = 256 << 10;
+    static constexpr std::size_t kDrainMost = 16 << 20;
 
     std::shared_ptr<ServerCore> core_;
     Shard* shard_ = nullptr;
@@ -287,9 +288,9 @@ private:
         try {
             Coro<> shutting = shutdown_bare();
             co_await std::move(shutting);
-            for (std::size_t drained = 0; drained < kPiece;) {
+            for (std::size_t drained = 0; drained < kDrainMost;) {
                 input_.consume(input_.rest().size());
-                const std::size_t count = co_await stream_.read_some(input_.make_room(kHeadRoom));
+                const std::size_t count = co_await stream_.read_some(input_.make_room(kPiece));
                 if (count == 0) {
                     break;
                 }
