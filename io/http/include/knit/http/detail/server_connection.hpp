@@ -10,10 +10,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "knit/coro.hpp"
+#include "knit/error.hpp"
 #include "knit/http/detail/chunked.hpp"
 #include "knit/http/detail/exchange.hpp"
 #include "knit/http/detail/head.hpp"
@@ -34,6 +36,8 @@ struct Shard;
 
 std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options);
 io::ServeOptions serve_options(const ServerOptions& options);
+/// A peer that does not get as far as HTTP is no fault of ours: for LogLevel::debug.
+void log_wrap_error(const std::exception& error);
 
 /// The parts of a connection that do not depend on its stream. On one loop, that of its beginning: a handler that goes
 /// on to another is brought back.
@@ -94,6 +98,7 @@ protected:
     bool is_out_of_input() const noexcept { return input_.rest().empty(); }
     /// Before a receive, and what it came to.
     void begin_wait();
+    void end_wait() noexcept;
     /// A CancelledError came out of a wait: rethrows it unless it was the deadline's.
     void end_wait_cancelled();
     [[noreturn]] static void throw_write_timeout();
@@ -104,6 +109,7 @@ protected:
     static constexpr std::size_t kPiece = 64 << 10;
     static constexpr std::size_t kOutMost = 64 << 10;
     static constexpr std::size_t kFilePiece = 256 << 10;
+    static constexpr std::size_t kDrainMost = 16 << 20;
 
     std::shared_ptr<ServerCore> core_;
     Shard* shard_ = nullptr;
@@ -137,6 +143,7 @@ private:
     std::uint64_t body_promised_ = 0;  ///< of a streamed answer with a length
     std::size_t body_progress_ = 0;    ///< bytes since the body's deadline was set
     bool is_in_head_ = false;
+    bool is_idle_ = false;  ///< it waits for the first byte of a request
     bool is_body_done_ = true;
     bool owes_continue_ = false;  ///< the client waits for 100 before it sends the body
     bool is_chunking_ = false;
@@ -234,7 +241,7 @@ private:
             end_wait_cancelled();
             is_late = true;
         }
-        watch_.end();
+        end_wait();
         if (is_late) {
             time_out();
             co_return !out_.empty();
@@ -281,9 +288,9 @@ private:
         try {
             Coro<> shutting = shutdown_bare();
             co_await std::move(shutting);
-            for (std::size_t drained = 0; drained < kPiece;) {
+            for (std::size_t drained = 0; drained < kDrainMost;) {
                 input_.consume(input_.rest().size());
-                const std::size_t count = co_await stream_.read_some(input_.make_room(kHeadRoom));
+                const std::size_t count = co_await stream_.read_some(input_.make_room(kPiece));
                 if (count == 0) {
                     break;
                 }
@@ -324,10 +331,20 @@ Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
 
 template <class Wrap>
 Coro<> serve_wrapped(io::TcpStream stream, Wrap wrap, std::shared_ptr<ServerCore> core) {
-    auto wrapping = wrap(std::move(stream));
-    auto wrapped = co_await std::move(wrapping);
-    Coro<> serving = serve_stream(std::move(wrapped), std::move(core));
-    co_await std::move(serving);
+    using Wrapped = await_result_t<std::invoke_result_t<Wrap&, io::TcpStream>>;
+    std::optional<Wrapped> wrapped;
+    try {
+        auto wrapping = wrap(std::move(stream));
+        wrapped.emplace(co_await std::move(wrapping));
+    } catch (const std::system_error& error) {
+        knit::http::detail::log_wrap_error(error);
+    } catch (const TimeoutError& error) {
+        knit::http::detail::log_wrap_error(error);
+    }
+    if (wrapped) {
+        Coro<> serving = serve_stream(std::move(*wrapped), std::move(core));
+        co_await std::move(serving);
+    }
 }
 
 }  // namespace knit::http::detail
