@@ -52,8 +52,8 @@ public:
     Coro<std::optional<WebSocketMessage>> next();
 
     /// Sends a message, whose bytes have to stay until the await is over; waits while more than 64 KiB is unsent.
-    /// `text` has to be UTF-8: ValueError. std::system_error EPIPE when the connection is closing. Cancelled while it waits:
-    /// CancelledError, the message is sent all the same.
+    /// `text` has to be UTF-8: ValueError. std::system_error EPIPE when the connection is closing. Cancelled while it
+    /// waits: CancelledError, the message is sent all the same.
     Coro<> send_text(std::string_view text);
     Coro<> send_binary(std::span<const std::byte> bytes);
     Coro<> send_binary(std::string_view bytes) { return send_binary(std::as_bytes(std::span(bytes))); }
