@@ -53,6 +53,8 @@ def speed_up(run):
             on = result["name"] if result["kind"] == "server" else result["name"].split(",")[0]
             rows.append({"panel": panels[result["kind"]], "on": on, "loops": result["loops"],
                          "value": 1.0 if is_base else found})
+    lines = {(row["panel"], row["on"]) for row in rows if row["loops"] != min(run["loops"])}
+    rows = [row for row in rows if (row["panel"], row["on"]) in lines]
     ideal = [{"loops": count, "value": count, "panel": panels["cpu"]} for count in run["loops"]]
     if not rows or len(run["loops"]) < 2:
         return None

@@ -102,6 +102,11 @@ class StatsTest(unittest.TestCase):
         after = {"results": [self.result("knit", [11.0, 12.0, 13.0]), self.result("tbb", [11.0, 11.0, 11.0])]}
         self.assertEqual([row[4] for row in stats.regressions(before, after)], ["same", "WORSE"])
 
+    def test_a_machine_that_is_slower_itself_is_no_regression(self):
+        before = {"results": [self.result("knit", [10.0, 10.0])], "calibration": {"calls": [1.0, 1.0]}}
+        after = {"results": [self.result("knit", [11.0, 11.0])], "calibration": {"calls": [1.1, 1.1]}}
+        self.assertEqual([row[4] for row in stats.regressions(before, after)], ["same"])
+
     def test_drift_is_how_far_the_calibration_went_apart(self):
         self.assertAlmostEqual(stats.drift({"calls": [1.0, 1.2, 1.1]})["calls"], 20.0)
 

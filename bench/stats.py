@@ -62,17 +62,26 @@ def drift(calibration):
     return {name: 100 * (max(values) / min(values) - 1) for name, values in calibration.items() if values}
 
 
+def machine_shift(before, after):
+    """How much slower or faster the machine itself was in one of two runs, in percent, as the calibration says."""
+    pairs = [(before.get("calibration", {}).get(name), values) for name, values in after.get("calibration", {}).items()]
+    changes = [100 * abs(statistics.median(new) / statistics.median(old) - 1) for old, new in pairs if old and new]
+    return max(changes, default=0.0)
+
+
 def regressions(before, after):
     """(result before, result after, change in percent, noise in percent, verdict) of each case that both runs have.
 
-    The noise is what both spreads together say, and 3 % at the least: a change within it is no change.
+    The noise is what both spreads together say, 3 % at the least, and by how much the machine itself changed: a change
+    within it is no change.
     """
+    shift = machine_shift(before, after)
     known = {(row["name"], row["runtime"], row["form"], row["loops"]): row for row in before["results"]}
     for row in after["results"]:
         old = known.get((row["name"], row["runtime"], row["form"], row["loops"]))
         if old is None or not median(old):
             continue
         change = 100 * (median(row) / median(old) - 1)
-        noise = max(3.0, spread(old) + spread(row))
+        noise = max(3.0, spread(old) + spread(row)) + shift
         verdict = "same" if abs(change) <= noise else "WORSE" if change > 0 else "better"
         yield old, row, change, noise, verdict

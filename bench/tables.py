@@ -144,6 +144,10 @@ def render_comparison(before, after):
     said = (f"{len(rows)} cases compared: {len(worse)} worse, {len(moved) - len(worse)} better, the others within the "
             "noise.")
 
+    said += f"\nThe machine itself differed by {stats.machine_shift(before, after):.0f} %, which counts as noise."
+    if min(before["rounds"], after["rounds"]) < 3:
+        said += "\nNote: fewer than 3 rounds show little of the noise; take --rounds 5 or more."
+
     def conditions(run):
         return [run["machine"].get(key) for key in ("cpu", "cpus", "kernel", "compiler")] + [run["scale"]]
 
