@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -76,7 +78,7 @@ Shared& shared() {
 struct Edge {
     struct Held {
         unsigned enters;
-        io_uring_sqe sqe;  // last: it ends with an array of no size
+        std::array<std::byte, sizeof(io_uring_sqe)> request;  // the struct ends with an array of no size
     };
     struct Range {
         std::uintptr_t first;
@@ -148,7 +150,9 @@ void Edge::change(io_uring_sqe& sqe) {
         ++counts.shortened;
     }
     if (happens(plan.held)) {
-        held.push_back({1 + static_cast<unsigned>(random() % kHeldEnters), sqe});
+        Held later{1 + static_cast<unsigned>(random() % kHeldEnters), {}};
+        std::memcpy(later.request.data(), &sqe, sizeof sqe);
+        held.push_back(later);
         turn_into_nothing(sqe, kUnwanted);
         ++counts.held;
         return;
@@ -185,7 +189,7 @@ void Edge::release_held(bool all) {
             continue;
         }
         io_uring_sqe& slot = ring.sq.sqes[tail & ring.sq.ring_mask];
-        slot = each->sqe;
+        std::memcpy(&slot, each->request.data(), sizeof slot);
         note_owner(slot);
         released.insert(tail);
         ring.sq.sqe_tail = ring.sq.sqe_head = tail + 1;

@@ -181,6 +181,7 @@ TEST_P(Explored, AMessageReachesALoopThatGoesToSleep) {
         bool second = false;
         run.begin();
         get_runtime().loop(1).call_soon_threadsafe([&] { first = true; });
+        hog(run, first);
         get_runtime().loop(1).call_soon_threadsafe([&] { second = true; });
         hog(run, second);
         run.end();

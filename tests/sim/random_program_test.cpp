@@ -174,23 +174,31 @@ Coro<std::uint64_t> group(Scene& scene, const Node& node) {
     co_return co_await TaskGroup::run(std::move(body));
 }
 
-Coro<std::uint64_t> through_event(Scene& scene, const Node& node) {
+/// Outlives the coroutine that waits, which a failure elsewhere may end.
+struct Outcome {
     Event event;
     std::uint64_t value = 0;
-    auto setter = [&]() -> Coro<> {
-        value = co_await perform(scene, node.children[0]);
-        event.set();
-    };
-    Task<> task = spawn(std::move(setter));
-    const Task<> watcher = create_task([&event, &task]() -> Coro<> {
-        const Result<void> outcome = co_await as_result(task);
-        static_cast<void>(outcome);
-        event.set();
-    });
-    co_await event.wait();
+};
+
+Coro<> put_in(Scene& scene, const Node& node, std::shared_ptr<Outcome> outcome) {
+    outcome->value = co_await perform(scene, node);
+    outcome->event.set();
+}
+
+Coro<> set_at_end(Task<> task, std::shared_ptr<Outcome> outcome) {
+    const Result<void> result = co_await as_result(task);
+    static_cast<void>(result);
+    outcome->event.set();
+}
+
+Coro<std::uint64_t> through_event(Scene& scene, const Node& node) {
+    const auto outcome = std::make_shared<Outcome>();
+    Task<> task = spawn(put_in(scene, node.children[0], outcome));
+    const Task<> watcher = create_task(set_at_end(task, outcome));
+    co_await outcome->event.wait();
     co_await task;
     co_await watcher;
-    co_return value;
+    co_return outcome->value;
 }
 
 /// The one child of a node, run in the node's way.
