@@ -71,7 +71,8 @@ namespace {
 
 Duration latency() {
     const NetworkOptions& options = world().network;
-    const auto span = static_cast<std::uint64_t>(std::max<Duration::rep>((options.latency_max - options.latency_min).count(), 0));
+    const Duration range = std::max(options.latency_max - options.latency_min, Duration::zero());
+    const auto span = static_cast<std::uint64_t>(range.count());
     return options.latency_min + Duration(static_cast<Duration::rep>(world().below(span + 1)));
 }
 

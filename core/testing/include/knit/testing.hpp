@@ -1,6 +1,6 @@
 /// Testing: programs of knit without a kernel, the same each time. Link knit::testing, which stands in the place of
-/// knit::knit: all loops of a runtime take turns on the calling thread, in an order that a seed decides, on a clock that
-/// jumps to the next deadline when nothing can run. There are no descriptors; streams and listeners are simulated
+/// knit::knit: all loops of a runtime take turns on the calling thread, in an order that a seed decides, on a clock
+/// that jumps to the next deadline when nothing can run. There are no descriptors; streams and listeners are simulated
 /// (knit/testing/network.hpp), and code that takes any ByteStream runs on them as it is.
 ///
 /// The same seed gives the same run, step by step. Not so what other threads do: to_thread() and a thread of the test's
@@ -43,8 +43,8 @@ struct SimulationOptions {
     bool keeps_trace = false;
     /// Where the report goes, also when the run throws; null: nowhere.
     SimulationReport* report = nullptr;
-    /// All else about the runtime. `loops` above counts. Unless `grace` is set, the end of the run gives tasks that have
-    /// been cancelled a day of virtual time.
+    /// All else about the runtime. `loops` above counts. Unless `grace` is set, the end of the run gives tasks that
+    /// have been cancelled a day of virtual time.
     RunOptions run = {};
 };
 

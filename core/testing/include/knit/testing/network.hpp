@@ -1,5 +1,5 @@
-/// A network for simulations: connections that take their time, break, and give and take less than was asked for, as the
-/// seed decides.
+/// A network for simulations: connections that take their time, break, and give and take less than was asked for, as
+/// the seed decides.
 #pragma once
 
 #include <cstddef>
