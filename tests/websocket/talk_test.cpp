@@ -118,12 +118,13 @@ TEST(WebSocket, BothSidesMaySendMuchAtOnceHoweverLittleTheKernelKeeps) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();
         for (TcpStream* const stream : {&pair.near, &pair.far}) {
-            stream->set_option(SOL_SOCKET, SO_SNDBUF, 4096);
-            stream->set_option(SOL_SOCKET, SO_RCVBUF, 4096);
+            stream->set_option(SOL_SOCKET, SO_SNDBUF, 65536);
+            stream->set_option(SOL_SOCKET, SO_RCVBUF, 65536);
         }
-        WebSocket near(std::move(pair.near), WebSocketRole::client);
-        WebSocket far(std::move(pair.far), WebSocketRole::server);
-        const std::string much(1'000'000, 'x');
+        const WebSocketOptions options{.message_max = 10'000'000};
+        WebSocket near(std::move(pair.near), WebSocketRole::client, options);
+        WebSocket far(std::move(pair.far), WebSocketRole::server, options);
+        const std::string much(8'000'000, 'x');
         auto there = create_task(near.send_text(much));
         auto back = create_task(far.send_text(much));
         auto got = create_task(far.receive());
@@ -166,13 +167,89 @@ TEST(WebSocket, AbortEndsWhatIsUnderWay) {
     });
 }
 
+TEST(WebSocket, OneThatIsDestroyedAfterThePeersCloseStillAnswersIt) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        co_await pair.near.write(frame(0x81, "x") + frame(0x88, "\x0f\xa0"));
+        {
+            WebSocket far(std::move(pair.far), WebSocketRole::server);
+            while (co_await far.next()) {
+            }
+        }
+        char buffer[100];
+        const std::size_t count = co_await pair.near.read_some(buffer);
+        EXPECT_EQ(frame(0x88, "\x0f\xa0", false), std::string(buffer, count));
+        EXPECT_EQ(0U, co_await pair.near.read_some(buffer));
+    });
+}
+
+TEST(WebSocket, AbortTellsASenderWhoseMessageItThrowsAway) {
+    run_io([]() -> Coro<> {
+        WebSocketPair pair = co_await websocket_pair();
+        const std::string much(8'000'000, 'x');
+        auto sending = create_task(code_of(pair.near.send_binary(much)));
+        auto behind = create_task(code_of(pair.near.send_text("never sent")));
+        co_await turns(50);
+        pair.near.abort();
+        EXPECT_EQ(std::errc::operation_canceled, co_await sending);
+        EXPECT_EQ(std::errc::operation_canceled, co_await behind);
+    });
+}
+
+/// A stream whose writes fail.
+class Unwritable {
+public:
+    explicit Unwritable(TcpStream stream) : stream_(std::move(stream)) {}
+    Coro<std::size_t> read_some(std::span<std::byte> buffer) { co_return co_await stream_.read_some(buffer); }
+    Coro<std::size_t> write(std::span<const std::byte> bytes) {
+        co_await yield();
+        if (!bytes.empty()) {
+            throw std::system_error(ECONNRESET, std::generic_category(), "write");
+        }
+        co_return 0;
+    }
+    void shutdown() { stream_.shutdown(); }
+    void close() { stream_.close(); }
+
+private:
+    TcpStream stream_;
+};
+
+TEST(WebSocket, AWriteThatFailsTakesNothingFromTheReceiver) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        WebSocket far(Unwritable(std::move(pair.far)), WebSocketRole::server);
+        auto sending = create_task(code_of(far.send_binary(std::string(100'000, 'x'))));
+        EXPECT_EQ(std::errc::connection_reset, co_await sending);
+        EXPECT_EQ(std::errc::connection_reset, co_await code_of(far.send_text("more")));
+        co_await pair.near.write(frame(0x81, "last words") + frame(0x88, "\x0f\xa0"));
+        EXPECT_EQ("last words", (co_await far.receive()).data);
+        EXPECT_EQ(4000, (co_await far.receive()).code);
+        char byte[1];
+        EXPECT_EQ(0U, co_await pair.near.read_some(byte));
+    });
+}
+
+TEST(WebSocket, ATextThatIsMovedInIsKept) {
+    run_io([]() -> Coro<> {
+        WebSocketPair pair = co_await websocket_pair();
+        const std::string text(100, 'x');
+        auto sending = create_task(pair.near.send_text(std::string(text)));
+        auto other = create_task(pair.near.send_binary(std::string(text)));
+        EXPECT_EQ(text, (co_await pair.far.receive()).data);
+        EXPECT_EQ(text, (co_await pair.far.receive()).data);
+        co_await sending;
+        co_await other;
+    });
+}
+
 TEST(WebSocket, AGoodByeThatNobodyAnswersEnds) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();
         WebSocket near(std::move(pair.near), WebSocketRole::client, {.close_timeout = 20ms});
         co_await near.close();
         EXPECT_TRUE(near.is_closed());
-        EXPECT_EQ(0, near.close_code());
+        EXPECT_EQ(1006, near.close_code());
         char buffer[100];
         EXPECT_EQ(8U, co_await pair.far.read_some(buffer));
         EXPECT_EQ(0U, co_await pair.far.read_some(buffer));
@@ -245,6 +322,19 @@ TEST(WebSocketServer, SaysGoodByeForAHandlerThatEndsAndNegotiatesTheProtocol) {
     });
 }
 
+TEST(WebSocketServer, AnswersThePeersCloseThoughItsHandlerReturnsAtOnce) {
+    run_io([]() -> Coro<> {
+        http::Server server = co_await http::serve("127.0.0.1:0", make_router());
+        for (const int code : {1000, 4321}) {
+            WebSocket socket = co_await http::connect_websocket(url_of(server, "/echo"));
+            co_await socket.close(code);
+            EXPECT_EQ(code, socket.close_code());
+        }
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
 TEST(WebSocketServer, RefusesWhatIsNoHandshake) {
     run_io([]() -> Coro<> {
         http::Server server = co_await http::serve("127.0.0.1:0", make_router());
@@ -254,6 +344,8 @@ TEST(WebSocketServer, RefusesWhatIsNoHandshake) {
             {"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", "HTTP/1.1 400 "},
             {"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n",
              "HTTP/1.1 400 "},
+            {"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nContent-Length: 1\r\n"
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "HTTP/1.1 400 "},
             {"Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", "HTTP/1.1 426 "}};
         for (const auto& [fields, expected] : cases) {
             TcpStream stream = co_await TcpStream::connect(server.local_endpoint());

@@ -16,8 +16,13 @@ namespace {
 
 // What a reader leaves to be sent by others; above it the reader waits, or a peer could make us keep any amount.
 constexpr std::size_t kAsideMax = std::size_t{64} << 10;
-// What close() throws away while it waits for the peer's end.
+// What is thrown away, and how long, while a closed connection waits for the peer's end.
 constexpr std::size_t kDiscardMax = std::size_t{1} << 20;
+constexpr Duration kPeerWait = std::chrono::seconds(5);
+
+std::optional<Duration> limit_of(Duration limit) noexcept {
+    return limit > Duration::zero() ? std::optional(limit) : std::nullopt;
+}
 
 /// A task of knit's own, up to its first wait.
 void start_hidden(Coro<> body) {
@@ -29,9 +34,33 @@ void start_hidden(Coro<> body) {
 
 }  // namespace
 
+/// What close() has to cut short.
+class TlsCore::CallersWrite {
+public:
+    explicit CallersWrite(TlsCore& core) noexcept : core_(core) { ++core_.writers_; }
+    CallersWrite(const CallersWrite&) = delete;
+    CallersWrite& operator=(const CallersWrite&) = delete;
+    ~CallersWrite() { --core_.writers_; }
+
+private:
+    TlsCore& core_;
+};
+
 void TlsCore::check_open(const char* what) const {
     if (is_closed_) {
         throw std::system_error(ECANCELED, std::generic_category(), std::string(what) + ": the TlsStream is closed");
+    }
+}
+
+void TlsCore::check_lower() const {
+    if (is_lower_closed_) {
+        throw std::system_error(ECANCELED, std::generic_category(), "the stream below a TlsStream is closed");
+    }
+}
+
+void TlsCore::cut_lower() noexcept {
+    if (!std::exchange(is_lower_closed_, true)) {
+        close_lower();
     }
 }
 
@@ -39,18 +68,27 @@ void TlsCore::check_open(const char* what) const {
 
 Coro<> TlsCore::handshake(Ref core, Duration limit) {
     std::exception_ptr error;
+    bool is_refused = false;
     try {
         Coro<> shaking = core->shake_hands();
-        co_await with_timeout(limit, std::move(shaking));
+        co_await with_timeout(limit_of(limit), std::move(shaking));
     } catch (const TimeoutError&) {
         const auto seconds = std::chrono::duration<double>(limit).count();
         error = std::make_exception_ptr(
             TimeoutError("TLS handshake is taking longer than " + std::to_string(seconds) + " seconds: aborting"));
+    } catch (const CancelledError&) {
+        error = std::current_exception();
     } catch (...) {
         error = std::current_exception();
+        is_refused = core->engine_.has_failed();
     }
     if (error != nullptr) {
-        core->abort();
+        core->is_closed_ = true;
+        if (is_refused) {
+            core->end_in_background(&TlsCore::part);
+        } else {
+            core->cut_lower();
+        }
         std::rethrow_exception(error);
     }
 }
@@ -133,6 +171,7 @@ Coro<std::size_t> TlsCore::read_some(Ref core, std::span<std::byte> buffer) {
 /// What is to be sent; sending_ is held.
 Coro<> TlsCore::send_output() {
     for (;;) {
+        check_lower();
         const std::span<const std::byte> bytes = engine_.next_output();
         if (bytes.empty()) {
             co_return;
@@ -155,6 +194,7 @@ Coro<> TlsCore::flush() {
     const auto guard = co_await sending_.scoped();
     Coro<> sending = send_output();
     co_await std::move(sending);
+    engine_.trim_output();
 }
 
 /// Has what a read left to be sent by a task of its own, one at a time.
@@ -206,6 +246,7 @@ Coro<std::size_t> TlsCore::write(Ref core, std::span<const std::byte> bytes, boo
     if (bytes.empty()) {
         co_return 0;
     }
+    const CallersWrite call(*core);
     TaskCore& task = co_await ThisTask();
     const auto guard = co_await core->sending_.scoped();
     Coro<> sending = core->send_output();  // what a write before left
@@ -223,9 +264,11 @@ Coro<std::size_t> TlsCore::write(Ref core, std::span<const std::byte> bytes, boo
             cancelled = std::current_exception();
         }
         if (cancelled != nullptr) {
-            core->check_open("write");
+            if (core->is_closed_ || core->engine_.has_failed()) {
+                std::rethrow_exception(cancelled);
+            }
             core->flush_aside();
-            if (core->engine_.has_failed() || (is_all && done != bytes.size())) {
+            if (is_all && done != bytes.size()) {
                 std::rethrow_exception(cancelled);
             }
             // All that was to be taken was: the rest of it follows in the background, the cancellation at the next
@@ -234,6 +277,7 @@ Coro<std::size_t> TlsCore::write(Ref core, std::span<const std::byte> bytes, boo
             break;
         }
     } while (is_all && done != bytes.size());
+    core->engine_.trim_output();
     co_return done;
 }
 
@@ -241,19 +285,28 @@ Coro<std::size_t> TlsCore::write(Ref core, std::span<const std::byte> bytes, boo
 
 Coro<> TlsCore::shutdown(Ref core) {
     core->check_open("shutdown");
+    const auto guard = co_await core->sending_.scoped();  // behind a whole write
+    core->check_open("shutdown");
     core->engine_.shutdown();
-    Coro<> flushing = core->flush();
+    Coro<> sending = core->send_output();
     try {
-        co_await std::move(flushing);
+        co_await std::move(sending);
     } catch (const CancelledError&) {
-        core->flush_aside();
+        if (!core->is_closed_) {
+            core->flush_aside();
+        }
         throw;
     }
 }
 
 void TlsCore::abort() noexcept {
-    if (!std::exchange(is_closed_, true)) {
-        close_lower();
+    is_closed_ = true;
+    cut_lower();
+}
+
+void TlsCore::leave() noexcept {
+    if (!is_closed_) {
+        abort();
     }
 }
 
@@ -261,45 +314,65 @@ void TlsCore::close() noexcept {
     if (std::exchange(is_closed_, true)) {
         return;
     }
-    // A write that is under way has to end now, and close-notify cannot overtake it.
-    if (engine_.has_failed() || !engine_.is_established() || sending_.locked() || Worker::current() == nullptr) {
-        close_lower();
+    // A write of the program's has to end now, and close-notify cannot overtake it. What is sent in the background was
+    // reported as taken, and goes out first.
+    if (engine_.has_failed() || !engine_.is_established() || writers_ != 0) {
+        cut_lower();
+        return;
+    }
+    end_in_background(&TlsCore::say_goodbye);
+}
+
+void TlsCore::end_in_background(Coro<> (*talk)(Ref core)) noexcept {
+    if (Worker::current() == nullptr) {
+        cut_lower();
         return;
     }
     try {
-        start_hidden(goodbye_task(shared_from_this()));
+        const Ref self = shared_from_this();
+        start_hidden(end_task(self, talk(self)));
     } catch (...) {
-        close_lower();  // no memory, or the run is over
+        cut_lower();  // no memory, or the run is over
     }
 }
 
-Coro<> TlsCore::goodbye_task(Ref core) {
+Coro<> TlsCore::end_task(Ref core, Coro<> talking) {
     std::exception_ptr error;
     try {
-        Coro<> talking = core->say_goodbye();
-        co_await with_timeout(core->shutdown_timeout_, std::move(talking));
+        co_await std::move(talking);
     } catch (const std::exception&) {
-        // the peer is gone, or too slow
-        core->close_lower();
+        core->cut_lower();  // the peer is gone, or too slow
         co_return;
     } catch (...) {
         error = std::current_exception();
     }
-    core->close_lower();
+    core->cut_lower();
     if (error != nullptr) {
         std::rethrow_exception(error);
     }
 }
 
-Coro<> TlsCore::say_goodbye() {
-    engine_.shutdown();
-    Coro<> step = flush();
-    co_await std::move(step);
-    if (reading_.locked()) {
+Coro<> TlsCore::say_goodbye(Ref core) {
+    Coro<> step = core->send_close_notify();
+    co_await with_timeout(limit_of(core->shutdown_timeout_), std::move(step));
+    if (core->reading_.locked()) {
         co_return;  // what reads has to throw now; it has taken what has come
     }
-    step = shutdown_lower();
-    co_await std::move(step);
+    step = core->await_close_notify();
+    co_await with_timeout(kPeerWait, std::move(step));
+}
+
+Coro<> TlsCore::send_close_notify() {
+    const auto guard = co_await sending_.scoped();
+    engine_.shutdown();
+    Coro<> sending = send_output();
+    co_await std::move(sending);
+}
+
+Coro<> TlsCore::await_close_notify() {
+    check_lower();
+    Coro<> shutting = shutdown_lower();
+    co_await std::move(shutting);
     std::size_t discarded = 0;
     std::array<std::byte, 1024> buffer;
     while (discarded < kDiscardMax) {
@@ -311,9 +384,31 @@ Coro<> TlsCore::say_goodbye() {
             discarded += *count;
             continue;
         }
+        check_lower();
         Coro<std::size_t> reading = read_lower(engine_.input_space());
         const std::size_t received = co_await std::move(reading);
         engine_.take_input(received);
+    }
+}
+
+/// After a handshake that has failed: a reset, which bytes that nobody has read would cause, could overtake the alert.
+Coro<> TlsCore::part(Ref core) {
+    Coro<> waiting = core->await_end();
+    co_await with_timeout(kPeerWait, std::move(waiting));
+}
+
+Coro<> TlsCore::await_end() {
+    check_lower();
+    Coro<> shutting = shutdown_lower();
+    co_await std::move(shutting);
+    std::size_t discarded = 0;
+    std::size_t count = 1;
+    std::array<std::byte, 1024> buffer;
+    while (count != 0 && discarded < kDiscardMax) {
+        check_lower();
+        Coro<std::size_t> reading = read_lower(buffer);
+        count = co_await std::move(reading);
+        discarded += count;
     }
 }
 
