@@ -35,9 +35,9 @@ inline tls::Context client_context() {
     return context;
 }
 
-inline tls::Options to(std::string name) {
+inline tls::Options to(std::string_view name) {
     tls::Options options;
-    options.server_name = std::move(name);
+    options.server_name = name;
     return options;
 }
 
@@ -50,12 +50,12 @@ struct TlsPair {
 inline Coro<TlsPair> tls_pair(tls::Context client, tls::Context server, std::string name = "server.test") {
     Coro<Pair> connecting = connected_pair();
     Pair pair = co_await std::move(connecting);
-    tls::Options options = to(std::move(name));
+    const tls::Options options = to(name);
     auto accepting = create_task(tls::accept(std::move(pair.far), server));
     std::exception_ptr error;
     TlsPair made;
     try {
-        Coro<TcpTls> shaking = tls::connect(std::move(pair.near), client, std::move(options));
+        Coro<TcpTls> shaking = tls::connect(std::move(pair.near), client, options);
         made.near = co_await std::move(shaking);
     } catch (...) {
         error = std::current_exception();

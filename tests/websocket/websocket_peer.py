@@ -10,9 +10,11 @@ async def serve():
     closed = asyncio.get_running_loop().create_future()
 
     async def handle(socket):
-        async for message in socket:
-            await socket.send(message)
-        closed.set_result(socket.close_code)
+        try:
+            async for message in socket:
+                await socket.send(message)
+        except websockets.ConnectionClosedError as error:
+            closed.set_result(error.rcvd.code)
 
     async with websockets.serve(handle, "127.0.0.1", 0) as server:
         print(server.sockets[0].getsockname()[1], flush=True)

@@ -169,7 +169,8 @@ Coro<ClientResponse> follow(Job job) {
             co_return ClientResponse(std::move(connection), std::move(job.url), redirects);
         }
         if (redirects == job.options.max_redirects) {
-            throw TooManyRedirects("more than " + std::to_string(redirects) + " redirects, the last one to " + location);
+            throw TooManyRedirects("more than " + std::to_string(redirects) + " redirects, the last one to " +
+                                   location);
         }
         const int status = head.status;
         Coro<> draining = connection->drain();

@@ -76,6 +76,8 @@ struct Lengths {
     int hosts = 0;
     bool is_good = true;
     bool is_known_coding = true;
+    bool has_connection = false;
+    bool has_upgrade = false;
 };
 
 void take_field(const Field& field, Head& head, Lengths& lengths) noexcept {
@@ -89,6 +91,12 @@ void take_field(const Field& field, Head& head, Lengths& lengths) noexcept {
     case 6:
         head.expects_continue = head.expects_continue || (equals_ignoring_case(field.name, "expect") &&
                                                           equals_ignoring_case(field.value, "100-continue"));
+        break;
+    case 7:
+        lengths.has_upgrade = lengths.has_upgrade || equals_ignoring_case(field.name, "upgrade");
+        break;
+    case 10:
+        lengths.has_connection = lengths.has_connection || equals_ignoring_case(field.name, "connection");
         break;
     case 14:
         if (equals_ignoring_case(field.name, "content-length")) {
@@ -124,7 +132,10 @@ int read_fields(Head& head, Lengths& lengths) noexcept {
     return lengths.is_known_coding ? kOk : 501;
 }
 
-bool wants_keep_alive(const Head& head) noexcept {
+bool wants_keep_alive(const Head& head, const Lengths& lengths) noexcept {
+    if (!lengths.has_connection) {
+        return !head.is_http10;
+    }
     if (head.is_http10) {
         return head.fields.has_token("connection", "keep-alive") && !head.fields.has_token("connection", "close");
     }
@@ -207,8 +218,8 @@ int read_request_head(std::string_view bytes, Head& head) {
     head.framing = lengths.transfer_encodings != 0 ? Framing::chunked
                    : head.length != 0              ? Framing::sized
                                                    : Framing::none;
-    head.keeps_alive = wants_keep_alive(head);
-    head.wants_upgrade = head.fields.has_token("connection", "upgrade") && head.fields.contains("upgrade");
+    head.keeps_alive = wants_keep_alive(head, lengths);
+    head.wants_upgrade = lengths.has_upgrade && head.fields.has_token("connection", "upgrade");
     head.expects_continue = head.expects_continue && !head.is_http10;
     return kOk;
 }
@@ -227,7 +238,7 @@ bool read_response_head(std::string_view bytes, std::string_view method, Head& h
     if (read_fields(head, lengths) != kOk || head.status < 100) {
         return false;
     }
-    head.keeps_alive = wants_keep_alive(head);
+    head.keeps_alive = wants_keep_alive(head, lengths);
     const bool has_no_body = head.status < 200 || head.status == 204 || head.status == 304 || method == "HEAD" ||
                              (method == "CONNECT" && head.status < 300);
     if (has_no_body) {

@@ -20,34 +20,45 @@ bool has_content(int status) noexcept { return status >= 200 && status != 204 &&
 
 }  // namespace
 
-Coro<Response> ConnectionBase::call_handler() {
+const Handler* ConnectionBase::begin_handler() {
     RouterCore::Found found = core_->router->find(request_);
     if (found.handler == nullptr) {
-        co_return missing_response(std::move(found.allowed));
+        response_.emplace(missing_response(std::move(found.allowed)));
+        return nullptr;
     }
     flush_when_suspended();
     is_in_handler_ = true;
-    std::exception_ptr error;
-    std::optional<Response> response;
+    return found.handler;
+}
+
+void ConnectionBase::catch_handler_error() {
     try {
-        Coro<Response> running = (*found.handler)(request_);
-        response.emplace(co_await std::move(running));
+        throw;
     } catch (const BaseException&) {
-        is_in_handler_ = false;
         throw;
     } catch (...) {
-        error = std::current_exception();
+        handler_error_ = std::current_exception();
     }
+}
+
+bool ConnectionBase::end_handler() noexcept {
+    if (&watch_.task().get_loop() != &watch_.loop()) {
+        return false;
+    }
+    is_in_handler_ = false;
+    return handler_error_ == nullptr && !flushing_.ref();
+}
+
+Coro<> ConnectionBase::settle_handler() {
     co_await resume_on(watch_.loop());
     is_in_handler_ = false;
     if (flushing_.ref()) {
         Coro<> flushing = flush();
         co_await std::move(flushing);
     }
-    if (error != nullptr) {
-        response.emplace(error_response(error));
+    if (handler_error_ != nullptr) {
+        response_.emplace(error_response(std::exchange(handler_error_, nullptr)));
     }
-    co_return std::move(*response);
 }
 
 Response ConnectionBase::missing_response(std::string allowed) const {
@@ -62,7 +73,11 @@ Response ConnectionBase::error_response(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
     } catch (const HttpError& answer) {
-        return Response(answer.status(), answer.text());
+        Response response(answer.status(), answer.text());
+        if (answer.status() == 413) {
+            response.close();  // what is too large is not read away either
+        }
+        return response;
     } catch (const std::system_error& gone) {
         if (is_last_ && (gone.code() == std::errc::connection_reset || gone.code() == std::errc::broken_pipe)) {
             throw;  // the peer went while its body was read
@@ -135,7 +150,7 @@ bool ConnectionBase::put(Response& response) {
     return true;
 }
 
-Coro<> ConnectionBase::put_slowly(Response response) {
+Coro<> ConnectionBase::put_slowly(Response& response) {
     Response::Extra* const extra = response.extra_.get();
     const bool has_body = has_content(response.status_) && head_.method != "HEAD";
     const bool is_unlimited = extra != nullptr && extra->produce && !extra->length;

@@ -71,8 +71,7 @@ Coro<> ConnectionBase::run() {
 }
 
 void ConnectionBase::end_when_idle() noexcept {
-    if (!is_in_handler_ && !is_in_head_ && input_.rest().empty()) {
-        is_last_ = true;
+    if (is_idle_) {
         watch_.expire();
     }
 }
@@ -120,11 +119,17 @@ void ConnectionBase::begin_wait() {
         input_.release();
         watch_.begin(core_->options.idle_timeout);
         is_in_head_ = false;
+        is_idle_ = true;
     } else if (!std::exchange(is_in_head_, true)) {
         watch_.begin(core_->options.header_timeout);
     } else {
         watch_.begin_again();
     }
+}
+
+void ConnectionBase::end_wait() noexcept {
+    watch_.end();
+    is_idle_ = false;
 }
 
 void ConnectionBase::begin_write() { watch_.begin(core_->options.write_timeout); }
@@ -150,10 +155,11 @@ void ConnectionBase::refuse(int status) {
     Response response(status, HttpError(status).text());
     response.close();
     is_body_done_ = true;
+    // What was refused may not have been read: nothing of the request before it is to be told as if it were this one's.
     head_.is_http10 = false;
-    if (head_.method.empty() || status == 400 || status == 408) {
-        head_.method = "GET";  // whatever it was
-    }
+    head_.method = "GET";
+    head_.target = "-";
+    head_.fields.clear();
     static_cast<void>(put(response));
 }
 

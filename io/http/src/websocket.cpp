@@ -310,7 +310,9 @@ Coro<WebSocket> shake_hands(Url url, WebSocketOptions options, const tls::Contex
     co_return socket;
 }
 
-Coro<WebSocket> connect_within(std::string text, WebSocketOptions options, const tls::Context* context) {
+Coro<WebSocket> connect_within(std::string text, WebSocketOptions options, std::string protocols,
+                               const tls::Context* context) {
+    options.protocols = protocols;
     Coro<WebSocket> shaking = shake_hands(url_of(text), options, context);
     WebSocket socket = co_await with_timeout(detail::limit_of(options.connect_timeout), std::move(shaking));
     co_return socket;
@@ -319,7 +321,7 @@ Coro<WebSocket> connect_within(std::string text, WebSocketOptions options, const
 }  // namespace
 
 Coro<WebSocket> connect_websocket(std::string url, WebSocketOptions options, const tls::Context* context) {
-    return connect_within(std::move(url), options, context);
+    return connect_within(std::move(url), options, std::string(options.protocols), context);
 }
 
 }  // namespace knit::http

@@ -30,7 +30,7 @@ std::string peer_of(const io::TcpStream& stream) {
 
 }  // namespace
 
-void check_client(const tls::Context& context, const std::string& host) {
+void check_client(const tls::Context& context, std::string_view host) {
     const TlsContextState& state = *context.state();
     if (state.is_server()) {
         throw ValueError("tls::connect() takes a client's Context: tls::Context::client()");
@@ -53,18 +53,28 @@ void check_serving(const tls::Context& context) {
     context.state()->check_certificate();
 }
 
-Coro<TcpTls> connect_tls(io::Endpoint endpoint, tls::Context context, tls::Options options,
-                         io::ConnectOptions connect_options) {
-    if (options.server_name.empty()) {
-        options.server_name = host_of(endpoint);
-    }
-    check_client(context, options.server_name);
-    std::string key = options.server_name + " " + endpoint.to_string();
+namespace {
+
+Coro<TcpTls> connect_to(io::Endpoint endpoint, tls::Context context, TlsPeer peer, tls::Options options,
+                        io::ConnectOptions connect_options) {
     Coro<io::TcpStream> connecting = io::TcpStream::connect(std::move(endpoint), std::move(connect_options));
     io::TcpStream stream = co_await std::move(connecting);
-    Coro<TcpTls> beginning = begin_tls(std::move(stream), std::move(context), std::move(options), std::move(key));
+    Coro<TcpTls> beginning = begin_tls(std::move(stream), std::move(context), std::move(peer),
+                                       options.handshake_timeout, options.shutdown_timeout);
     TcpTls made = co_await std::move(beginning);
     co_return made;
+}
+
+}  // namespace
+
+Coro<TcpTls> connect_tls(io::Endpoint endpoint, tls::Context context, tls::Options options,
+                         io::ConnectOptions connect_options) {
+    TlsPeer peer;
+    peer.host = options.server_name.empty() ? host_of(endpoint) : std::string(options.server_name);
+    peer.session_key = peer.host + " " + endpoint.to_string();
+    check_client(context, peer.host);
+    options.server_name = {};  // does not live on
+    return connect_to(std::move(endpoint), std::move(context), std::move(peer), options, std::move(connect_options));
 }
 
 Coro<std::optional<TcpTls>> accept_for_server(io::TcpStream stream, tls::Context context, tls::Options options) {
@@ -72,7 +82,7 @@ Coro<std::optional<TcpTls>> accept_for_server(io::TcpStream stream, tls::Context
     std::optional<TcpTls> made;
     std::string failure;
     try {
-        Coro<TcpTls> accepting = tls::accept(std::move(stream), std::move(context), std::move(options));
+        Coro<TcpTls> accepting = tls::accept(std::move(stream), std::move(context), options);
         made.emplace(co_await std::move(accepting));
     } catch (const std::system_error& error) {
         failure = error.what();
@@ -89,11 +99,18 @@ Coro<std::optional<TcpTls>> accept_for_server(io::TcpStream stream, tls::Context
 
 namespace knit::tls {
 
+namespace {
+
+Coro<io::Connection> open_over(Coro<TlsStream<io::TcpStream>> connecting, io::StreamOptions options) {
+    TlsStream<io::TcpStream> stream = co_await std::move(connecting);
+    co_return io::make_streams(std::move(stream), options);
+}
+
+}  // namespace
+
 Coro<io::Connection> open_connection(io::Endpoint endpoint, Context context, io::StreamOptions stream_options,
                                      Options options) {
-    Coro<TlsStream<io::TcpStream>> connecting = connect(std::move(endpoint), std::move(context), std::move(options));
-    TlsStream<io::TcpStream> stream = co_await std::move(connecting);
-    co_return io::make_streams(std::move(stream), stream_options);
+    return open_over(connect(std::move(endpoint), std::move(context), options), stream_options);
 }
 
 }  // namespace knit::tls

@@ -12,3 +12,4 @@
 #include "knit/http/server_options.hpp"
 #include "knit/http/static_files.hpp"
 #include "knit/http/url.hpp"
+#include "knit/http/websocket.hpp"

@@ -73,7 +73,9 @@ public:
     ~ClientSession();
 
     Coro<ClientResponse> get(Url url) { return request("GET", std::move(url)); }
-    Coro<ClientResponse> get(Url url, RequestOptions options) { return request("GET", std::move(url), std::move(options)); }
+    Coro<ClientResponse> get(Url url, RequestOptions options) {
+        return request("GET", std::move(url), std::move(options));
+    }
     Coro<ClientResponse> head(Url url) { return request("HEAD", std::move(url)); }
     Coro<ClientResponse> post(Url url, std::string body);
     Coro<ClientResponse> post(Url url, RequestOptions options) {

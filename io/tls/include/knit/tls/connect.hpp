@@ -23,27 +23,38 @@ namespace knit::tls {
 
 struct Options {
     /// Of a client: whom the certificate is to be for, and what the server is told (SNI). Empty: the host connected to.
-    std::string server_name = {};
+    /// Copied by the call that it is given to.
+    std::string_view server_name = {};
     Duration handshake_timeout = std::chrono::seconds(60);  ///< zero: no limit
     Duration shutdown_timeout = std::chrono::seconds(30);   ///< for close() to send the rest; zero: no limit
 };
+
+// GCC 12 destroys an aggregate that is made inside a co_await expression twice.
+static_assert(std::is_trivially_destructible_v<Options>);
 
 }  // namespace knit::tls
 
 namespace knit::detail {
 
+/// Whom a client talks to; empty for a server.
+struct TlsPeer {
+    std::string host;
+    std::string session_key;
+};
+
 /// ValueError for a server's Context, or a client's that checks names and has none.
-void check_client(const tls::Context& context, const std::string& host);
+void check_client(const tls::Context& context, std::string_view host);
 /// ValueError for a client's Context.
 void check_server(const tls::Context& context);
 /// The same, and RuntimeError for one without a certificate.
 void check_serving(const tls::Context& context);
 
 template <class S>
-Coro<tls::TlsStream<S>> begin_tls(S stream, tls::Context context, tls::Options options, std::string session_key) {
-    auto core = std::make_shared<TlsCoreOf<S>>(std::move(stream), context.state(), std::move(options.server_name),
-                                               std::move(session_key), options.shutdown_timeout);
-    Coro<> shaking = TlsCore::handshake(core, options.handshake_timeout);
+Coro<tls::TlsStream<S>> begin_tls(S stream, tls::Context context, TlsPeer peer, Duration handshake_timeout,
+                                  Duration shutdown_timeout) {
+    auto core = std::make_shared<TlsCoreOf<S>>(std::move(stream), context.state(), std::move(peer.host),
+                                               std::move(peer.session_key), shutdown_timeout);
+    Coro<> shaking = TlsCore::handshake(core, handshake_timeout);
     co_await std::move(shaking);
     tls::TlsStream<S> made(std::move(core));
     co_return made;
@@ -58,7 +69,7 @@ Coro<std::optional<tls::TlsStream<io::TcpStream>>> accept_for_server(io::TcpStre
 
 template <class F>
 Coro<> serve_tls(std::shared_ptr<F> handler, io::TcpStream stream, tls::Context context, tls::Options options) {
-    auto accepting = accept_for_server(std::move(stream), std::move(context), std::move(options));
+    auto accepting = accept_for_server(std::move(stream), std::move(context), options);
     std::optional<tls::TlsStream<io::TcpStream>> accepted = co_await std::move(accepting);
     if (accepted) {
         Coro<> body = (*handler)(std::move(*accepted));
@@ -76,26 +87,26 @@ namespace knit::tls {
 template <io::ByteStream S>
 Coro<TlsStream<S>> connect(S stream, Context context, Options options) {
     knit::detail::check_client(context, options.server_name);
-    std::string key = options.server_name;
-    return knit::detail::begin_tls(std::move(stream), std::move(context), std::move(options), std::move(key));
+    const std::string name(options.server_name);
+    return knit::detail::begin_tls(std::move(stream), std::move(context), knit::detail::TlsPeer{name, name},
+                                   options.handshake_timeout, options.shutdown_timeout);
 }
 /// The same over TCP, which is connected first, as TcpStream::connect() does.
 inline Coro<TlsStream<io::TcpStream>> connect(io::Endpoint endpoint, Context context, Options options = {},
                                               io::ConnectOptions connect_options = {}) {
-    return knit::detail::connect_tls(std::move(endpoint), std::move(context), std::move(options),
-                                     std::move(connect_options));
+    return knit::detail::connect_tls(std::move(endpoint), std::move(context), options, std::move(connect_options));
 }
 template <std::integral Port>
 Coro<TlsStream<io::TcpStream>> connect(std::string_view host, Port port, Context context, Options options = {}) {
-    return connect(io::Endpoint(host, static_cast<long>(port)), std::move(context), std::move(options));
+    return connect(io::Endpoint(host, static_cast<long>(port)), std::move(context), options);
 }
 
 /// TLS over a stream that was accepted, as its server. Throws and is cancelled as connect() is.
 template <io::ByteStream S>
 Coro<TlsStream<S>> accept(S stream, Context context, Options options = {}) {
     knit::detail::check_server(context);
-    options.server_name.clear();
-    return knit::detail::begin_tls(std::move(stream), std::move(context), std::move(options), std::string());
+    return knit::detail::begin_tls(std::move(stream), std::move(context), knit::detail::TlsPeer(),
+                                   options.handshake_timeout, options.shutdown_timeout);
 }
 
 /// knit::serve() with TLS: calls `handler(TlsStream<TcpStream>) -> Coro<>` for each connection whose handshake has

@@ -4,6 +4,7 @@
 #include <string>
 #include <system_error>
 #include <type_traits>
+#include <utility>
 
 namespace knit::tls {
 

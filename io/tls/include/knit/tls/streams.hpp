@@ -21,8 +21,7 @@ Coro<io::Connection> open_connection(io::Endpoint endpoint, Context context, io:
 template <std::integral Port>
 Coro<io::Connection> open_connection(std::string_view host, Port port, Context context,
                                      io::StreamOptions stream_options = {}, Options options = {}) {
-    return open_connection(io::Endpoint(host, static_cast<long>(port)), std::move(context), stream_options,
-                           std::move(options));
+    return open_connection(io::Endpoint(host, static_cast<long>(port)), std::move(context), stream_options, options);
 }
 
 }  // namespace knit::tls

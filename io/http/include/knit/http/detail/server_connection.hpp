@@ -6,13 +6,16 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "knit/coro.hpp"
+#include "knit/error.hpp"
 #include "knit/http/detail/chunked.hpp"
 #include "knit/http/detail/exchange.hpp"
 #include "knit/http/detail/head.hpp"
@@ -33,6 +36,8 @@ struct Shard;
 
 std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options);
 io::ServeOptions serve_options(const ServerOptions& options);
+/// A peer that does not get as far as HTTP is no fault of ours: for LogLevel::debug.
+void log_wrap_error(const std::exception& error);
 
 /// The parts of a connection that do not depend on its stream. On one loop, that of its beginning: a handler that goes
 /// on to another is brought back.
@@ -74,12 +79,17 @@ protected:
 
     /// Looks for the next request in what has come; a refusal is answered already.
     Next next_head();
-    /// Calls the handler; gives its answer, or that for its error.
-    Coro<Response> call_handler();
+    /// The request's handler; null when there is none, and response_ says so.
+    const Handler* begin_handler();
+    /// In a handler of exceptions: keeps what the request's handler threw; a cancellation goes on.
+    void catch_handler_error();
+    /// It has given response_; false when there is more to do, which settle_handler() does.
+    bool end_handler() noexcept;
+    Coro<> settle_handler();
     /// Puts an answer that is there as a whole behind those before it; false for one that takes awaits.
     bool put(Response& response);
     /// The rest: files, streams, upgrades, large bodies.
-    Coro<> put_slowly(Response response);
+    Coro<> put_slowly(Response& response);
     /// An answer of the server's own, after which the connection ends.
     void refuse(int status);
     /// The request is answered: reads the rest of its body away, or decides that the connection ends.
@@ -90,6 +100,7 @@ protected:
     bool is_out_of_input() const noexcept { return input_.rest().empty(); }
     /// Before a receive, and what it came to.
     void begin_wait();
+    void end_wait() noexcept;
     /// A CancelledError came out of a wait: rethrows it unless it was the deadline's.
     void end_wait_cancelled();
     [[noreturn]] static void throw_write_timeout();
@@ -106,6 +117,8 @@ protected:
     Input input_;
     std::string out_;
     Watch watch_;
+    Request request_;
+    std::optional<Response> response_;  ///< to that request
     bool is_last_ = false;  ///< no further request will be answered
 
 private:
@@ -123,7 +136,7 @@ private:
 
     HeadScan scan_;
     Head head_;
-    Request request_;
+    std::exception_ptr handler_error_;
     Input body_input_;
     ChunkedDecoder chunks_;
     std::uint64_t body_left_ = 0;
@@ -131,6 +144,7 @@ private:
     std::uint64_t body_promised_ = 0;  ///< of a streamed answer with a length
     std::size_t body_progress_ = 0;    ///< bytes since the body's deadline was set
     bool is_in_head_ = false;
+    bool is_idle_ = false;  ///< it waits for the first byte of a request
     bool is_body_done_ = true;
     bool owes_continue_ = false;  ///< the client waits for 100 before it sends the body
     bool is_chunking_ = false;
@@ -161,12 +175,23 @@ private:
         for (;;) {
             const Next found = is_last_ ? Next::more : next_head();
             if (found == Next::request) {
-                Coro<Response> calling = call_handler();
-                Response response = co_await std::move(calling);
-                if (!put(response)) {
-                    Coro<> putting = put_slowly(std::move(response));
+                if (const Handler* const handler = begin_handler()) {
+                    try {
+                        Coro<Response> running = (*handler)(request_);
+                        response_.emplace(co_await std::move(running));
+                    } catch (...) {
+                        catch_handler_error();
+                    }
+                    if (!end_handler()) {
+                        Coro<> settling = settle_handler();
+                        co_await std::move(settling);
+                    }
+                }
+                if (!put(*response_)) {
+                    Coro<> putting = put_slowly(*response_);
                     co_await std::move(putting);
                 }
+                response_.reset();
                 if (has_rest()) {
                     Coro<> finishing = finish_body();
                     co_await std::move(finishing);
@@ -217,7 +242,7 @@ private:
             end_wait_cancelled();
             is_late = true;
         }
-        watch_.end();
+        end_wait();
         if (is_late) {
             time_out();
             co_return !out_.empty();
@@ -309,10 +334,20 @@ Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
 
 template <class Wrap>
 Coro<> serve_wrapped(io::TcpStream stream, Wrap wrap, std::shared_ptr<ServerCore> core) {
-    auto wrapping = wrap(std::move(stream));
-    auto wrapped = co_await std::move(wrapping);
-    Coro<> serving = serve_stream(std::move(wrapped), std::move(core));
-    co_await std::move(serving);
+    using Wrapped = await_result_t<std::invoke_result_t<Wrap&, io::TcpStream>>;
+    std::optional<Wrapped> wrapped;
+    try {
+        auto wrapping = wrap(std::move(stream));
+        wrapped.emplace(co_await std::move(wrapping));
+    } catch (const std::system_error& error) {
+        knit::http::detail::log_wrap_error(error);
+    } catch (const TimeoutError& error) {
+        knit::http::detail::log_wrap_error(error);
+    }
+    if (wrapped) {
+        Coro<> serving = serve_stream(std::move(*wrapped), std::move(core));
+        co_await std::move(serving);
+    }
 }
 
 }  // namespace knit::http::detail

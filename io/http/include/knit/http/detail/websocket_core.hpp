@@ -40,7 +40,7 @@ struct WebSocketOptions {
     bool compress = true;                                 ///< offers, or agrees to, permessage-deflate
     Duration close_timeout = std::chrono::seconds(10);    ///< how long a good-bye may take; zero: no limit
     Duration connect_timeout = std::chrono::seconds(30);  ///< of a client: until the handshake is over; zero: no limit
-    /// Sub-protocols that this side speaks, best first: "chat.v2, chat". To stay until the handshake is over.
+    /// Sub-protocols that this side speaks, best first: "chat.v2, chat". Copied by the call that it is given to.
     std::string_view protocols = {};
 };
 
@@ -140,7 +140,7 @@ private:
     Event unused_;                 ///< users_ is 0
     std::string close_reason_;
     std::size_t fills_ = 0;
-    int users_ = 0;  ///< operations on the stream below
+    int users_ = 0;  ///< operations on the stream below, those included that are about to begin
     int close_code_ = 0;
     bool is_writing_ = false;
     bool is_close_sent_ = false;

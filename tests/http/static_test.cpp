@@ -1,0 +1,165 @@
+// Files of a folder: what is answered, what is not.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "conditions.hpp"
+#include "http_test.hpp"
+
+namespace knit::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder with a few files, gone at the end.
+class Folder {
+public:
+    Folder() : path_(fs::temp_directory_path() / ("knit_http_" + std::to_string(getpid()))) {
+        fs::create_directories(path_ / "site" / "sub");
+        write("site/index.html", "<p>index</p>");
+        write("site/a b.txt", "0123456789");
+        write("site/sub/page.css", "p {}");
+        write("site/.hidden", "hidden");
+        write("secret.txt", "secret");
+        fs::create_symlink("../secret.txt", path_ / "site" / "out.txt");
+        fs::create_symlink("a b.txt", path_ / "site" / "in.txt");
+        mkfifo((path_ / "site" / "pipe").c_str(), 0600);
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    ~Folder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    fs::path site() const { return path_ / "site"; }
+
+private:
+    void write(const char* name, std::string_view text) { std::ofstream(path_ / name) << text; }
+    fs::path path_;
+};
+
+std::string answer_to(std::string request, http::StaticOptions options = {}) {
+    const Folder folder;
+    std::string answer;
+    run_io([&]() -> Coro<> {
+        http::Router router;
+        router.files("/", folder.site(), options);
+        http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
+        answer = co_await say(server.local_endpoint(), request);
+        server.close();
+        co_await server.wait_closed();
+    });
+    return answer;
+}
+
+TEST(StaticFiles, AreSentWithTypeLengthAndValidators) {
+    const std::string answer = answer_to(get("/a%20b.txt"));
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n")) << answer;
+    EXPECT_EQ(count_of(answer, "Content-Type: text/plain; charset=utf-8\r\n"), 1);
+    EXPECT_EQ(count_of(answer, "Accept-Ranges: bytes\r\n"), 1);
+    EXPECT_EQ(count_of(answer, "ETag: \""), 1);
+    EXPECT_EQ(count_of(answer, "Last-Modified: "), 1);
+    EXPECT_TRUE(answer.ends_with("\r\n\r\n0123456789"));
+    EXPECT_EQ(count_of(answer_to(get("/sub/page.css")), "text/css"), 1);
+    EXPECT_EQ(count_of(answer_to(get("/")), "<p>index</p>"), 1);
+    EXPECT_EQ(count_of(answer_to(get("/in.txt")), "0123456789"), 1);
+    const std::string head = answer_to("HEAD /a%20b.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(count_of(head, "Content-Length: 10"), 1);
+    EXPECT_TRUE(head.ends_with("\r\n\r\n"));
+}
+
+TEST(StaticFiles, NothingLeadsOutOfTheFolder) {
+    for (const char* path : {"/../secret.txt", "/sub/../../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt",
+                             "/sub/%2e%2e/%2e%2e/secret.txt", "/out.txt", "//etc/passwd", "/./a", "/a%00b", "/pipe",
+                             "/a%20b.txt/", "/nobody", "/..", "/sub/.."}) {
+        const std::string answer = answer_to(get(path));
+        EXPECT_TRUE(answer.starts_with("HTTP/1.1 404 Not Found")) << path << "\n" << answer;
+        EXPECT_EQ(count_of(answer, "secret"), 0) << path;
+    }
+    http::StaticOptions options;
+    options.follows_links_outside = true;
+    EXPECT_EQ(count_of(answer_to(get("/out.txt"), options), "secret"), 1);
+}
+
+TEST(StaticFiles, FoldersGetTheirSlashAndTheirList) {
+    const std::string moved = answer_to(get("/sub"));
+    EXPECT_TRUE(moved.starts_with("HTTP/1.1 301")) << moved;
+    EXPECT_EQ(count_of(moved, "Location: /sub/\r\n"), 1);
+    EXPECT_TRUE(answer_to(get("/sub/")).starts_with("HTTP/1.1 404"));
+    http::StaticOptions options;
+    options.lists_folders = true;
+    EXPECT_EQ(count_of(answer_to(get("/sub/"), options), "<a href=\"./page.css\">page.css</a>"), 1);
+}
+
+TEST(StaticFiles, RangesAndConditionsAreAnswered) {
+    EXPECT_TRUE(answer_to(get("/a%20b.txt", "Range: bytes=2-4\r\n")).ends_with("\r\n\r\n234"));
+    const std::string part = answer_to(get("/a%20b.txt", "Range: bytes=-3\r\n"));
+    EXPECT_TRUE(part.starts_with("HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\n"));
+    EXPECT_EQ(count_of(part, "Content-Range: bytes 7-9/10\r\n"), 1);
+    const std::string beyond = answer_to(get("/a%20b.txt", "Range: bytes=10-\r\n"));
+    EXPECT_TRUE(beyond.starts_with("HTTP/1.1 416"));
+    EXPECT_EQ(count_of(beyond, "Content-Range: bytes */10\r\n"), 1);
+    const std::string same = answer_to(get("/a%20b.txt", "If-None-Match: *\r\n"));
+    EXPECT_TRUE(same.starts_with("HTTP/1.1 304 Not Modified\r\n"));
+    EXPECT_EQ(count_of(same, "Content-Length"), 0);
+    EXPECT_TRUE(answer_to(get("/a%20b.txt", "If-Match: \"other\"\r\n")).starts_with("HTTP/1.1 412"));
+}
+
+TEST(Conditions, FollowTheirOrder) {
+    const http::detail::Validators file{"\"tag\"", 784'111'777};
+    const auto status = [&](std::string fields, std::string_view method = "GET") {
+        const std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+        http::detail::Head head;
+        EXPECT_EQ(http::detail::read_request_head(bytes, head), 200);
+        return http::detail::check_conditions(head.fields, method, file);
+    };
+    EXPECT_EQ(status("If-None-Match: \"x\", W/\"tag\"\r\n"), 304);
+    EXPECT_EQ(status("If-None-Match: \"tag\"\r\n", "PUT"), 412);
+    EXPECT_EQ(status("If-None-Match: \"x\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), 200);
+    EXPECT_EQ(status("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), 304);
+    EXPECT_EQ(status("If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT\r\n"), 304);
+    EXPECT_EQ(status("If-Modified-Since: Sun Nov  6 08:49:37 1994\r\n"), 304);
+    EXPECT_EQ(status("If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n"), 200);
+    EXPECT_EQ(status("If-Modified-Since: nonsense\r\n"), 200);
+    EXPECT_EQ(status("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n"), 412);
+    EXPECT_EQ(status("If-Match: W/\"tag\"\r\n"), 412);
+    EXPECT_EQ(status("If-Match: \"a\", \"tag\"\r\n"), 200);
+}
+
+TEST(MimeTypes, AreKnownByTheEndOfTheName) {
+    EXPECT_EQ(http::mime_type_of("a.HTML"), "text/html; charset=utf-8");
+    EXPECT_EQ(http::mime_type_of("a.tar.gz"), "application/gzip");
+    EXPECT_EQ(http::mime_type_of("README"), "application/octet-stream");
+    EXPECT_EQ(http::mime_type_of("a.averylongending"), "application/octet-stream");
+}
+
+TEST(AccessLog, HasALineForEachRequestWithNothingInItThatThePeerCouldForge) {
+    const fs::path path = fs::temp_directory_path() / ("knit_access_" + std::to_string(getpid()));
+    run_io([&]() -> Coro<> {
+        http::AccessLog log = co_await http::AccessLog::open(path);
+        http::Router router = small_router();
+        router.access_log(log);
+        http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
+        co_await say(server.local_endpoint(), "GET /nobody HTTP/1.1\r\nHost: a\r\n\r\n" +
+                                                  get("/", "User-Agent: \"x\\ \xff\r\nReferer: http://b/\r\n"));
+        server.close();
+        co_await server.wait_closed();
+        co_await log.flush();
+    });
+    std::ifstream file(path);
+    std::string first;
+    std::string second;
+    std::getline(file, first);
+    std::getline(file, second);
+    fs::remove(path);
+    EXPECT_TRUE(first.starts_with("127.0.0.1 - - [")) << first;
+    EXPECT_NE(first.find("] \"GET /nobody HTTP/1.1\" 404 14 \"-\" \"-\" "), std::string::npos) << first;
+    EXPECT_NE(second.find("] \"GET / HTTP/1.1\" 200 14 \"http://b/\" \"\\x22x\\x5c \\xff\" "), std::string::npos)
+        << second;
+}
+
+}  // namespace
+}  // namespace knit::test

@@ -1,0 +1,157 @@
+// knit-get: fetches pages, all at once, and writes them one after the other.
+#include <knit/http.hpp>
+#include <knit/knit.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using knit::Coro;
+
+constexpr char kUsage[] =
+    "usage: knit-get [-i] [-X METHOD] [-H 'Name: value']... [-d BODY] [--no-redirect] [--timeout SECONDS] URL...\n"
+    "Fetches the URLs at the same time and prints their bodies in order; -i prints the heads too. Proxies are those\n"
+    "of the environment. Ends with 0 when every answer had a status below 400.";
+
+struct Wish {
+    std::vector<std::string> urls;
+    std::string method = "GET";
+    knit::http::RequestOptions options;
+    bool shows_heads = false;
+};
+
+/// A body of any size goes straight to the output; when several are fetched they are kept until their turn.
+Coro<bool> fetch(knit::http::ClientSession& session, const Wish& wish, std::string url, knit::Event* turn,
+                 knit::Event& next) {
+    Coro<knit::http::ClientResponse> asking = session.request(wish.method, url, wish.options);
+    knit::http::ClientResponse response = co_await std::move(asking);
+    if (turn != nullptr) {
+        co_await turn->wait();
+    }
+    if (wish.shows_heads) {
+        const std::string reason(knit::http::reason_of(response.status()));
+        std::printf("HTTP/1.1 %d %s\n", response.status(), reason.c_str());
+        for (const knit::http::Field& field : response.headers()) {
+            std::printf("%s: %s\n", std::string(field.name).c_str(), std::string(field.value).c_str());
+        }
+        std::printf("\n");
+    }
+    for (;;) {
+        Coro<std::string_view> reading = response.read_some();
+        const std::string_view piece = co_await std::move(reading);
+        if (piece.empty()) {
+            break;
+        }
+        std::fwrite(piece.data(), 1, piece.size(), stdout);
+    }
+    next.set();
+    co_return response.ok();
+}
+
+Coro<bool> fetch_safely(knit::http::ClientSession& session, const Wish& wish, std::string url, knit::Event* turn,
+                        knit::Event& next) {
+    try {
+        Coro<bool> fetching = fetch(session, wish, url, turn, next);
+        co_return co_await std::move(fetching);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "knit-get: %s: %s\n", url.c_str(), error.what());
+    }
+    next.set();
+    co_return false;
+}
+
+Coro<int> fetch_all(const Wish& wish) {
+    knit::http::SessionOptions options;
+    options.trust_env = true;
+    options.user_agent = "knit-get";
+    knit::http::ClientSession session(options);
+    std::vector<knit::Event> turns(wish.urls.size());
+    std::vector<Coro<bool>> fetches;
+    for (std::size_t i = 0; i < wish.urls.size(); ++i) {
+        knit::Event* const turn = i == 0 ? nullptr : &turns[i - 1];
+        fetches.push_back(fetch_safely(session, wish, wish.urls[i], turn, turns[i]));
+    }
+    auto gathering = knit::gather(std::move(fetches));
+    const std::vector<bool> results = co_await std::move(gathering);
+    for (const bool is_good : results) {
+        if (!is_good) {
+            co_return 1;
+        }
+    }
+    co_return 0;
+}
+
+[[noreturn]] void fail(const std::string& problem) {
+    std::fprintf(stderr, "error: %s\n%s\n", problem.c_str(), kUsage);
+    std::exit(2);
+}
+
+Wish read_arguments(int argc, char** argv) {
+    Wish wish;
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view word = argv[i];
+        const auto value = [&]() -> std::string {
+            if (++i == argc) {
+                fail(std::string(word) + " wants a value");
+            }
+            return argv[i];
+        };
+        if (word == "--help") {
+            std::printf("%s\n", kUsage);
+            std::exit(0);
+        } else if (word == "-i") {
+            wish.shows_heads = true;
+        } else if (word == "-X") {
+            wish.method = value();
+        } else if (word == "-H") {
+            const std::string field = value();
+            const std::size_t colon = field.find(':');
+            if (colon == std::string::npos) {
+                fail("-H wants 'Name: value'");
+            }
+            const std::size_t start = field.find_first_not_of(' ', colon + 1);
+            wish.options.headers.emplace_back(field.substr(0, colon),
+                                              start == std::string::npos ? "" : field.substr(start));
+        } else if (word == "-d") {
+            wish.options.body = value();
+            wish.options.content_type = "application/x-www-form-urlencoded";
+            wish.method = wish.method == "GET" ? "POST" : wish.method;
+        } else if (word == "--no-redirect") {
+            wish.options.allow_redirects = false;
+        } else if (word == "--timeout") {
+            knit::http::ClientTimeout timeout;
+            timeout.total = std::chrono::seconds(std::atol(value().c_str()));
+            wish.options.timeout = timeout;
+        } else if (word.starts_with("-")) {
+            fail("unknown argument " + std::string(word));
+        } else {
+            wish.urls.emplace_back(word);
+        }
+    }
+    if (wish.urls.empty()) {
+        fail("which URL?");
+    }
+    return wish;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const Wish wish = read_arguments(argc, argv);
+    knit::RunOptions options;
+    options.loops = 1;
+    try {
+        return knit::run(fetch_all(wish), options);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "knit-get: %s\n", error.what());
+        return 1;
+    }
+}
