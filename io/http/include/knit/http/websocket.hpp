@@ -28,8 +28,8 @@ class Context;
 namespace knit::http {
 
 /// A connection with messages both ways. Used on one loop; any number of tasks may send, and any number receive: each
-/// message goes to one of them. Pings are answered while somebody receives. Move-only; one that is destroyed before it was
-/// closed, by close() or by the peer's word, is cut off.
+/// message goes to one of them. Pings are answered while somebody receives. Move-only; one that is destroyed before it
+/// was closed, by close() or by the peer's word, is cut off.
 class WebSocket {
 public:
     WebSocket() noexcept = default;
@@ -75,9 +75,9 @@ public:
     Coro<> ping(std::string_view payload = {});
 
     /// Says good-bye and waits for the peer's, at most close_timeout, throwing away the messages that come before it;
-    /// then closes; without an answer close_code() is 1006. Nothing when it is closed already. ValueError for a code that is not for sending (1000 to 1014
-    /// without 1004, 1005 and 1006; 3000 to 4999) and a reason that is not UTF-8 or has more than 123 bytes.
-    /// Cancelled: the connection is cut off.
+    /// then closes. Without an answer close_code() is 1006. Nothing when it is closed already. ValueError for a code
+    /// that is not for sending (1000 to 1014 without 1004, 1005 and 1006; 3000 to 4999) and a reason that is not UTF-8
+    /// or has more than 123 bytes. Cancelled: the connection is cut off.
     Coro<> close(int code = 1000, std::string reason = {});
     /// Cuts the connection off; what is under way throws.
     void abort() noexcept;

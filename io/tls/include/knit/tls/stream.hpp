@@ -78,20 +78,20 @@ public:
     Coro<std::size_t> write_some(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
     /// Sends close-notify, after a write that is under way: the peer reads the end of the stream, and most then end
-    /// their side. Reading goes on, writing is over (EPIPE). Cancelled: nothing has happened while that write was awaited;
-    /// afterwards close-notify is sent in the background.
+    /// their side. Reading goes on, writing is over (EPIPE). Cancelled: behind that write nothing has happened, later
+    /// close-notify is sent in the background.
     Coro<> shutdown() { return knit::detail::TlsCore::shutdown(core()); }
 
-    /// Returns at once; what is under way throws. Unless that is a write, close-notify is sent in the background, within
-    /// `shutdown_timeout`; then, where nobody was reading, the peer's end is waited for, 5 seconds at most, so that its
-    /// last bytes do not turn into a reset.
+    /// Returns at once; what is under way throws. Unless that is a write, close-notify is sent in the background,
+    /// within `shutdown_timeout`; then, where nobody was reading, the peer's is waited for, 5 seconds at most, so that
+    /// its last bytes do not turn into a reset.
     void close() noexcept {
         if (core_ != nullptr) {
             core_->close();
         }
     }
-    /// Closes the stream below, without a word, also when close() is still at work: the peer gets an unexpected end. What
-    /// is under way throws.
+    /// Closes the stream below, without a word, also when close() is still at work: the peer gets an unexpected end.
+    /// What is under way throws.
     void abort() noexcept {
         if (core_ != nullptr) {
             core_->abort();
