@@ -178,6 +178,24 @@ private:
     TcpStream stream_;
 };
 
+TEST(TlsCancel, MuchGoesBothWaysAtOnceOverAStreamThatTellsNothing) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        auto accepting = create_task(tls::accept(Inexact(std::move(pair.far)), server_context()));
+        auto near = co_await tls::connect(Inexact(std::move(pair.near)), client_context(), to("server.test"));
+        auto far = co_await std::move(accepting);
+        const std::string there = pattern(8'000'000, 1);
+        const std::string back = pattern(8'000'000, 2);
+        auto sent = create_task(near.write(there));
+        auto sent_back = create_task(far.write(back));
+        auto got = create_task(read_exactly(far, there.size()));
+        EXPECT_TRUE(back == co_await read_exactly(near, back.size()));
+        EXPECT_TRUE(there == co_await got);
+        co_await sent;
+        co_await sent_back;
+    });
+}
+
 TEST(TlsCancel, OverAStreamWithoutWriteSomeTlsIsAtItsEnd) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();

@@ -125,6 +125,85 @@ TEST(TlsStream, LargeTransfersGoBothWaysAtOnceHoweverLittleTheKernelKeeps) {
     });
 }
 
+TEST(TlsStream, AbortCutsACloseShort) {
+    run_io([]() -> Coro<> {
+        TlsPair pair = co_await tls_pair();
+        pair.near.close();
+        EXPECT_EQ("", co_await read_all(pair.far));  // close-notify has come; the peer's is awaited
+        pair.near.abort();
+        EXPECT_EQ(-1, pair.near.native_handle());
+    });
+}
+
+TEST(TlsStream, CloseSendsWhatACancelledWriteSomeHasTaken) {
+    run_io([]() -> Coro<> {
+        TlsPair pair = co_await tls_pair();
+        keep_little(pair.near);
+        keep_little(pair.far);
+        const std::string text = pattern(3'000'000);
+        std::size_t taken = 0;
+        auto write = [](TcpTls& stream, std::string_view bytes, std::size_t& count) -> Coro<> {
+            for (;;) {
+                count += co_await stream.write_some(bytes.substr(count));
+            }
+        };
+        auto writing = create_task(write(pair.near, text, taken));
+        co_await turns(50);
+        writing.cancel();
+        EXPECT_EQ("CancelledError", co_await error_of(std::move(writing)));
+        pair.near.close();
+        const std::string got = co_await read_all(pair.far);  // to close-notify
+        EXPECT_EQ(taken, got.size());
+        EXPECT_TRUE(std::string_view(text).substr(0, taken) == got);
+    });
+}
+
+TEST(TlsStream, AWriteThatIsCancelledAndClosedInOneTurnIsCancelled) {
+    run_io([]() -> Coro<> {
+        TlsPair pair = co_await tls_pair();
+        const std::string much = pattern(8'000'000);
+        auto writing = create_task(error_of(pair.near.write(much)));
+        co_await turns(50);
+        writing.cancel();
+        pair.near.close();
+        EXPECT_EQ("CancelledError", co_await writing);
+    });
+}
+
+TEST(TlsStream, AShutdownWaitsForAnotherTasksWrite) {
+    run_io([]() -> Coro<> {
+        TlsPair pair = co_await tls_pair();
+        const std::string much = pattern(8'000'000);
+        auto writing = create_task(pair.near.write(much));
+        co_await turns(10);
+        auto ending = create_task(pair.near.shutdown());
+        co_await turns(10);
+        EXPECT_FALSE(writing.done());
+        EXPECT_TRUE(much == co_await read_all(pair.far));
+        EXPECT_EQ(much.size(), co_await writing);
+        co_await ending;
+    });
+}
+
+TEST(TlsStream, AClientThatTalksAtOnceStillHearsWhyItIsRefused) {
+    run_io([]() -> Coro<> {
+        tls::Context server = server_context();
+        server.use_verify_certificates(authority().pem()).verify_mode(tls::VerifyMode::required);
+        Pair pair = co_await connected_pair();
+        auto accepting = create_task(error_of(tls::accept(std::move(pair.far), server)));
+        Coro<TcpTls> connecting = tls::connect(std::move(pair.near), client_context(), to("server.test"));
+        TcpTls stream = co_await std::move(connecting);  // over for a client of TLS 1.3
+        const std::string much = pattern(65536);
+        auto writing = create_task(code_of(stream.write(much)));
+        EXPECT_EQ("TLS handshake with a client: the peer has shown no certificate: certificate verification failed",
+                  co_await accepting);
+        co_await turns(20);
+        char byte[1];
+        EXPECT_EQ(tls::Errc::refused, co_await code_of(stream.read_some(byte)));
+        static_cast<void>(co_await writing);
+    });
+}
+
 TEST(TlsStream, MayBeMovedClosedAndDestroyedWhileItIsRead) {
     run_io([]() -> Coro<> {
         TlsPair pair = co_await tls_pair();

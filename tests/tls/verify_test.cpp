@@ -41,6 +41,21 @@ TEST(TlsVerify, ACertificateForAnotherHostIsRefusedAndSaysWhomItIsFor) {
                    "server.test, 127.0.0.1");
 }
 
+TEST(TlsVerify, NamesThatAPeerHasMadeUpAreShortInTheMessage) {
+    run_io([]() -> Coro<> {
+        Wanted wanted;
+        wanted.hosts.clear();
+        for (int i = 0; i < 20; ++i) {
+            wanted.hosts.push_back("DNS:" + std::to_string(i) + ".test");
+        }
+        wanted.hosts.front() = "DNS:" + std::string(1000, 'x');
+        const std::string error = co_await error_of(tls_pair(client_context(), server_context(wanted), "a.test"));
+        EXPECT_NE(std::string::npos,
+                  error.find("it is for " + std::string(200, 'x') + "..., 1.test, 2.test, 3.test, 4.test and 15 more"))
+            << error;
+    });
+}
+
 TEST(TlsVerify, ACertificateThatHasExpiredOrIsNotValidYetIsRefused) {
     Wanted wanted;
     wanted.from_seconds = -7200;
@@ -209,6 +224,34 @@ TEST(TlsAgree, TheNameAskedForChoosesTheCertificate) {
     });
 }
 
+TEST(TlsAgree, TheContextOfANameDecidesAllAndMayNotBeAClients) {
+    run_io([]() -> Coro<> {
+        tls::Context strict = context_for("strict", "strict.test");
+        strict.minimum_version(tls::Version::tls1_3);
+        tls::Context old = context_for("old", "old.test");
+        old.maximum_version(tls::Version::tls1_2);
+        tls::Context server = server_context();
+        server.add_server_name("strict.test", strict).add_server_name("old.test", old);
+        server.server_name_callback([](std::string_view name) {
+            return name == "client.test" ? std::optional(client_context()) : std::nullopt;
+        });
+        TlsPair pair = co_await tls_pair(client_context(), server, "old.test");
+        EXPECT_EQ("TLSv1.2", pair.near.version());
+        pair = co_await tls_pair(client_context(), server, "strict.test.");  // the dot is not sent
+        EXPECT_EQ("CN=strict", pair.near.peer_certificate()->subject);
+        EXPECT_EQ("strict.test", pair.far.server_name());
+        tls::Context client = client_context();
+        client.maximum_version(tls::Version::tls1_2);
+        EXPECT_EQ(tls::Errc::refused, co_await code_of(tls_pair(client, server, "strict.test")));
+        Pair lower = co_await connected_pair();
+        auto accepting = create_task(error_of(tls::accept(std::move(lower.far), server)));
+        const tls::Options wrong = to("client.test");
+        EXPECT_EQ(tls::Errc::refused, co_await code_of(tls::connect(std::move(lower.near), client_context(), wrong)));
+        EXPECT_EQ("ValueError: what a server_name_callback() gives has to be a server's Context, with a certificate",
+                  co_await accepting);
+    });
+}
+
 /// Connects over TCP, for the client's memory of whom it has talked to. A byte goes back, after the tickets.
 Coro<bool> is_resumed(const tls::Context& client, const tls::Context& server, const std::string& name = "localhost") {
     TcpListener listener = TcpListener::bind("127.0.0.1:40123");
@@ -318,6 +361,8 @@ TEST(TlsContext, MistakesSayWhatToWriteInstead) {
         const std::string error = co_await error_of(tls::accept(TcpStream(), tls::Context::server()));
         EXPECT_EQ("RuntimeError: a server's tls::Context needs a certificate: load_cert_chain(chain, key) first",
                   error);
+        auto never = [](TcpTls) -> Coro<> { co_return; };
+        EXPECT_THROW(static_cast<void>(tls::serve("127.0.0.1:0", tls::Context::server(), never)), RuntimeError);
         tls::Context used = client_context();
         static_cast<void>(co_await tls_pair(used, server_context()));
         EXPECT_THROW(used.check_hostname(false), RuntimeError);

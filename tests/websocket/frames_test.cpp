@@ -103,6 +103,17 @@ TEST(WebSocketFrames, WhatBreaksTheRulesIsRefusedWithItsCode) {
     }
 }
 
+TEST(WebSocketFrames, ACompressedMessageThatStopsInTheMiddleIsRefused) {
+    WebSocketCodec client(false, 1000, DeflateParameters());
+    std::string bytes;
+    client.put(http::detail::kBinary, std::string(200, 'x') + std::string(200, 'y'), bytes);
+    EXPECT_EQ("2:" + std::string(200, 'x') + std::string(200, 'y'), read(bytes, DeflateParameters()));
+    bytes[1] = static_cast<char>(bytes[1] - 2);  // two bytes less
+    EXPECT_EQ("!1007", read(std::string_view(bytes).substr(0, bytes.size() - 2), DeflateParameters()));
+    EXPECT_EQ("!1007", read(frame(0xc1, ""), DeflateParameters()));
+    EXPECT_EQ("1:", read(frame(0xc1, std::string(1, '\0')), DeflateParameters()));
+}
+
 TEST(WebSocketFrames, AClientRefusesMasks) {
     WebSocketCodec client(false, 1000, {});
     feed(client, frame(0x81, "x", false));

@@ -11,6 +11,8 @@ namespace {
 constexpr std::string_view kTail("\0\0\xff\xff", 4);
 constexpr std::size_t kPiece = std::size_t{16} << 10;
 constexpr int kMemoryLevel = 8;
+// What inflate() adds to data_type when it stops between two blocks.
+constexpr int kBlockEnd = 128;
 
 void set_input(z_stream& stream, std::string_view bytes) noexcept {
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
@@ -90,7 +92,10 @@ Inflater::Outcome Inflater::take(std::string_view piece, std::string& text, std:
 }
 
 Inflater::Outcome Inflater::finish(std::string& text, std::size_t size_max) {
-    const Outcome outcome = take(kTail, text, size_max);
+    Outcome outcome = take(kTail, text, size_max);
+    if (outcome == Outcome::good && (stream_.data_type & kBlockEnd) == 0) {
+        outcome = Outcome::broken;  // it stops in the middle of a block
+    }
     if (!keeps_context_) {
         inflateReset(&stream_);
     }

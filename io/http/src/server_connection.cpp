@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <system_error>
 
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
+#include "knit/timeout.hpp"
 #include "server_core.hpp"
 #include "text.hpp"
 
@@ -312,9 +314,19 @@ Coro<std::size_t> ConnectionBase::read_bare(std::span<std::byte> buffer) {
     co_return piece.size();
 }
 
+/// Called by tasks of the program's own, which the Watch knows nothing of.
 Coro<> ConnectionBase::write_bare(std::span<const std::byte> bytes) {
-    Coro<> sending = send({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-    co_await std::move(sending);
+    const Duration limit = core_->options.write_timeout;
+    std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    while (!rest.empty()) {
+        Coro<std::size_t> sending = send_some(rest);
+        try {
+            rest.remove_prefix(co_await with_timeout(
+                limit > Duration::zero() ? std::optional(limit) : std::nullopt, std::move(sending)));
+        } catch (const TimeoutError&) {
+            throw_write_timeout();
+        }
+    }
 }
 
 }  // namespace knit::http::detail

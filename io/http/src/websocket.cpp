@@ -24,13 +24,19 @@ constexpr std::size_t kControlMax = 125;
 
 WebSocket& WebSocket::operator=(WebSocket&& other) noexcept {
     if (this != &other) {
-        abort();
+        leave();
         core_ = std::move(other.core_);
     }
     return *this;
 }
 
-WebSocket::~WebSocket() { abort(); }
+WebSocket::~WebSocket() { leave(); }
+
+void WebSocket::leave() noexcept {
+    if (core_ != nullptr) {
+        core_->leave();
+    }
+}
 
 WebSocketCore& WebSocket::core() const {
     if (core_ == nullptr) {
@@ -57,16 +63,33 @@ Coro<std::optional<WebSocketMessage>> WebSocket::next() {
     co_return given;
 }
 
-Coro<> WebSocket::send_text(std::string_view text) {
+namespace {
+
+void check_text(std::string_view text) {
     if (!detail::is_utf8(text)) {
         throw ValueError("a WebSocket's text has to be UTF-8: use send_binary() for other bytes");
     }
+}
+
+}  // namespace
+
+Coro<> WebSocket::send_text(std::string_view text) {
+    check_text(text);
     return WebSocketCore::send(core().shared_from_this(), detail::kText, text);
+}
+
+Coro<> WebSocket::send_text_owned(std::string text) {
+    check_text(text);
+    return WebSocketCore::send_owned(core().shared_from_this(), detail::kText, std::move(text));
 }
 
 Coro<> WebSocket::send_binary(std::span<const std::byte> bytes) {
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     return WebSocketCore::send(core().shared_from_this(), detail::kBinary, text);
+}
+
+Coro<> WebSocket::send_binary_owned(std::string bytes) {
+    return WebSocketCore::send_owned(core().shared_from_this(), detail::kBinary, std::move(bytes));
 }
 
 Coro<> WebSocket::ping(std::string_view payload) {
@@ -144,6 +167,9 @@ Response websocket(const Request& request, std::function<Coro<>(WebSocket&)> han
     const std::vector<std::string_view> keys = fields.get_all("Sec-WebSocket-Key");
     if (keys.size() != 1 || !is_websocket_key(keys.front())) {
         throw HttpError(400, "Sec-WebSocket-Key is 16 bytes in base64, once.\n");
+    }
+    if (request.has_body()) {
+        throw HttpError(400, "A WebSocket's handshake has no body: its bytes would be read as frames.\n");
     }
     std::optional<DeflateParameters> deflate;
     if (options.compress) {
@@ -288,7 +314,7 @@ Coro<WebSocket> connect_within(std::string text, WebSocketOptions options, std::
                                const tls::Context* context) {
     options.protocols = protocols;
     Coro<WebSocket> shaking = shake_hands(url_of(text), options, context);
-    WebSocket socket = co_await with_timeout(options.connect_timeout, std::move(shaking));
+    WebSocket socket = co_await with_timeout(detail::limit_of(options.connect_timeout), std::move(shaking));
     co_return socket;
 }
 

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <system_error>
+
+#include "knit/detail/base.hpp"
 
 namespace knit::http::detail {
 namespace {
@@ -15,6 +18,7 @@ constexpr unsigned kCompressed = 0x40;  // RSV1
 constexpr unsigned kReserved = 0x30;
 constexpr unsigned kMasked = 0x80;
 constexpr std::size_t kControlMax = 125;
+constexpr std::size_t kHeadMax = 14;
 constexpr std::size_t kIdleInput = std::size_t{4} << 10;
 constexpr std::size_t kBusyInput = std::size_t{64} << 10;
 // Below this, compression costs more than it saves.
@@ -63,27 +67,41 @@ bool is_close_code(int code) noexcept {
 
 std::span<std::byte> WebSocketCodec::input_space() {
     const std::size_t kept = end_ - begin_;  // of a head that has not come as a whole
-    if (begin_ != 0) {
-        std::memmove(input_.data(), input_.data() + begin_, kept);
+    if (wants_much_ ? input_size_ < kBusyInput : input_size_ != kIdleInput) {
+        make_room(wants_much_ ? kBusyInput : kIdleInput);
+    } else if (begin_ != 0) {
+        std::memmove(input_.get(), input_.get() + begin_, kept);
         begin_ = 0;
         end_ = kept;
     }
-    const std::size_t wanted = kept + (wants_much_ ? kBusyInput : kIdleInput);
-    if (input_.size() < wanted || input_.size() > wanted + kIdleInput) {
-        input_.resize(wanted);
-        input_.shrink_to_fit();
-    }
-    return std::as_writable_bytes(std::span(input_).subspan(end_));
+    return std::as_writable_bytes(std::span(input_.get(), input_size_)).subspan(end_);
 }
 
 void WebSocketCodec::take_input(std::size_t count) noexcept {
     end_ += count;
-    wants_much_ = end_ == input_.size();
+    // Grows by a read that fills all, shrinks by one that would have found room in the small one.
+    wants_much_ = end_ == input_size_ || (wants_much_ && count > kIdleInput / 2);
 }
 
 void WebSocketCodec::take_input(std::string_view bytes) {
-    input_.insert(input_.begin() + static_cast<std::ptrdiff_t>(end_), bytes.begin(), bytes.end());
+    if (bytes.empty()) {
+        return;
+    }
+    make_room(std::max(kIdleInput, end_ - begin_ + bytes.size()));
+    bytes.copy(reinterpret_cast<char*>(input_.get() + end_), bytes.size());
     end_ += bytes.size();
+}
+
+/// Moves what is unread to a buffer of its own.
+void WebSocketCodec::make_room(std::size_t size) {
+    const std::span<const unsigned char> kept = unread();
+    KNIT_ASSERT(kept.size() < size);
+    std::unique_ptr<unsigned char[]> room(new unsigned char[size]);  // make_unique would fill it with zeros
+    std::copy(kept.begin(), kept.end(), room.get());
+    end_ = kept.size();
+    begin_ = 0;
+    input_ = std::move(room);
+    input_size_ = size;
 }
 
 // Reading.
@@ -186,7 +204,7 @@ void WebSocketCodec::begin_frame(unsigned first, std::uint64_t size) {
 
 void WebSocketCodec::take_payload() {
     const std::size_t count = std::min<std::uint64_t>(frame_.left, end_ - begin_);
-    unsigned char* const bytes = input_.data() + begin_;
+    unsigned char* const bytes = input_.get() + begin_;
     if (is_server_) {
         apply_mask(bytes, count, frame_.mask, frame_.mask_place);
         frame_.mask_place = (frame_.mask_place + count) % 4;
@@ -281,27 +299,36 @@ WebSocketEvent WebSocketCodec::read_control() {
 
 void WebSocketCodec::put(int opcode, std::string_view bytes, std::string& output) {
     unsigned first = kFin | static_cast<unsigned>(opcode);
+    const std::array<unsigned char, 4> mask = is_server_ ? std::array<unsigned char, 4>() : next_mask();
     std::string compressed;
-    if (deflate_ && !is_control(opcode) && bytes.size() >= kWorthCompressing) {
-        if (deflater_ == nullptr) {
-            const bool keeps =
-                !(is_server_ ? deflate_->server_no_context_takeover : deflate_->client_no_context_takeover);
-            deflater_ = std::make_unique<Deflater>(is_server_ ? deflate_->server_bits : deflate_->client_bits, keeps);
+    try {
+        if (deflate_ && !is_control(opcode) && bytes.size() >= kWorthCompressing) {
+            compressed = compress(bytes);
+            bytes = compressed;
+            first |= kCompressed;
         }
-        compressed = deflater_->compress(bytes);
-        bytes = compressed;
-        first |= kCompressed;
+        output.reserve(output.size() + kHeadMax + bytes.size());
+    } catch (...) {
+        deflater_.reset();  // a new one does not refer to what the peer has never got
+        throw;
     }
     put_head(first, bytes.size(), output);
     if (is_server_) {
         output.append(bytes);
         return;
     }
-    const std::array<unsigned char, 4> mask = next_mask();
     output.append(reinterpret_cast<const char*>(mask.data()), mask.size());
     const std::size_t before = output.size();
     output.append(bytes);
     apply_mask(reinterpret_cast<unsigned char*>(output.data() + before), bytes.size(), mask, 0);
+}
+
+std::string WebSocketCodec::compress(std::string_view bytes) {
+    if (deflater_ == nullptr) {
+        const bool keeps = !(is_server_ ? deflate_->server_no_context_takeover : deflate_->client_no_context_takeover);
+        deflater_ = std::make_unique<Deflater>(is_server_ ? deflate_->server_bits : deflate_->client_bits, keeps);
+    }
+    return deflater_->compress(bytes);
 }
 
 void WebSocketCodec::put_head(unsigned first, std::size_t size, std::string& output) {

@@ -11,7 +11,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "deflate.hpp"
 #include "knit/http/detail/websocket_core.hpp"
@@ -26,6 +25,11 @@ struct WebSocketEvent {
     std::string data;     ///< of a close the reason
     int code = 0;         ///< of a close; 1005 for none
 };
+
+/// A limit of the options, as with_timeout() takes it: zero is none.
+inline std::optional<Duration> limit_of(Duration limit) noexcept {
+    return limit > Duration::zero() ? std::optional(limit) : std::nullopt;
+}
 
 /// Whether a close frame may have it.
 bool is_close_code(int code) noexcept;
@@ -43,7 +47,7 @@ public:
     /// A message, or a control frame; none: wants input.
     std::optional<WebSocketEvent> next();
 
-    /// Adds a message or a control frame to `output`.
+    /// Adds a message or a control frame to `output`, all of it or, when it throws, nothing.
     void put(int opcode, std::string_view bytes, std::string& output);
     void put_close(int code, std::string_view reason, std::string& output);
 
@@ -68,15 +72,18 @@ private:
     WebSocketEvent read_control();
     void check_outcome(Inflater::Outcome outcome) const;
     void put_head(unsigned first, std::size_t size, std::string& output);
+    std::string compress(std::string_view bytes);
     std::array<unsigned char, 4> next_mask();
-    std::span<const unsigned char> unread() const noexcept { return std::span(input_).subspan(begin_, end_ - begin_); }
+    void make_room(std::size_t size);
+    std::span<const unsigned char> unread() const noexcept { return {input_.get() + begin_, end_ - begin_}; }
 
     const bool is_server_;
     const std::size_t message_max_;
     const std::optional<DeflateParameters> deflate_;
     std::unique_ptr<Deflater> deflater_;
     std::unique_ptr<Inflater> inflater_;
-    std::vector<unsigned char> input_;
+    std::unique_ptr<unsigned char[]> input_;
+    std::size_t input_size_ = 0;
     std::size_t begin_ = 0;  ///< of what is unread
     std::size_t end_ = 0;
     Frame frame_;
@@ -87,7 +94,7 @@ private:
     int message_opcode_ = 0;      ///< 0: between two messages
     bool is_message_compressed_ = false;
     bool is_in_payload_ = false;
-    bool wants_much_ = false;
+    bool wants_much_ = false;  ///< a read has filled all there was
     std::array<unsigned char, 256> masks_{};
     std::size_t mask_used_ = sizeof masks_;
 };

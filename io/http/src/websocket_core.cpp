@@ -19,6 +19,8 @@ constexpr std::size_t kLowWater = kHighWater / 4;
 constexpr std::size_t kDiscardMax = std::size_t{1} << 20;
 
 constexpr std::size_t kPongHead = 2;
+// What is kept for the next message to go into.
+constexpr std::size_t kIdleOutput = std::size_t{4} << 10;
 
 void start_hidden(Coro<> body) {
     const Task<> task = create_task(std::move(body));
@@ -27,7 +29,7 @@ void start_hidden(Coro<> body) {
 
 }  // namespace
 
-/// An operation on the stream below, from before it begins. Keeps the core.
+/// An operation on the stream below, from before its task exists until its frame lets go.
 class WebSocketCore::Use {
 public:
     explicit Use(Ref core) noexcept : core_(std::move(core)) { ++core_->users_; }
@@ -38,10 +40,38 @@ public:
             core_->unused_.set();
         }
     }
-    WebSocketCore& core() const noexcept { return *core_; }
+    const Ref& core() const noexcept { return core_; }
 
 private:
     Ref core_;
+};
+
+/// is_writing_, also for a task that is cancelled before its first step.
+class WebSocketCore::Writing : public Use {
+public:
+    explicit Writing(Ref core) noexcept : Use(std::move(core)) { this->core()->is_writing_ = true; }
+    Writing(Writing&&) noexcept = default;
+    Writing& operator=(Writing&&) = delete;
+    ~Writing() {
+        if (core() != nullptr) {
+            core()->is_writing_ = false;
+            core()->in_flight_ = 0;
+            core()->wrote_some();
+        }
+    }
+};
+
+/// However a good-bye ends, the stream below is closed.
+class WebSocketCore::Ending : public Use {
+public:
+    using Use::Use;
+    Ending(Ending&&) noexcept = default;
+    Ending& operator=(Ending&&) = delete;
+    ~Ending() {
+        if (core() != nullptr) {
+            core()->abort();
+        }
+    }
 };
 
 WebSocketCore::WebSocketCore(WebSocketRole role, const WebSocketOptions& options, std::string_view leftover,
@@ -68,9 +98,6 @@ WebSocketMessage WebSocketCore::closed_message() const {
 
 Coro<WebSocketMessage> WebSocketCore::receive(Ref core) {
     for (;;) {
-        if (core->error_ != nullptr && !std::exchange(core->is_error_told_, true)) {
-            std::rethrow_exception(core->error_);
-        }
         if (core->close_code_ != 0) {
             co_return core->closed_message();
         }
@@ -106,8 +133,6 @@ std::optional<WebSocketMessage> WebSocketCore::take_events() {
             }
         }
     } catch (const WebSocketError& error) {
-        error_ = std::current_exception();
-        is_error_told_ = true;
         close_code_ = error.code();
         put_close(error.code(), error.what());
         end_in_background();
@@ -136,7 +161,7 @@ void WebSocketCore::put_close(int code, std::string_view reason) {
 Coro<> WebSocketCore::fill() {
     const std::size_t fills = fills_;
     const auto guard = co_await reading_.scoped();
-    if (fills != fills_ || close_code_ != 0 || error_ != nullptr) {
+    if (fills != fills_ || close_code_ != 0) {
         co_return;
     }
     if (is_closed_) {
@@ -161,6 +186,9 @@ Coro<> WebSocketCore::fill() {
 // Sending.
 
 Coro<> WebSocketCore::send(Ref core, int opcode, std::string_view bytes) {
+    if (core->write_error_ != nullptr) {
+        std::rethrow_exception(core->write_error_);
+    }
     if (core->is_closing()) {
         throw std::system_error(EPIPE, std::generic_category(), "the WebSocket is closed");
     }
@@ -168,9 +196,17 @@ Coro<> WebSocketCore::send(Ref core, int opcode, std::string_view bytes) {
     core->start_writing();
     Coro<> draining = core->drain();
     co_await std::move(draining);
-    if (core->error_ != nullptr) {
-        std::rethrow_exception(core->error_);
+    if (core->write_error_ != nullptr) {
+        std::rethrow_exception(core->write_error_);
     }
+    if (core->is_cut_) {
+        throw std::system_error(ECANCELED, std::generic_category(), "the WebSocket was cut off before all was sent");
+    }
+}
+
+Coro<> WebSocketCore::send_owned(Ref core, int opcode, std::string bytes) {
+    Coro<> sending = send(std::move(core), opcode, bytes);
+    co_await std::move(sending);
 }
 
 /// Waits while too much is unsent.
@@ -183,40 +219,48 @@ Coro<> WebSocketCore::drain() {
 
 void WebSocketCore::start_writing() {
     if (!is_writing_ && !output_.empty() && !is_closed_) {
-        start_hidden(write_task(Use(shared_from_this())));
-        is_writing_ = true;
+        start_hidden(write_task(Writing(shared_from_this())));
     }
 }
 
-Coro<> WebSocketCore::write_task(Use use) {
-    WebSocketCore& core = use.core();
-    std::exception_ptr error;
-    bool is_cancelled = false;
+Coro<> WebSocketCore::write_task(Writing writing) {
+    const Writing held = std::move(writing);  // let go at the end of the body, whoever keeps the frame
+    const Ref& core = held.core();
     try {
-        while (!core.output_.empty() && !core.is_closed_) {
-            const std::string bytes = std::exchange(core.output_, {});
-            core.answer_size_ = 0;
-            core.in_flight_ = bytes.size();
-            Coro<> writing = core.write_lower(std::as_bytes(std::span(bytes)));
-            co_await std::move(writing);
-            core.in_flight_ = 0;
-            core.wrote_some();
-        }
+        Coro<> all = write_all(core);
+        co_await std::move(all);
     } catch (const CancelledError&) {
-        is_cancelled = true;  // the run ends
+        core->fail_writing(std::make_exception_ptr(
+            std::system_error(ECANCELED, std::generic_category(), "the WebSocket is cut off: the run ends")));
     } catch (const std::exception&) {
-        error = std::current_exception();
+        core->fail_writing(std::current_exception());
     }
-    core.is_writing_ = false;
-    core.in_flight_ = 0;
-    if (is_cancelled) {
-        error = std::make_exception_ptr(
-            std::system_error(ECANCELED, std::generic_category(), "the WebSocket is cut off: the run ends"));
+}
+
+Coro<> WebSocketCore::write_all(Ref core) {
+    std::string bytes;
+    while (!core->output_.empty() && !core->is_closed_) {
+        bytes.clear();
+        bytes.swap(core->output_);  // two buffers in turns, while there is something to write
+        core->answer_size_ = 0;
+        core->in_flight_ = bytes.size();
+        Coro<> writing = core->write_lower(std::as_bytes(std::span(bytes)));
+        co_await std::move(writing);
+        core->in_flight_ = 0;
+        core->wrote_some();
     }
-    if (error != nullptr) {
-        core.stop(std::move(error));
+    if (core->output_.empty() && core->output_.capacity() > kIdleOutput) {
+        std::string().swap(core->output_);
     }
-    core.wrote_some();
+}
+
+/// Only writing has come to its end: what the peer has sent can still be read, and says more than this.
+void WebSocketCore::fail_writing(std::exception_ptr error) noexcept {
+    if (!is_closed_) {
+        write_error_ = std::move(error);
+        is_close_sent_ = true;
+        output_.clear();
+    }
 }
 
 void WebSocketCore::wrote_some() noexcept {
@@ -227,20 +271,18 @@ void WebSocketCore::wrote_some() noexcept {
 
 // The end.
 
-/// The connection has failed.
-void WebSocketCore::stop(std::exception_ptr error) noexcept {
-    if (error_ == nullptr && !is_closed_ && close_code_ == 0) {
-        error_ = std::move(error);
-        close_code_ = 1006;
-    }
-    abort();
-}
-
 void WebSocketCore::abort() noexcept {
     if (!std::exchange(is_closed_, true)) {
+        is_cut_ = !output_.empty() || in_flight_ != 0;
         output_.clear();
         close_lower();
         drained_.set();
+    }
+}
+
+void WebSocketCore::leave() noexcept {
+    if (!is_ending_) {
+        abort();
     }
 }
 
@@ -250,25 +292,20 @@ void WebSocketCore::end_in_background() noexcept {
         return;
     }
     try {
-        start_hidden(end_task(Use(shared_from_this())));
+        start_hidden(end_task(Ending(shared_from_this())));
     } catch (...) {
         abort();  // no memory, or the run is over
     }
 }
 
-Coro<> WebSocketCore::end_task(Use use) {
-    WebSocketCore& core = use.core();
+Coro<> WebSocketCore::end_task(Ending ending) {
+    const Ending held = std::move(ending);
     try {
-        Coro<> ending = core.await_end();
-        co_await with_timeout(core.close_timeout_, std::move(ending));
+        Coro<> talking = held.core()->await_end();
+        co_await with_timeout(limit_of(held.core()->close_timeout_), std::move(talking));
     } catch (const std::exception&) {
-        core.abort();  // the peer is gone, or too slow
-        co_return;
-    } catch (...) {
-        core.abort();
-        throw;
+        co_return;  // the peer is gone, or too slow
     }
-    core.abort();
 }
 
 /// The end of our side is sent, and the peer's awaited: a stream that is closed with unread bytes would turn into a
@@ -278,7 +315,7 @@ Coro<> WebSocketCore::await_end() {
         drained_.clear();
         co_await drained_.wait();
     }
-    if (close_code_ == 1006) {
+    if (is_closed_ || close_code_ == 1006) {
         co_return;
     }
     Coro<> shutting = shutdown_lower();
@@ -301,14 +338,20 @@ Coro<> WebSocketCore::close(Ref core, int code, std::string reason) {
     core->put_close(code, reason);
     try {
         Coro<> waiting = core->await_close();
-        co_await with_timeout(core->close_timeout_, std::move(waiting));
+        co_await with_timeout(limit_of(core->close_timeout_), std::move(waiting));
     } catch (const std::exception&) {
-        core->abort();  // no answer
-        co_return;
+        core->give_up();  // no answer
     } catch (...) {
-        core->abort();
+        core->give_up();
         throw;
     }
+}
+
+void WebSocketCore::give_up() noexcept {
+    if (close_code_ == 0) {
+        close_code_ = 1006;
+    }
+    abort();
 }
 
 /// The peer's close frame, and the end of the stream.
@@ -324,7 +367,7 @@ Coro<> WebSocketCore::await_close() {
 }
 
 Coro<> WebSocketCore::finish(Ref core) {
-    core->abort();
+    core->leave();
     std::exception_ptr cancelled;
     while (core->users_ != 0) {
         try {
@@ -332,6 +375,7 @@ Coro<> WebSocketCore::finish(Ref core) {
             co_await core->unused_.wait();
         } catch (const CancelledError&) {
             cancelled = std::current_exception();
+            core->abort();
         }
     }
     if (cancelled != nullptr) {

@@ -15,13 +15,9 @@ namespace {
 
 using TcpTls = tls::TlsStream<io::TcpStream>;
 
-/// Whom a certificate is for: "localhost" where this machine was meant, no dot at the end.
+/// Whom a certificate is for: "localhost" where this machine was meant.
 std::string host_of(const io::Endpoint& endpoint) {
-    std::string host = endpoint.host().empty() ? "localhost" : endpoint.host();
-    if (host.size() > 1 && host.back() == '.') {
-        host.pop_back();
-    }
-    return host;
+    return endpoint.host().empty() ? "localhost" : endpoint.host();
 }
 
 std::string peer_of(const io::TcpStream& stream) {
@@ -50,6 +46,11 @@ void check_server(const tls::Context& context) {
     if (!context.is_server()) {
         throw ValueError("accepting takes a server's Context: tls::Context::server(chain, key)");
     }
+}
+
+void check_serving(const tls::Context& context) {
+    check_server(context);
+    context.state()->check_certificate();
 }
 
 namespace {

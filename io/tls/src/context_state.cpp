@@ -7,6 +7,7 @@
 
 #include <openssl/err.h>
 
+#include "knit/error.hpp"
 #include "knit/tls/error.hpp"
 
 namespace knit::detail {
@@ -38,7 +39,9 @@ TlsContextState::TlsContextState(bool is_server)
         throw tls::TlsError(tls::Errc::setup, "OpenSSL gives no context", take_openssl_error());
     }
     SSL_CTX* const context = handle_.get();
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    if (SSL_CTX_get_min_proto_version(context) < TLS1_2_VERSION) {  // else openssl.cnf asks for more
+        SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    }
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -52,6 +55,12 @@ TlsContextState::TlsContextState(bool is_server)
         SSL_CTX_sess_set_new_cb(context, &keep_new_session);
     }
     ERR_clear_error();
+}
+
+void TlsContextState::check_certificate() const {
+    if (!has_certificate && names.empty() && !name_callback) {
+        throw RuntimeError("a server's tls::Context needs a certificate: load_cert_chain(chain, key) first");
+    }
 }
 
 void TlsContextState::set_verify(tls::VerifyMode mode) noexcept {

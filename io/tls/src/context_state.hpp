@@ -27,6 +27,8 @@ public:
     bool is_used() const noexcept { return is_used_.load(std::memory_order_relaxed); }  // relaxed: as above
     TlsSessionCache& sessions() noexcept { return sessions_; }
 
+    /// RuntimeError for a server's that has no certificate, and nobody to ask for one.
+    void check_certificate() const;
     void set_verify(tls::VerifyMode mode) noexcept;
     void set_alpn(std::string protocols);
     /// Whose certificate a client gets that asks for `name`; null: this one's. Throws what the callback throws.

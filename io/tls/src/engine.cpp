@@ -25,6 +25,7 @@ constexpr std::size_t kIdleInput = std::size_t{4} << 10;
 constexpr std::size_t kBusyInput = std::size_t{64} << 10;
 constexpr std::size_t kRecordHead = 5;
 
+/// Of an empty buffer, what is more than an idle connection keeps.
 void give_back(std::string& buffer) noexcept {
     buffer.clear();
     if (buffer.capacity() > kIdleInput) {
@@ -36,8 +37,11 @@ void give_back(std::string& buffer) noexcept {
 
 TlsEngine::TlsEngine(std::shared_ptr<TlsContextState> context, std::string host, std::string session_key)
     : context_(std::move(context)), host_(std::move(host)), session_key_(std::move(session_key)) {
-    if (context_->is_server() && !context_->has_certificate && context_->names.empty() && !context_->name_callback) {
-        throw RuntimeError("a server's tls::Context needs a certificate: load_cert_chain(chain, key) first");
+    if (host_.size() > 1 && host_.back() == '.') {
+        host_.pop_back();  // a name's root, which neither SNI nor certificates have
+    }
+    if (context_->is_server()) {
+        context_->check_certificate();
     }
     context_->begin_use();
     ERR_clear_error();
@@ -116,7 +120,8 @@ void TlsEngine::take_input(std::size_t count) noexcept {
     KNIT_ASSERT(count <= input_size_);
     input_begin_ = 0;
     input_end_ = count;
-    wants_much_ = count == input_size_;
+    // Grows by a read that fills all, shrinks by one that would have found room in the small one.
+    wants_much_ = count == input_size_ || (wants_much_ && count > kIdleInput / 2);
     has_input_ended_ = has_input_ended_ || count == 0;
 }
 
@@ -141,11 +146,19 @@ bool TlsEngine::push(const char* bytes, std::size_t count) noexcept {
 std::span<const std::byte> TlsEngine::next_output() noexcept {
     if (sent_ == sending_.size()) {
         sent_ = 0;
-        give_back(sending_);
+        sending_.clear();
         sending_.swap(output_);
         answer_size_ = 0;
     }
     return std::as_bytes(std::span(sending_).subspan(sent_));
+}
+
+void TlsEngine::trim_output() noexcept {
+    if (!has_output()) {
+        sent_ = 0;
+        give_back(sending_);
+        give_back(output_);
+    }
 }
 
 void TlsEngine::sent(std::size_t count) noexcept {

@@ -5,6 +5,8 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -40,19 +42,50 @@ void choose_context(SSL* ssl) {
     if (chosen == nullptr || chosen.get() == &engine.context()) {
         return;
     }
+    if (!chosen->is_server() || !chosen->has_certificate) {
+        throw ValueError("what a server_name_callback() gives has to be a server's Context, with a certificate");
+    }
     chosen->begin_use();
-    SSL_set_SSL_CTX(ssl, chosen->handle());
-    SSL_set_verify(ssl, SSL_CTX_get_verify_mode(chosen->handle()), &note_verification);
+    SSL_CTX* const context = chosen->handle();
+    if (SSL_set_SSL_CTX(ssl, context) == nullptr) {
+        throw std::bad_alloc();
+    }
+    // That takes over the certificate, the ciphers and ALPN; the rest was copied when the connection was made.
+    SSL_set_min_proto_version(ssl, static_cast<int>(SSL_CTX_get_min_proto_version(context)));
+    SSL_set_max_proto_version(ssl, static_cast<int>(SSL_CTX_get_max_proto_version(context)));
+    SSL_clear_options(ssl, SSL_OP_NO_TICKET);
+    SSL_set_options(ssl, SSL_CTX_get_options(context) & SSL_OP_NO_TICKET);
+    SSL_set_num_tickets(ssl, SSL_CTX_get_num_tickets(context));
+    SSL_set_verify(ssl, SSL_CTX_get_verify_mode(context), &note_verification);
     chosen->mark_sessions(ssl);
     engine.keep_context(std::move(chosen));
 }
 
-std::string in_quotes(const std::string& name) { return name.empty() ? "without a name" : "\"" + name + "\""; }
+/// What a peer has made up, fit for a message: of one line, and not without end.
+std::string printable(std::string_view text) {
+    constexpr std::size_t kShown = 200;
+    std::string shown(text.substr(0, kShown));
+    for (char& letter : shown) {
+        const auto byte = static_cast<unsigned char>(letter);
+        if (byte < 0x20 || byte == 0x7f || letter == '"') {
+            letter = '?';
+        }
+    }
+    return shown + (text.size() > kShown ? "..." : "");
+}
+
+std::string in_quotes(const std::string& name) {
+    return name.empty() ? "without a name" : "\"" + printable(name) + "\"";
+}
 
 std::string join(const std::vector<std::string>& names) {
+    constexpr std::size_t kShown = 5;
     std::string text;
-    for (const std::string& name : names) {
-        text += (text.empty() ? "" : ", ") + name;
+    for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) {
+        text += (i == 0 ? "" : ", ") + printable(names[i]);
+    }
+    if (names.size() > kShown) {
+        text += " and " + std::to_string(names.size() - kShown) + " more";
     }
     return text.empty() ? "no host" : text;
 }

@@ -1,14 +1,12 @@
 #include "knit/tls/detail/tls_core.hpp"
 
-#include <array>
 #include <chrono>
 #include <exception>
 #include <optional>
 #include <system_error>
 
-#include "knit/detail/worker.hpp"
+#include "background.hpp"
 #include "knit/error.hpp"
-#include "knit/task.hpp"
 #include "knit/timeout.hpp"
 
 namespace knit::detail {
@@ -16,18 +14,20 @@ namespace {
 
 // What a reader leaves to be sent by others; above it the reader waits, or a peer could make us keep any amount.
 constexpr std::size_t kAsideMax = std::size_t{64} << 10;
-// What close() throws away while it waits for the peer's end.
-constexpr std::size_t kDiscardMax = std::size_t{1} << 20;
-
-/// A task of knit's own, up to its first wait.
-void start_hidden(Coro<> body) {
-    TaskOptions options;
-    options.eager_start = true;
-    const Task<> task = create_task(std::move(body), options);
-    static_cast<TaskCore&>(*task.ref()).mark_hidden();
-}
 
 }  // namespace
+
+/// What close() has to cut short.
+class TlsCore::CallersWrite {
+public:
+    explicit CallersWrite(TlsCore& core) noexcept : core_(core) { ++core_.writers_; }
+    CallersWrite(const CallersWrite&) = delete;
+    CallersWrite& operator=(const CallersWrite&) = delete;
+    ~CallersWrite() { --core_.writers_; }
+
+private:
+    TlsCore& core_;
+};
 
 void TlsCore::check_open(const char* what) const {
     if (is_closed_) {
@@ -35,22 +35,43 @@ void TlsCore::check_open(const char* what) const {
     }
 }
 
+void TlsCore::check_lower() const {
+    if (is_lower_closed_) {
+        throw std::system_error(ECANCELED, std::generic_category(), "the stream below a TlsStream is closed");
+    }
+}
+
+void TlsCore::cut_lower() noexcept {
+    if (!std::exchange(is_lower_closed_, true)) {
+        close_lower();
+    }
+}
+
 // The handshake.
 
 Coro<> TlsCore::handshake(Ref core, Duration limit) {
     std::exception_ptr error;
+    bool is_refused = false;
     try {
         Coro<> shaking = core->shake_hands();
-        co_await with_timeout(limit, std::move(shaking));
+        co_await with_timeout(limit_of(limit), std::move(shaking));
     } catch (const TimeoutError&) {
         const auto seconds = std::chrono::duration<double>(limit).count();
         error = std::make_exception_ptr(
             TimeoutError("TLS handshake is taking longer than " + std::to_string(seconds) + " seconds: aborting"));
+    } catch (const CancelledError&) {
+        error = std::current_exception();
     } catch (...) {
         error = std::current_exception();
+        is_refused = core->engine_.has_failed();
     }
     if (error != nullptr) {
-        core->abort();
+        core->is_closed_ = true;
+        if (is_refused) {
+            core->end_in_background(&TlsCore::part);
+        } else {
+            core->cut_lower();
+        }
         std::rethrow_exception(error);
     }
 }
@@ -133,6 +154,7 @@ Coro<std::size_t> TlsCore::read_some(Ref core, std::span<std::byte> buffer) {
 /// What is to be sent; sending_ is held.
 Coro<> TlsCore::send_output() {
     for (;;) {
+        check_lower();
         const std::span<const std::byte> bytes = engine_.next_output();
         if (bytes.empty()) {
             co_return;
@@ -155,6 +177,7 @@ Coro<> TlsCore::flush() {
     const auto guard = co_await sending_.scoped();
     Coro<> sending = send_output();
     co_await std::move(sending);
+    engine_.trim_output();
 }
 
 /// Has what a read left to be sent by a task of its own, one at a time.
@@ -206,6 +229,7 @@ Coro<std::size_t> TlsCore::write(Ref core, std::span<const std::byte> bytes, boo
     if (bytes.empty()) {
         co_return 0;
     }
+    const CallersWrite call(*core);
     TaskCore& task = co_await ThisTask();
     const auto guard = co_await core->sending_.scoped();
     Coro<> sending = core->send_output();  // what a write before left
@@ -223,9 +247,11 @@ Coro<std::size_t> TlsCore::write(Ref core, std::span<const std::byte> bytes, boo
             cancelled = std::current_exception();
         }
         if (cancelled != nullptr) {
-            core->check_open("write");
+            if (core->is_closed_ || core->engine_.has_failed()) {
+                std::rethrow_exception(cancelled);
+            }
             core->flush_aside();
-            if (core->engine_.has_failed() || (is_all && done != bytes.size())) {
+            if (is_all && done != bytes.size()) {
                 std::rethrow_exception(cancelled);
             }
             // All that was to be taken was: the rest of it follows in the background, the cancellation at the next
@@ -234,87 +260,8 @@ Coro<std::size_t> TlsCore::write(Ref core, std::span<const std::byte> bytes, boo
             break;
         }
     } while (is_all && done != bytes.size());
+    core->engine_.trim_output();
     co_return done;
-}
-
-// The end.
-
-Coro<> TlsCore::shutdown(Ref core) {
-    core->check_open("shutdown");
-    core->engine_.shutdown();
-    Coro<> flushing = core->flush();
-    try {
-        co_await std::move(flushing);
-    } catch (const CancelledError&) {
-        core->flush_aside();
-        throw;
-    }
-}
-
-void TlsCore::abort() noexcept {
-    if (!std::exchange(is_closed_, true)) {
-        close_lower();
-    }
-}
-
-void TlsCore::close() noexcept {
-    if (std::exchange(is_closed_, true)) {
-        return;
-    }
-    // A write that is under way has to end now, and close-notify cannot overtake it.
-    if (engine_.has_failed() || !engine_.is_established() || sending_.locked() || Worker::current() == nullptr) {
-        close_lower();
-        return;
-    }
-    try {
-        start_hidden(goodbye_task(shared_from_this()));
-    } catch (...) {
-        close_lower();  // no memory, or the run is over
-    }
-}
-
-Coro<> TlsCore::goodbye_task(Ref core) {
-    std::exception_ptr error;
-    try {
-        Coro<> talking = core->say_goodbye();
-        co_await with_timeout(core->shutdown_timeout_, std::move(talking));
-    } catch (const std::exception&) {
-        // the peer is gone, or too slow
-        core->close_lower();
-        co_return;
-    } catch (...) {
-        error = std::current_exception();
-    }
-    core->close_lower();
-    if (error != nullptr) {
-        std::rethrow_exception(error);
-    }
-}
-
-Coro<> TlsCore::say_goodbye() {
-    engine_.shutdown();
-    Coro<> step = flush();
-    co_await std::move(step);
-    if (reading_.locked()) {
-        co_return;  // what reads has to throw now; it has taken what has come
-    }
-    step = shutdown_lower();
-    co_await std::move(step);
-    std::size_t discarded = 0;
-    std::array<std::byte, 1024> buffer;
-    while (discarded < kDiscardMax) {
-        const std::optional<std::size_t> count = engine_.read(buffer);
-        if (count && *count == 0) {
-            co_return;
-        }
-        if (count) {
-            discarded += *count;
-            continue;
-        }
-        Coro<std::size_t> reading = read_lower(engine_.input_space());
-        const std::size_t received = co_await std::move(reading);
-        engine_.take_input(received);
-    }
 }
 
 }  // namespace knit::detail

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -27,8 +28,8 @@ class Context;
 namespace knit::http {
 
 /// A connection with messages both ways. Used on one loop; any number of tasks may send, and any number receive: each
-/// message goes to one of them. Pings are answered while somebody receives. Move-only; one that is destroyed without
-/// close() is cut off.
+/// message goes to one of them. Pings are answered while somebody receives. Move-only; one that is destroyed before it
+/// was closed, by close() or by the peer's word, is cut off.
 class WebSocket {
 public:
     WebSocket() noexcept = default;
@@ -51,19 +52,32 @@ public:
     ///     while (auto message = co_await socket.next()) { ... }
     Coro<std::optional<WebSocketMessage>> next();
 
-    /// Sends a message, whose bytes have to stay until the await is over; waits while more than 64 KiB is unsent.
-    /// `text` has to be UTF-8: ValueError. std::system_error EPIPE when the connection is closing. Cancelled while it
-    /// waits: CancelledError, the message is sent all the same.
+    /// Sends a message, whose bytes have to stay until the await is over (those of a std::string that is moved in are
+    /// kept); waits while more than 64 KiB is unsent. `text` has to be UTF-8: ValueError. Throws std::system_error:
+    /// EPIPE when the connection is closing, ECANCELED when abort() has cut it off before all was sent, and the error
+    /// of the first write that has failed. Cancelled while it waits: CancelledError, the message is sent all the same.
     Coro<> send_text(std::string_view text);
+    template <std::same_as<std::string> T>
+    Coro<> send_text(T&& text) {
+        return send_text_owned(std::move(text));
+    }
+    template <std::size_t N>
+    Coro<> send_text(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     Coro<> send_binary(std::span<const std::byte> bytes);
     Coro<> send_binary(std::string_view bytes) { return send_binary(std::as_bytes(std::span(bytes))); }
+    template <std::same_as<std::string> T>
+    Coro<> send_binary(T&& bytes) {
+        return send_binary_owned(std::move(bytes));
+    }
+    template <std::size_t N>
+    Coro<> send_binary(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
     /// A ping, of at most 125 bytes (ValueError); its answer is taken by whoever receives, who does not see it.
     Coro<> ping(std::string_view payload = {});
 
     /// Says good-bye and waits for the peer's, at most close_timeout, throwing away the messages that come before it;
-    /// then closes. Nothing when it is closed already. ValueError for a code that is not for sending (1000 to 1014
-    /// without 1004, 1005 and 1006; 3000 to 4999) and a reason that is not UTF-8 or has more than 123 bytes.
-    /// Cancelled: the connection is cut off.
+    /// then closes. Without an answer close_code() is 1006. Nothing when it is closed already. ValueError for a code
+    /// that is not for sending (1000 to 1014 without 1004, 1005 and 1006; 3000 to 4999) and a reason that is not UTF-8
+    /// or has more than 123 bytes. Cancelled: the connection is cut off.
     Coro<> close(int code = 1000, std::string reason = {});
     /// Cuts the connection off; what is under way throws.
     void abort() noexcept;
@@ -78,6 +92,9 @@ public:
 
 private:
     detail::WebSocketCore& core() const;
+    Coro<> send_text_owned(std::string text);
+    Coro<> send_binary_owned(std::string bytes);
+    void leave() noexcept;
 
     std::shared_ptr<detail::WebSocketCore> core_;
 };

@@ -25,8 +25,8 @@ struct Options {
     /// Of a client: whom the certificate is to be for, and what the server is told (SNI). Empty: the host connected to.
     /// Copied by the call that it is given to.
     std::string_view server_name = {};
-    Duration handshake_timeout = std::chrono::seconds(60);
-    Duration shutdown_timeout = std::chrono::seconds(30);  ///< what close() takes at most, in the background
+    Duration handshake_timeout = std::chrono::seconds(60);  ///< zero: no limit
+    Duration shutdown_timeout = std::chrono::seconds(30);   ///< for close() to send the rest; zero: no limit
 };
 
 // GCC 12 destroys an aggregate that is made inside a co_await expression twice.
@@ -46,6 +46,8 @@ struct TlsPeer {
 void check_client(const tls::Context& context, std::string_view host);
 /// ValueError for a client's Context.
 void check_server(const tls::Context& context);
+/// The same, and RuntimeError for one without a certificate.
+void check_serving(const tls::Context& context);
 
 template <class S>
 Coro<tls::TlsStream<S>> begin_tls(S stream, tls::Context context, TlsPeer peer, Duration handshake_timeout,
@@ -81,7 +83,7 @@ namespace knit::tls {
 
 /// TLS over a stream that is connected, as its client. `options.server_name` says with whom. Throws CertificateError
 /// with which certificate is refused and why, TlsError, TimeoutError, what the stream throws. Failed or cancelled: the
-/// stream is closed.
+/// stream is closed; where this side refuses the peer, in the background, 5 seconds at most, so that it hears why.
 template <io::ByteStream S>
 Coro<TlsStream<S>> connect(S stream, Context context, Options options) {
     knit::detail::check_client(context, options.server_name);
@@ -109,14 +111,14 @@ Coro<TlsStream<S>> accept(S stream, Context context, Options options = {}) {
 
 /// knit::serve() with TLS: calls `handler(TlsStream<TcpStream>) -> Coro<>` for each connection whose handshake has
 /// succeeded. That is made in the connection's own task, so a client that is slow at it holds up nobody; one that fails
-/// is closed, and logged at LogLevel::debug.
+/// is closed, and logged at LogLevel::debug. RuntimeError at once for a Context without a certificate.
 template <class F>
 Coro<io::Server> serve(io::Endpoint endpoint, Context context, F handler, io::ServeOptions serve_options = {},
                        Options options = {}) {
     static_assert(std::is_invocable_r_v<Coro<>, F&, TlsStream<io::TcpStream>>,
                   "tls::serve() takes a function of a TlsStream by value: "
                   "knit::Coro<> handler(knit::TlsStream<knit::TcpStream>)");
-    knit::detail::check_server(context);
+    knit::detail::check_serving(context);
     auto shared = std::make_shared<F>(std::move(handler));
     auto shaking = [shared, context, options](io::TcpStream stream) {
         return knit::detail::serve_tls(shared, std::move(stream), context, options);

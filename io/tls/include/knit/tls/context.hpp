@@ -71,11 +71,12 @@ public:
     /// hosts; a resumed session is not verified again, a Context verifies alike all its life.
     Context& resumption(bool on);
 
-    /// Of a server: clients that ask for `name` get the certificate (and verification of clients and ALPN) of `other`.
+    /// Of a server: clients that ask for `name` get all that `other` is set to: certificate, verification of clients,
+    /// ALPN, versions, ciphers, resumption.
     /// "*.example.org" is every name one label longer. Who asks for another name, or none, gets this Context's own.
     Context& add_server_name(std::string name, const Context& other);
     /// Asked first, with the name in lower case ("" for none); nothing: as if there were no callback. What it throws
-    /// refuses the client. Called on any loop.
+    /// refuses the client, as does a Context without a certificate or a client's. Called on any loop.
     using NameCallback = std::function<std::optional<Context>(std::string_view name)>;
     Context& server_name_callback(NameCallback callback);
 

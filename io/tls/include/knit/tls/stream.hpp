@@ -21,7 +21,8 @@ namespace knit::tls {
 
 /// What connect(), accept() and kin give, after the handshake. Used on one loop; a read and a write may be under way
 /// at the same time, more of them wait for each other. Each call that is awaited throws TlsError, what the stream below
-/// throws, or CancelledError. Buffers stay until the await is over. A stream that is destroyed is abort()ed.
+/// throws, or CancelledError. Buffers stay until the await is over. A stream that is destroyed before it was closed is
+/// abort()ed.
 template <io::ByteStream S>
 class TlsStream {
 public:
@@ -34,12 +35,12 @@ public:
     TlsStream(TlsStream&&) noexcept = default;
     TlsStream& operator=(TlsStream&& other) noexcept {
         if (this != &other) {
-            abort();
+            leave();
             core_ = std::move(other.core_);
         }
         return *this;
     }
-    ~TlsStream() { abort(); }
+    ~TlsStream() { leave(); }
 
     /// As many bytes as there are, at least one; 0: the peer has said close-notify. An end without it is a TlsError
     /// with Errc::unexpected_eof, as in Python's ssl, since somebody else may have cut the stream. Cancelled: either
@@ -60,6 +61,8 @@ public:
     Coro<std::size_t> write(const R& bytes) {
         return write(knit::detail::bytes_of(bytes));
     }
+    template <std::size_t N>
+    Coro<std::size_t> write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
     /// At least one byte, at most 64 KiB; gives how many. Cancelled: either CancelledError and nothing was taken, or
     /// how many were; what is not sent of them yet is sent in the background.
@@ -71,20 +74,24 @@ public:
     Coro<std::size_t> write_some(const R& bytes) {
         return write_some(knit::detail::bytes_of(bytes));
     }
+    template <std::size_t N>
+    Coro<std::size_t> write_some(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
-    /// Sends close-notify: the peer reads the end of the stream, and most then end their side. Reading goes on, writing
-    /// is over (EPIPE). Cancelled: it is sent in the background.
+    /// Sends close-notify, after a write that is under way: the peer reads the end of the stream, and most then end
+    /// their side. Reading goes on, writing is over (EPIPE). Cancelled: behind that write nothing has happened, later
+    /// close-notify is sent in the background.
     Coro<> shutdown() { return knit::detail::TlsCore::shutdown(core()); }
 
-    /// Returns at once; what is under way throws. Unless that is a write, close-notify is sent in the background; then,
-    /// where nobody was reading, the peer's is waited for, so that its last bytes do not turn into a reset.
-    /// `shutdown_timeout` bounds all of that.
+    /// Returns at once; what is under way throws. Unless that is a write, close-notify is sent in the background,
+    /// within `shutdown_timeout`; then, where nobody was reading, the peer's is waited for, 5 seconds at most, so that
+    /// its last bytes do not turn into a reset.
     void close() noexcept {
         if (core_ != nullptr) {
             core_->close();
         }
     }
-    /// Closes the stream below, without a word: the peer gets an unexpected end. What is under way throws.
+    /// Closes the stream below, without a word, also when close() is still at work: the peer gets an unexpected end.
+    /// What is under way throws.
     void abort() noexcept {
         if (core_ != nullptr) {
             core_->abort();
@@ -118,6 +125,11 @@ public:
     { return lower().local_endpoint(); }
 
 private:
+    void leave() noexcept {
+        if (core_ != nullptr) {
+            core_->leave();
+        }
+    }
     const std::shared_ptr<knit::detail::TlsCoreOf<S>>& core() const {
         if (core_ == nullptr) {
             throw RuntimeError("there is no TlsStream: it was moved from, or never connected");

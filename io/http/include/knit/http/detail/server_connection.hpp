@@ -60,6 +60,8 @@ public:
     virtual Coro<bool> fill(Input& input, std::size_t size) = 0;
     /// All the bytes.
     virtual Coro<> send(std::string_view bytes) = 0;
+    /// At least one byte, by whichever task, without a deadline.
+    virtual Coro<std::size_t> send_some(std::string_view bytes) = 0;
     /// Answers what comes until nothing more will.
     virtual Coro<> serve_requests() = 0;
     virtual Coro<> close_gently() = 0;
@@ -261,6 +263,8 @@ private:
         co_await stream_.write(bytes);
         co_return bytes.size();
     }
+
+    Coro<std::size_t> send_some(std::string_view bytes) final { co_return co_await write_part(bytes); }
 
     Coro<bool> fill(Input& input, std::size_t size) final {
         const std::size_t count = co_await stream_.read_some(input.make_room(size));

@@ -5,8 +5,8 @@
 ///
 ///   state     entered by                                          then
 ///   open      the constructor
-///   closing   a close frame is sent, or there was an error        sending is refused
-///   ended     the peer's close frame, its end, an error           receive() gives Type::close, or the error once
+///   closing   a close frame is sent, or a write has failed        sending is refused; receiving goes on
+///   ended     the peer's close frame, its end, its mistake        receive() gives Type::close
 ///   closed    the buffer is empty and the peer's end has come,    the stream below is closed
 ///             or close_timeout has passed, or abort()
 #pragma once
@@ -38,8 +38,8 @@ enum class WebSocketRole { server, client };
 struct WebSocketOptions {
     std::size_t message_max = std::size_t{4} << 20;       ///< bytes, after decompression; more is closed with 1009
     bool compress = true;                                 ///< offers, or agrees to, permessage-deflate
-    Duration close_timeout = std::chrono::seconds(10);    ///< how long a good-bye may take
-    Duration connect_timeout = std::chrono::seconds(30);  ///< of a client: until the handshake is over
+    Duration close_timeout = std::chrono::seconds(10);    ///< how long a good-bye may take; zero: no limit
+    Duration connect_timeout = std::chrono::seconds(30);  ///< of a client: until the handshake is over; zero: no limit
     /// Sub-protocols that this side speaks, best first: "chat.v2, chat". Copied by the call that it is given to.
     std::string_view protocols = {};
 };
@@ -82,12 +82,16 @@ public:
 
     static Coro<WebSocketMessage> receive(Ref core);
     static Coro<> send(Ref core, int opcode, std::string_view bytes);
+    static Coro<> send_owned(Ref core, int opcode, std::string bytes);
     static Coro<> close(Ref core, int code, std::string reason);
     void abort() noexcept;
-    /// Nobody uses the stream below any more, which is closed; waits for that even if it is cancelled.
+    /// Its owner has gone: abort(), unless the good-bye is being said in the background.
+    void leave() noexcept;
+    /// Nobody uses the stream below any more, which is closed; waits for that even if it is cancelled, which cuts a
+    /// good-bye short.
     static Coro<> finish(Ref core);
 
-    bool is_closing() const noexcept { return is_close_sent_ || is_closed_ || error_ != nullptr; }
+    bool is_closing() const noexcept { return is_close_sent_ || is_closed_; }
     int close_code() const noexcept { return close_code_; }
     bool is_compressed() const noexcept;
 
@@ -99,6 +103,8 @@ protected:
 
 private:
     class Use;
+    class Writing;
+    class Ending;
 
     virtual Coro<std::size_t> read_lower(std::span<std::byte> buffer) = 0;
     virtual Coro<> write_lower(std::span<const std::byte> bytes) = 0;
@@ -114,11 +120,13 @@ private:
     Coro<> await_end();
     void start_writing();
     void wrote_some() noexcept;
-    void stop(std::exception_ptr error) noexcept;
+    void fail_writing(std::exception_ptr error) noexcept;
+    void give_up() noexcept;
     void end_in_background() noexcept;
     WebSocketMessage closed_message() const;
-    static Coro<> write_task(Use use);
-    static Coro<> end_task(Use use);
+    static Coro<> write_task(Writing writing);
+    static Coro<> write_all(Ref core);
+    static Coro<> end_task(Ending ending);
 
     const bool is_server_;
     const Duration close_timeout_;
@@ -126,7 +134,7 @@ private:
     std::string output_;           ///< to be sent
     std::size_t in_flight_ = 0;    ///< bytes that are being sent
     std::size_t answer_size_ = 0;  ///< of the pongs in output_
-    std::exception_ptr error_;     ///< what has ended the connection; receive() throws it once
+    std::exception_ptr write_error_;  ///< nothing can be sent any more
     Lock reading_;                 ///< who reads from the stream below
     Event drained_;                ///< little enough is unsent
     Event unused_;                 ///< users_ is 0
@@ -137,8 +145,8 @@ private:
     bool is_writing_ = false;
     bool is_close_sent_ = false;
     bool is_ending_ = false;
-    bool is_error_told_ = false;
     bool is_closed_ = false;
+    bool is_cut_ = false;  ///< abort() has thrown away what was to be sent
 };
 
 template <io::ByteStream S>

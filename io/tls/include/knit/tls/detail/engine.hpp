@@ -26,7 +26,7 @@ class TlsContextState;
 class TlsEngine {
 public:
     /// `host` is whom a client wants to talk to, empty for a server; `session_key` names what it may resume.
-    /// RuntimeError for a server's Context without a certificate.
+    /// A dot at its end is left out. RuntimeError for a server's Context without a certificate.
     TlsEngine(std::shared_ptr<TlsContextState> context, std::string host, std::string session_key);
     TlsEngine(const TlsEngine&) = delete;
     TlsEngine& operator=(const TlsEngine&) = delete;
@@ -40,6 +40,8 @@ public:
     /// What is to be sent, which stays where it is until sent() has been told of all of it; empty: nothing.
     std::span<const std::byte> next_output() noexcept;
     void sent(std::size_t count) noexcept;
+    /// Writing has come to a pause: gives the memory back that an idle connection does not need.
+    void trim_output() noexcept;
     bool has_output() const noexcept { return !output_.empty() || sent_ != sending_.size(); }
     /// What reading has added to the output since that was last sent.
     std::size_t answer_size() const noexcept { return answer_size_; }

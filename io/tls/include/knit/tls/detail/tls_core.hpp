@@ -5,7 +5,7 @@
 /// leaves that to a task of its own, since a peer that does not read must not keep it from reading.
 ///
 ///   is_closed_          set by close(), abort(), a failed handshake; what is called or under way then throws
-///   lower stream        closed at once, or after close-notify has been sent
+///   is_lower_closed_    at the same time, or after close-notify has been sent; the stream is not touched after it
 #pragma once
 
 #include <cstddef>
@@ -42,6 +42,8 @@ public:
     static Coro<> shutdown(Ref core);
     void close() noexcept;
     void abort() noexcept;
+    /// Its owner has gone: abort(), unless close() has been called.
+    void leave() noexcept;
 
 protected:
     TlsCore(std::shared_ptr<TlsContextState> context, std::string host, std::string session_key,
@@ -49,6 +51,8 @@ protected:
         : engine_(std::move(context), std::move(host), std::move(session_key)), shutdown_timeout_(shutdown_timeout) {}
 
 private:
+    class CallersWrite;
+
     virtual Coro<std::size_t> read_lower(std::span<std::byte> buffer) = 0;
     virtual Coro<std::size_t> write_lower(std::span<const std::byte> bytes) = 0;
     virtual Coro<> shutdown_lower() = 0;
@@ -57,23 +61,32 @@ private:
     virtual bool is_exact() const noexcept = 0;
 
     void check_open(const char* what) const;
+    void check_lower() const;
+    void cut_lower() noexcept;
     Coro<> shake_hands();
     Coro<> fill();
     Coro<> flush();
     Coro<> send_output();
     Coro<std::size_t> encrypt(std::span<const std::byte> bytes);
     void flush_aside() noexcept;
-    Coro<> say_goodbye();
+    void end_in_background(Coro<> (*talk)(Ref core)) noexcept;
+    static Coro<> say_goodbye(Ref core);
+    static Coro<> part(Ref core);
+    Coro<> send_close_notify();
+    Coro<> await_close_notify();
+    Coro<> await_end();
     static Coro<> flush_task(Ref core);
-    static Coro<> goodbye_task(Ref core);
+    static Coro<> end_task(Ref core, Coro<> talking);
 
     TlsEngine engine_;
     Lock reading_;  ///< who reads from the stream below
     Lock sending_;  ///< who writes to it
     std::size_t fills_ = 0;
     Duration shutdown_timeout_;
+    int writers_ = 0;  ///< calls of write() under way
     bool is_flushing_aside_ = false;
     bool is_closed_ = false;
+    bool is_lower_closed_ = false;
 };
 
 template <class S>

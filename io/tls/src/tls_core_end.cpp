@@ -1,0 +1,154 @@
+// The end of a TlsStream: close-notify, the peer's last bytes, the stream below.
+
+#include <array>
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "background.hpp"
+#include "knit/detail/worker.hpp"
+#include "knit/error.hpp"
+#include "knit/timeout.hpp"
+#include "knit/tls/detail/tls_core.hpp"
+
+namespace knit::detail {
+namespace {
+
+// What is thrown away, and how long, while a closed connection waits for the peer's end.
+constexpr std::size_t kDiscardMax = std::size_t{1} << 20;
+constexpr Duration kPeerWait = std::chrono::seconds(5);
+
+}  // namespace
+
+Coro<> TlsCore::shutdown(Ref core) {
+    core->check_open("shutdown");
+    const auto guard = co_await core->sending_.scoped();  // behind a whole write
+    core->check_open("shutdown");
+    core->engine_.shutdown();
+    Coro<> sending = core->send_output();
+    try {
+        co_await std::move(sending);
+    } catch (const CancelledError&) {
+        if (!core->is_closed_) {
+            core->flush_aside();
+        }
+        throw;
+    }
+}
+
+void TlsCore::abort() noexcept {
+    is_closed_ = true;
+    cut_lower();
+}
+
+void TlsCore::leave() noexcept {
+    if (!is_closed_) {
+        abort();
+    }
+}
+
+void TlsCore::close() noexcept {
+    if (std::exchange(is_closed_, true)) {
+        return;
+    }
+    // A write of the program's has to end now, and close-notify cannot overtake it. What is sent in the background was
+    // reported as taken, and goes out first.
+    if (engine_.has_failed() || !engine_.is_established() || writers_ != 0) {
+        cut_lower();
+        return;
+    }
+    end_in_background(&TlsCore::say_goodbye);
+}
+
+void TlsCore::end_in_background(Coro<> (*talk)(Ref core)) noexcept {
+    if (Worker::current() == nullptr) {
+        cut_lower();
+        return;
+    }
+    try {
+        const Ref self = shared_from_this();
+        start_hidden(end_task(self, talk(self)));
+    } catch (...) {
+        cut_lower();  // no memory, or the run is over
+    }
+}
+
+Coro<> TlsCore::end_task(Ref core, Coro<> talking) {
+    std::exception_ptr error;
+    try {
+        co_await std::move(talking);
+    } catch (const std::exception&) {
+        core->cut_lower();  // the peer is gone, or too slow
+        co_return;
+    } catch (...) {
+        error = std::current_exception();
+    }
+    core->cut_lower();
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
+}
+
+Coro<> TlsCore::say_goodbye(Ref core) {
+    Coro<> step = core->send_close_notify();
+    co_await with_timeout(limit_of(core->shutdown_timeout_), std::move(step));
+    if (core->reading_.locked()) {
+        co_return;  // what reads has to throw now; it has taken what has come
+    }
+    step = core->await_close_notify();
+    co_await with_timeout(kPeerWait, std::move(step));
+}
+
+Coro<> TlsCore::send_close_notify() {
+    const auto guard = co_await sending_.scoped();
+    engine_.shutdown();
+    Coro<> sending = send_output();
+    co_await std::move(sending);
+}
+
+Coro<> TlsCore::await_close_notify() {
+    check_lower();
+    Coro<> shutting = shutdown_lower();
+    co_await std::move(shutting);
+    std::size_t discarded = 0;
+    std::array<std::byte, 1024> buffer;
+    while (discarded < kDiscardMax) {
+        const std::optional<std::size_t> count = engine_.read(buffer);
+        if (count && *count == 0) {
+            co_return;
+        }
+        if (count) {
+            discarded += *count;
+            continue;
+        }
+        check_lower();
+        Coro<std::size_t> reading = read_lower(engine_.input_space());
+        const std::size_t received = co_await std::move(reading);
+        engine_.take_input(received);
+    }
+}
+
+/// After a handshake that has failed: a reset, which bytes that nobody has read would cause, could overtake the alert.
+Coro<> TlsCore::part(Ref core) {
+    Coro<> waiting = core->await_end();
+    co_await with_timeout(kPeerWait, std::move(waiting));
+}
+
+Coro<> TlsCore::await_end() {
+    check_lower();
+    Coro<> shutting = shutdown_lower();
+    co_await std::move(shutting);
+    std::size_t discarded = 0;
+    std::size_t count = 1;
+    std::array<std::byte, 1024> buffer;
+    while (count != 0 && discarded < kDiscardMax) {
+        check_lower();
+        Coro<std::size_t> reading = read_lower(buffer);
+        count = co_await std::move(reading);
+        discarded += count;
+    }
+}
+
+}  // namespace knit::detail
