@@ -25,17 +25,20 @@ Coro<std::string> ask(Endpoint where, std::string text) {
 
 TEST(TlsServe, ServesOnSeveralLoopsAndAStrangerHoldsUpNobody) {
     auto body = []() -> Coro<> {
-        Server server = co_await tls::serve("127.0.0.1:0", server_context(), echo_tls);
+        Coro<Server> serving = tls::serve("127.0.0.1:0", server_context(), echo_tls);
+        Server server = co_await std::move(serving);
         const Endpoint where = server.local_endpoint();
         TcpStream silent = co_await TcpStream::connect(where);   // never says a word
         TcpStream stranger = co_await TcpStream::connect(where);  // says the wrong ones
         co_await stranger.write("GET / HTTP/1.1\r\n\r\n");
         std::vector<Task<std::string>> asking;
         for (int i = 0; i < 8; ++i) {
-            asking.push_back(spawn(ask(where, "client " + std::to_string(i))));
+            const std::string text = "client " + std::to_string(i);
+            asking.push_back(spawn(ask(where, text)));
         }
         for (int i = 0; i < 8; ++i) {
-            EXPECT_EQ("client " + std::to_string(i), co_await asking[static_cast<std::size_t>(i)]);
+            const std::string answer = co_await asking[static_cast<std::size_t>(i)];
+            EXPECT_EQ("client " + std::to_string(i), answer);
         }
         char byte[1];
         EXPECT_EQ(0U, co_await stranger.read_some(byte));  // OpenSSL has no alert for HTTP
@@ -58,7 +61,8 @@ TEST(TlsServe, AHandshakeThatFailsIsLoggedAsADetailAndNoHandlerRuns) {
             ADD_FAILURE() << "the handler runs";
             co_return;
         };
-        Server server = co_await tls::serve("127.0.0.1:0", server_context(), never);
+        Coro<Server> serving = tls::serve("127.0.0.1:0", server_context(), never);
+        Server server = co_await std::move(serving);
         const Endpoint where = server.local_endpoint();
         const std::string error =
             co_await error_of(tls::connect(where, tls::Context::client(tls::Roots::none), to("server.test")));
@@ -76,7 +80,8 @@ TEST(TlsServe, AHandshakeThatFailsIsLoggedAsADetailAndNoHandlerRuns) {
 
 TEST(TlsServe, CloseClientsCancelsHandlersAndHandshakesAlike) {
     run_io([]() -> Coro<> {
-        Server server = co_await tls::serve("127.0.0.1:0", server_context(), echo_tls);
+        Coro<Server> serving = tls::serve("127.0.0.1:0", server_context(), echo_tls);
+        Server server = co_await std::move(serving);
         TcpStream silent = co_await TcpStream::connect(server.local_endpoint());
         TcpTls idle = co_await tls::connect(server.local_endpoint(), client_context());
         while (server.connection_count() < 2) {
