@@ -163,7 +163,7 @@ Coro<> UpgradedStream::write(std::span<const std::byte> bytes) { return detail::
 Coro<> UpgradedStream::shutdown() { return detail::shutdown_upgraded(upgraded_); }
 
 void UpgradedStream::close() noexcept {
-    if (upgraded_->connection != nullptr) {
+    if (upgraded_ != nullptr && upgraded_->connection != nullptr) {
         upgraded_->connection->close_bare();
     }
 }

@@ -73,8 +73,8 @@ public:
     static Response literal(std::string_view body);
     static Response literal(std::string_view body, std::string_view content_type);
     /// `produce` is called when the head has been sent, and writes the body: in chunks, or bare and to the end of the
-    /// connection for HTTP/1.0. An error in it, or a write that was cancelled, cuts the connection off, so that the peer
-    /// sees that something is missing. `length`: the body's, when it is known, instead of chunks.
+    /// connection for HTTP/1.0. An error in it, or a write that was cancelled, cuts the connection off, so that the
+    /// peer sees that something is missing. `length`: the body's, when it is known, instead of chunks.
     static Response stream(Producer produce, std::optional<std::uint64_t> length = {});
     /// `count` bytes of the file from `offset` on.
     static Response file(io::File file, std::uint64_t offset, std::uint64_t count);

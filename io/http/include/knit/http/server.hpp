@@ -47,9 +47,10 @@ private:
     std::shared_ptr<detail::ServerCore> core_;
 };
 
-/// Answers requests by the router's handlers, on every loop of the runtime. `wrap` makes of a TcpStream the stream
-/// that is spoken on, any ByteStream: `wrap(TcpStream) -> Coro<S>`, TLS for example; what it throws ends the
-/// connection, a std::system_error without a word. The router takes no further routes from here on. Throws std::system_error when it cannot listen, ValueError for bad options.
+/// Answers requests by the router's handlers, on every loop of the runtime. `wrap` makes of a TcpStream the stream that
+/// is spoken on, any ByteStream: `wrap(TcpStream) -> Coro<S>`, TLS for example; what it throws ends the connection, a
+/// std::system_error without a word. The router takes no further routes from here on. Throws std::system_error when it
+/// cannot listen, ValueError for bad options.
 ///
 ///     http::Server server = co_await http::serve("127.0.0.1:8080", router);
 ///     co_await server.serve_forever();
