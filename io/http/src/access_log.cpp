@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <cerrno>
 #include <chrono>
 #include <ctime>
 #include <exception>
@@ -46,6 +47,7 @@ void append_quoted(std::string& line, std::string_view text) {
 struct alignas(64) AccessLines {
     std::string lines;
     std::uint64_t lost = 0;
+    io::File file;  ///< its own: a file is used on one loop at a time
     std::time_t second = -1;
     std::string time;  ///< "[06/Nov/1994:08:49:37 +0000]"
     Task<> writing;
@@ -54,7 +56,7 @@ struct alignas(64) AccessLines {
 
 class AccessLogCore : public std::enable_shared_from_this<AccessLogCore> {
 public:
-    explicit AccessLogCore(io::File file) : file_(std::move(file)), loops_(get_runtime().size()) {}
+    explicit AccessLogCore(const io::File& file);
 
     void add(const AccessRecord& record);
     Coro<> flush();
@@ -64,9 +66,18 @@ private:
     Coro<> write_later(std::shared_ptr<AccessLogCore> self, AccessLines& mine);
     Coro<> write(AccessLines& mine);
 
-    io::File file_;
     std::vector<AccessLines> loops_;
 };
+
+AccessLogCore::AccessLogCore(const io::File& file) : loops_(get_runtime().size()) {
+    for (AccessLines& each : loops_) {
+        knit::detail::Fd copy(fcntl(file.native_handle(), F_DUPFD_CLOEXEC, 3));
+        if (copy.get() < 0) {
+            throw std::system_error(errno, std::generic_category(), "open the access log");
+        }
+        each.file = io::File(std::move(copy), "the access log");
+    }
+}
 
 void AccessLogCore::add(const AccessRecord& record) {
     AccessLines& mine = here();
@@ -131,7 +142,7 @@ Coro<> AccessLogCore::write(AccessLines& mine) {
     }
     std::string lines = std::exchange(mine.lines, {});
     try {
-        co_await file_.append(lines);
+        co_await mine.file.append(lines);
     } catch (const CancelledError&) {
         mine.lines.insert(0, lines);  // none of them is written, and whoever cancelled writes them next
         throw;
@@ -165,9 +176,9 @@ Coro<> AccessLogCore::flush() {
 
 Coro<AccessLog> AccessLog::open(std::filesystem::path path) {
     Coro<io::File> opening = io::File::open(std::move(path), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    io::File file = co_await std::move(opening);
+    const io::File file = co_await std::move(opening);
     AccessLog log;
-    log.core_ = std::make_shared<detail::AccessLogCore>(std::move(file));
+    log.core_ = std::make_shared<detail::AccessLogCore>(file);
     co_return log;
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "knit/error.hpp"
+#include "knit/log.hpp"
 #include "knit/loop.hpp"
 #include "knit/runtime.hpp"
 #include "server_core.hpp"
@@ -42,10 +43,11 @@ void ServerCore::end_idle(std::size_t loop) noexcept {
 }
 
 void DateLine::write(std::time_t now) noexcept {
-    const std::string date = format_http_date(now);
+    const HttpDate date = write_http_date(now);
     second_ = now;
     length_ = 0;
-    for (const std::string_view part : {std::string_view("Date: "), std::string_view(date), std::string_view("\r\n")}) {
+    const std::string_view parts[] = {"Date: ", {date.data(), date.size()}, "\r\n"};
+    for (const std::string_view part : parts) {
         std::memcpy(text_.data() + length_, part.data(), part.size());
         length_ += part.size();
     }
@@ -68,6 +70,10 @@ std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerO
     const auto routes = router.core();
     routes->freeze();
     return std::make_shared<ServerCore>(routes, options);
+}
+
+void log_wrap_error(const std::exception& error) {
+    knit::detail::log(LogLevel::debug, std::string("knit: http: a connection is no good: ") + error.what());
 }
 
 io::ServeOptions serve_options(const ServerOptions& options) {

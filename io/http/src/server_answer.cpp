@@ -197,6 +197,7 @@ bool ConnectionBase::put(Response& response) {
     is_last_ = is_last_ || response.closes_ || core_->is_closing();
     // A client that still waits for 100 may send the body or not: no telling where the next request begins.
     is_last_ = is_last_ || (owes_continue_ && !is_body_done_);
+    is_last_ = is_last_ || (!is_body_done_ && head_.framing == Framing::sized && body_left_ > kPiece);
     owes_continue_ = false;
     if (response.extra_ != nullptr) {
         return false;

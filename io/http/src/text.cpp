@@ -2,17 +2,14 @@
 
 #include <time.h>
 
+#include <algorithm>
+
 namespace knit::http::detail {
 namespace {
 
 constexpr std::array<std::string_view, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-
-void append_padded(std::string& text, int number) {
-    text.push_back(static_cast<char>('0' + number / 10 % 10));
-    text.push_back(static_cast<char>('0' + number % 10));
-}
 
 int month_of(std::string_view name) noexcept {
     for (std::size_t month = 0; month < kMonths.size(); ++month) {
@@ -110,22 +107,39 @@ std::optional<std::int64_t> parse_http_date(std::string_view text) {
     return is_good ? std::optional<std::int64_t>(timegm(&parts)) : std::nullopt;
 }
 
-std::string format_http_date(std::int64_t seconds) {
+HttpDate write_http_date(std::int64_t seconds) noexcept {
     const time_t time = seconds;
     tm parts{};
     gmtime_r(&time, &parts);
-    std::string text(kDays[static_cast<std::size_t>(parts.tm_wday)]);
-    text += ", ";
-    append_padded(text, parts.tm_mday);
-    text.append(" ").append(kMonths[static_cast<std::size_t>(parts.tm_mon)]).append(" ");
-    append_number(text, static_cast<std::uint64_t>(parts.tm_year + 1900));
-    text.push_back(' ');
-    append_padded(text, parts.tm_hour);
-    text.push_back(':');
-    append_padded(text, parts.tm_min);
-    text.push_back(':');
-    append_padded(text, parts.tm_sec);
-    return text += " GMT";
+    HttpDate text;
+    char* at = text.data();
+    const auto put = [&at](std::string_view piece) { at = std::copy(piece.begin(), piece.end(), at); };
+    const auto put_number = [&at](int number) {
+        *at++ = static_cast<char>('0' + number / 10 % 10);
+        *at++ = static_cast<char>('0' + number % 10);
+    };
+    put(kDays[static_cast<std::size_t>(parts.tm_wday)]);
+    put(", ");
+    put_number(parts.tm_mday);
+    put(" ");
+    put(kMonths[static_cast<std::size_t>(parts.tm_mon)]);
+    put(" ");
+    const int year = parts.tm_year + 1900;
+    put_number(year / 100);
+    put_number(year % 100);
+    put(" ");
+    put_number(parts.tm_hour);
+    put(":");
+    put_number(parts.tm_min);
+    put(":");
+    put_number(parts.tm_sec);
+    put(" GMT");
+    return text;
+}
+
+std::string format_http_date(std::int64_t seconds) {
+    const HttpDate date = write_http_date(seconds);
+    return {date.data(), date.size()};
 }
 
 }  // namespace knit::http::detail

@@ -116,6 +116,8 @@ std::string percent_encode(std::string_view text, std::string_view kept);
 /// "Sun, 06 Nov 1994 08:49:37 GMT", in any of the three forms of RFC 9110 5.6.7; none when it is no date.
 std::optional<std::int64_t> parse_http_date(std::string_view text);
 /// Seconds since 1970 as an HTTP date.
+using HttpDate = std::array<char, 29>;
+HttpDate write_http_date(std::int64_t seconds) noexcept;
 std::string format_http_date(std::int64_t seconds);
 
 }  // namespace knit::http::detail

@@ -37,6 +37,8 @@ struct Shard;
 std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options);
 io::ServeOptions serve_options(const ServerOptions& options);
 bool is_closing(const ServerCore& core) noexcept;
+/// A peer that does not get as far as HTTP is no fault of ours: for LogLevel::debug.
+void log_wrap_error(const std::exception& error);
 
 /// The parts of a connection that do not depend on its stream. On one loop, that of its beginning: a handler that goes
 /// on to another is brought back.
@@ -114,6 +116,7 @@ protected:
     static constexpr std::size_t kPiece = 64 << 10;
     static constexpr std::size_t kOutMost = 64 << 10;
     static constexpr std::size_t kFilePiece = 256 << 10;
+    static constexpr std::size_t kDrainMost = 16 << 20;
 
     std::shared_ptr<ServerCore> core_;
     Shard* shard_ = nullptr;
@@ -319,9 +322,9 @@ private:
         try {
             Coro<> shutting = shutdown_bare();
             co_await std::move(shutting);
-            for (std::size_t drained = 0; drained < kPiece;) {
+            for (std::size_t drained = 0; drained < kDrainMost;) {
                 input_.consume(input_.rest().size());
-                const std::size_t count = co_await stream_.read_some(input_.make_room(kHeadRoom));
+                const std::size_t count = co_await stream_.read_some(input_.make_room(kPiece));
                 if (count == 0) {
                     break;
                 }
@@ -369,15 +372,20 @@ Coro<> serve_wrapped(io::TcpStream stream, Wrap wrap, std::shared_ptr<ServerCore
     if (is_closing(*core)) {
         co_return;
     }
-    auto wrapping = wrap(std::move(stream));
-    std::optional<await_result_t<decltype(wrapping)>> wrapped;
+    using Wrapped = await_result_t<std::invoke_result_t<Wrap&, io::TcpStream>>;
+    std::optional<Wrapped> wrapped;
     try {
+        auto wrapping = wrap(std::move(stream));
         wrapped.emplace(co_await std::move(wrapping));
-    } catch (const std::system_error&) {
-        co_return;  // a peer that fails at its handshake is none of the handler's faults
+    } catch (const std::system_error& error) {
+        knit::http::detail::log_wrap_error(error);
+    } catch (const TimeoutError& error) {
+        knit::http::detail::log_wrap_error(error);
     }
-    Coro<> serving = serve_stream(std::move(*wrapped), std::move(core));
-    co_await std::move(serving);
+    if (wrapped) {
+        Coro<> serving = serve_stream(std::move(*wrapped), std::move(core));
+        co_await std::move(serving);
+    }
 }
 
 }  // namespace knit::http::detail

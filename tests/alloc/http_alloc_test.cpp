@@ -1,0 +1,54 @@
+// What an HTTP server's request asks the heap for once it runs: nothing. A binary of its own, because it replaces
+// operator new.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+
+#include "counted_news.hpp"
+#include "knit/http.hpp"
+#include "knit/knit.hpp"
+
+namespace knit {
+namespace {
+
+using test::news_now;
+
+Coro<http::Response> hello(http::Request&) { co_return http::Response::text("Hello, world!\n"); }
+
+/// Sends the requests and reads as many bytes as their answers have.
+Coro<> ask(io::TcpStream& stream, std::string_view requests, std::span<char> answers, int count) {
+    for (int i = 0; i < count; ++i) {
+        co_await stream.write(requests);
+        co_await stream.read_exactly(answers);
+    }
+}
+
+TEST(HttpServer, AllocatesNothingForARequest) {
+    if (KNIT_ASAN || KNIT_TSAN) {
+        GTEST_SKIP() << "the sanitizers bring their own operator new, and frames come from it";
+    }
+    run([]() -> Coro<> {
+        http::Router router;
+        router.get("/", hello);
+        http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        const std::string_view request = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
+        co_await stream.write(request);
+        std::string answer(4096, '\0');
+        const std::size_t size = co_await stream.read_some(std::span<char>(answer));
+        answer.resize(size);
+        co_await ask(stream, request, answer, 100);
+        const std::size_t before = news_now();
+        co_await ask(stream, request, answer, 10'000);
+        EXPECT_EQ(news_now() - before, 0U);
+        EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+        EXPECT_TRUE(answer.ends_with("\r\n\r\nHello, world!\n"));
+        stream.close();
+        server.close();
+        co_await server.wait_closed();
+    }, {.loops = 1});
+}
+
+}  // namespace
+}  // namespace knit
