@@ -249,6 +249,7 @@ Coro<> RequestWriter::write(std::string_view bytes) { return connection_->write_
 
 ClientResponse::ClientResponse(std::unique_ptr<detail::ClientConnection> connection, Url url, int redirects) noexcept
     : connection_(std::move(connection)), url_(std::move(url)), redirects_(redirects) {}
+ClientResponse::ClientResponse() noexcept = default;
 ClientResponse::ClientResponse(ClientResponse&&) noexcept = default;
 ClientResponse& ClientResponse::operator=(ClientResponse&&) noexcept = default;
 ClientResponse::~ClientResponse() = default;

@@ -1,9 +1,13 @@
 // ConnectionBase: calling handlers and sending what they return.
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <memory>
+#include <optional>
+#include <string>
 #include <system_error>
+#include <utility>
 
 #include "knit/error.hpp"
 #include "knit/http/detail/server_connection.hpp"

@@ -1,10 +1,14 @@
 // ConnectionBase: the bare stream after a change of protocol.
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "knit/error.hpp"
 #include "knit/event.hpp"

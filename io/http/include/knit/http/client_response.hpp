@@ -35,7 +35,7 @@ private:
 /// the loop of its request, by one task at a time.
 class ClientResponse {
 public:
-    ClientResponse() noexcept = default;
+    ClientResponse() noexcept;
     /// knit's own use.
     ClientResponse(std::unique_ptr<detail::ClientConnection> connection, Url url, int redirects) noexcept;
     ClientResponse(ClientResponse&&) noexcept;
