@@ -2,6 +2,7 @@
 #include <knit/http.hpp>
 #include <knit/knit.hpp>
 
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -72,6 +74,7 @@ Coro<int> fetch_all(const Wish& wish) {
     knit::http::SessionOptions options;
     options.trust_env = true;
     options.user_agent = "knit-get";
+    options.limit = 0;  // an answer waits for its turn with its connection: a limit could keep the one whose turn it is
     knit::http::ClientSession session(options);
     std::vector<knit::Event> turns(wish.urls.size());
     std::vector<Coro<bool>> fetches;
@@ -92,6 +95,15 @@ Coro<int> fetch_all(const Wish& wish) {
 [[noreturn]] void fail(const std::string& problem) {
     std::fprintf(stderr, "error: %s\n%s\n", problem.c_str(), kUsage);
     std::exit(2);
+}
+
+long read_seconds(const std::string& text) {
+    int seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error != std::errc() || end != text.data() + text.size() || seconds < 0) {
+        fail("--timeout wants a number of seconds, not " + text);
+    }
+    return seconds;
 }
 
 Wish read_arguments(int argc, char** argv) {
@@ -128,7 +140,7 @@ Wish read_arguments(int argc, char** argv) {
             wish.options.allow_redirects = false;
         } else if (word == "--timeout") {
             knit::http::ClientTimeout timeout;
-            timeout.total = std::chrono::seconds(std::atol(value().c_str()));
+            timeout.total = std::chrono::seconds(read_seconds(value()));
             wish.options.timeout = timeout;
         } else if (word.starts_with("-")) {
             fail("unknown argument " + std::string(word));

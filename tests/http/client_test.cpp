@@ -111,6 +111,14 @@ TEST(ClientSession, ErrorsAreErrors) {
         EXPECT_THROW(co_await session.request("GET", url_of(server, "/"), options), ValueError);
         options.headers = {{"Content-Length", "3"}};
         EXPECT_THROW(co_await session.request("GET", url_of(server, "/"), options), ValueError);
+        options = RequestOptions();
+        options.stream = [](http::RequestWriter&) -> Coro<> {
+            throw std::system_error(std::make_error_code(std::errc::no_such_file_or_directory));
+            co_return;
+        };
+        EXPECT_THROW(co_await session.request("POST", url_of(server, "/echo"), options), std::system_error);
+        options.body = "too";
+        EXPECT_THROW(co_await session.request("POST", url_of(server, "/echo"), options), ValueError);
         http::ClientTimeout timeout;
         timeout.total = 50ms;
         options = RequestOptions();
@@ -273,6 +281,17 @@ TEST(CookieJar, KeepsToDomainsPathsAndTime) {
     EXPECT_EQ(jar.field_for("http://badexample.org/", 105), "");
 }
 
+TEST(CookieJar, HttpDoesNotReplaceWhatHttpsHasSet) {
+    http::detail::CookieJar jar;
+    jar.store("https://a.org/", "s=1; Secure", 100);
+    jar.store("http://a.org/", "s=2", 100);
+    jar.store("https://a.org/", "__Host-x=1; Secure; Path=/; Domain=a.org", 100);
+    jar.store("https://a.org/", "__Secure-y=1", 100);
+    jar.store("https://a.org/", "__Host-z=1; Secure; Path=/", 100);
+    jar.store("https://a.org/", "m=1; Max-Age=99999999999999999999999", 100);
+    EXPECT_EQ(jar.field_for("https://a.org/", 105), "s=1; __Host-z=1; m=1");
+}
+
 TEST(Proxies, AreLeftOutForTheHostsThatAreNamed) {
     using http::detail::is_exempt;
     EXPECT_TRUE(is_exempt("http://localhost/", "example.org, localhost"));
@@ -318,7 +337,7 @@ TEST(Url, IsTakenApartAndPutTogether) {
     EXPECT_EQ(Url("http://a?b").target(), "/?b");
     for (const char* wrong : {"", "a", "/a", "ftp://a/", "http:/a", "http://", "http:///a", "http://a:0/",
                               "http://a:x/", "http://a:65536/", "http://[::1/", "http://[x]/", "http://a b/",
-                              "http://a/\r\n", "http://[::1]x/"}) {
+                              "http://a/\r\n", "http://[::1]x/", "http://b\\@a/", "http://b\r@a/"}) {
         EXPECT_THROW(Url{wrong}, http::InvalidUrl) << wrong;
     }
     const Url base("http://a/b/c/d?q");

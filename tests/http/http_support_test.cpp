@@ -1,7 +1,9 @@
 // The support itself: it stands in a source of its own, so that it is compiled once.
 #include "http_test.hpp"
 
+#include <array>
 #include <functional>
+#include <span>
 
 namespace knit::test {
 namespace {
@@ -38,6 +40,43 @@ Coro<Response> user(Request& request) {
     co_return Response::text("user " + std::string(request.param("id")) + " " + request.query("q").value_or("none"));
 }
 Coro<Response> large(Request&) { co_return Response::text(std::string(1 << 20, 'x')); }
+Coro<Response> huge(Request&) { co_return Response::text(std::string(24 << 20, 'x')); }
+Coro<> nothing_for_an_hour(BodyWriter&) { co_await sleep(std::chrono::hours(1)); }
+Coro<Response> late(Request&) { co_return Response::stream(nothing_for_an_hour); }
+Coro<Response> empty(Request&) { co_return Response::stream(three_pieces, 0); }
+/// A write that the producer itself gives up, which it does not say.
+Coro<> one_piece_given_up(BodyWriter& writer) {
+    const std::string piece(24 << 20, 'y');
+    try {
+        co_await wait_for(writer.write(piece), std::chrono::milliseconds(20));
+    } catch (const TimeoutError&) {
+        co_return;
+    }
+}
+Coro<Response> giving_up(Request&) { co_return Response::stream(one_piece_given_up); }
+Coro<Response> cancelled(Request&) {
+    throw CancelledError("of another task");
+    co_return Response();
+}
+Coro<> read_line(http::UpgradedStream stream) {
+    std::array<std::byte, 64> buffer;
+    co_await stream.read_some(buffer);
+}
+Coro<> echo_line(http::UpgradedStream stream) {
+    std::array<std::byte, 64> buffer;
+    const std::size_t count = co_await stream.read_some(buffer);
+    co_await stream.write(std::span(buffer).first(count));
+}
+Coro<> leave_reader(http::UpgradedStream stream) {
+    static Task<> left;
+    left = create_task(read_line(std::move(stream)));
+    left.add_done_callback([] { left = Task<>(); });
+    co_await yield();
+}
+Coro<Response> upgrading(Request& request) {
+    co_await request.text();
+    co_return Response::upgrade(request.query("left") ? leave_reader : echo_line).header("Upgrade", "line");
+}
 Coro<Response> waiting(Request&) {
     co_await sleep(std::chrono::hours(1));
     co_return Response();
@@ -49,7 +88,9 @@ http::Router small_router() {
     http::Router router;
     router.get("/", hello).post("/echo", echo_body).put("/echo", echo_body).post("/unread", unread);
     router.get("/stream", streamed).get("/fail", failing).get("/cut", cut).get("/users/{id}", user);
-    router.get("/large", large).get("/wait", waiting);
+    router.get("/large", large).get("/wait", waiting).get("/huge", huge);
+    router.get("/late", late).get("/empty", empty).get("/giving-up", giving_up).get("/cancelled", cancelled);
+    router.post("/upgrade", upgrading).get("/upgrade", upgrading);
     return router;
 }
 

@@ -11,7 +11,9 @@
 
 namespace knit::test {
 
-/// Routes: GET /, POST /echo, POST /unread, GET /stream, GET /fail, GET /cut, GET /users/{id}, GET /large, GET /wait.
+/// Routes: GET /, POST /echo, POST /unread, GET /stream, GET /fail, GET /cut, GET /users/{id}, GET /large, GET /wait,
+/// GET /huge, GET /late, GET /empty, GET /giving-up, GET /cancelled, GET /upgrade (echoes a line; /upgrade?left leaves
+/// a reader behind).
 http::Router small_router();
 
 /// Runs `body(server)` beside a server of that router.

@@ -182,6 +182,74 @@ TEST(HttpServer, ACloseWaitsForTheAnswerAndEndsIdleConnections) {
     }, {}, 2);
 }
 
+TEST(HttpServer, ACloseLetsAnAnswerReachItsEndHoweverSlowlyItIsRead) {
+    serve_and([](Server& server) -> Coro<> {
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        co_await stream.write("GET /huge HTTP/1.1\r\nHost: a\r\n\r\n");
+        std::vector<char> buffer(1 << 20);
+        std::size_t total = co_await stream.read_some(buffer);
+        server.close();
+        co_await yield();
+        while (const std::size_t count = co_await stream.read_some(buffer)) {
+            total += count;
+        }
+        EXPECT_GT(total, std::size_t{24} << 20);
+    });
+}
+
+TEST(HttpServer, AStreamsHeadGoesBeforeItsFirstPiece) {
+    serve_and([](Server& server) -> Coro<> {
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        co_await stream.write("GET /late HTTP/1.1\r\nHost: a\r\n\r\n");
+        char buffer[1024];
+        const std::size_t count = co_await stream.read_some(buffer);
+        EXPECT_TRUE(std::string_view(buffer, count).starts_with("HTTP/1.1 200 OK\r\n"));
+    }, {.shutdown_timeout = 0s});
+}
+
+TEST(HttpServer, WhatAHandlerDoesWrongIsReportedAndCutOff) {
+    run_io([]() -> Coro<> {
+        int errors = 0;
+        get_running_loop().set_exception_handler([&](const ExceptionContext&) { ++errors; });
+        co_await with_server([&](Server& server) -> Coro<> {
+            const std::string empty = co_await say(server.local_endpoint(), get("/empty") + get("/"));
+            EXPECT_EQ(count_of(empty, "Content-Length: 0\r\n"), 1);
+            EXPECT_EQ(count_of(empty, "piece"), 0);
+            EXPECT_EQ(errors, 1);
+            const std::string cancelled = co_await say(server.local_endpoint(), get("/cancelled"));
+            EXPECT_TRUE(cancelled.starts_with("HTTP/1.1 500")) << cancelled;
+            EXPECT_EQ(errors, 2);
+            io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+            co_await stream.write("GET /giving-up HTTP/1.1\r\nHost: a\r\n\r\n");
+            while (errors == 2) {
+                co_await sleep(1ms);
+            }
+            std::string answer;
+            std::vector<char> buffer(1 << 20);
+            while (const std::size_t count = co_await stream.read_some(buffer)) {
+                answer.assign(buffer.data(), count);
+            }
+            EXPECT_FALSE(answer.ends_with("0\r\n\r\n"));
+        });
+        EXPECT_EQ(errors, 3);
+    });
+}
+
+TEST(HttpServer, AnUpgradeIsForWhoAsksAndEndsWithItsFunction) {
+    const std::string wish = "Connection: Upgrade\r\nUpgrade: line\r\n";
+    const std::string head = "GET /upgrade HTTP/1.1\r\nHost: a\r\n" + wish;
+    const std::string changed = answers(head + "\r\nline");
+    EXPECT_TRUE(changed.starts_with("HTTP/1.1 101")) << changed;
+    EXPECT_TRUE(changed.ends_with("\r\n\r\nline")) << changed;
+    EXPECT_TRUE(answers("POST /upgrade HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n" + wish + "\r\nbodyline")
+                    .ends_with("\r\n\r\nline"));
+    const std::string unasked = answers(get("/upgrade"));
+    EXPECT_TRUE(unasked.starts_with("HTTP/1.1 426")) << unasked;
+    EXPECT_EQ(count_of(unasked, "\r\nUpgrade: line\r\n"), 1);
+    const std::string left = answers("GET /upgrade?left HTTP/1.1\r\nHost: a\r\n" + wish + "\r\n");
+    EXPECT_EQ(count_of(left, "[open]"), 0) << left;
+}
+
 TEST(HttpServer, LimitsAreKept) {
     EXPECT_TRUE(answers("GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 414"));
     EXPECT_TRUE(answers("GET /" + std::string(9000, 'a')).starts_with("HTTP/1.1 414"));
@@ -285,6 +353,15 @@ TEST(HttpServer, MistakesAreSaid) {
     EXPECT_THROW(response.header("Content-Length", "3"), ValueError);
     EXPECT_THROW(response.cookie("a", "b;c"), ValueError);
     EXPECT_THROW(http::HttpError(200), ValueError);
+    EXPECT_THROW(http::Response::literal("a", "text/html\r\nX: y"), ValueError);
+    EXPECT_THROW(Server().close(), RuntimeError);
+    EXPECT_THROW(http::ClientResponse().status(), RuntimeError);
+    run_io([&]() -> Coro<> {
+        Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
+        EXPECT_THROW(router.post("/", handler), RuntimeError);
+        server.close();
+        co_await server.wait_closed();
+    });
 }
 
 }  // namespace

@@ -82,6 +82,8 @@ TEST(StaticFiles, NothingLeadsOutOfTheFolder) {
     http::StaticOptions options;
     options.follows_links_outside = true;
     EXPECT_EQ(count_of(answer_to(get("/out.txt"), options), "secret"), 1);
+    EXPECT_TRUE(answer_to(get("//etc/passwd"), options).starts_with("HTTP/1.1 404"));
+    EXPECT_TRUE(answer_to(get("//"), options).starts_with("HTTP/1.1 404"));
 }
 
 TEST(StaticFiles, FoldersGetTheirSlashAndTheirList) {
@@ -117,6 +119,7 @@ TEST(Conditions, FollowTheirOrder) {
         return http::detail::check_conditions(head.fields, method, file);
     };
     EXPECT_EQ(status("If-None-Match: \"x\", W/\"tag\"\r\n"), 304);
+    EXPECT_EQ(status("If-None-Match: \"x\"\r\nIf-None-Match: \"tag\"\r\n"), 304);
     EXPECT_EQ(status("If-None-Match: \"tag\"\r\n", "PUT"), 412);
     EXPECT_EQ(status("If-None-Match: \"x\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), 200);
     EXPECT_EQ(status("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), 304);
@@ -145,6 +148,14 @@ TEST(AccessLog, HasALineForEachRequestWithNothingInItThatThePeerCouldForge) {
         http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
         co_await say(server.local_endpoint(), "GET /nobody HTTP/1.1\r\nHost: a\r\n\r\n" +
                                                   get("/", "User-Agent: \"x\\ \xff\r\nReferer: http://b/\r\n"));
+        // A bad request when the buffer of the one before has been given back.
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        char buffer[1024];
+        for (const char* request : {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\n"}) {
+            co_await stream.write(std::string_view(request));
+            co_await stream.read_some(buffer);
+            co_await sleep(1ms);
+        }
         server.close();
         co_await server.wait_closed();
         co_await log.flush();
@@ -154,6 +165,11 @@ TEST(AccessLog, HasALineForEachRequestWithNothingInItThatThePeerCouldForge) {
     std::string second;
     std::getline(file, first);
     std::getline(file, second);
+    std::string third;
+    std::string fourth;
+    std::getline(file, third);
+    std::getline(file, fourth);
+    EXPECT_NE(fourth.find("] \"-\" 400 "), std::string::npos) << fourth;
     fs::remove(path);
     EXPECT_TRUE(first.starts_with("127.0.0.1 - - [")) << first;
     EXPECT_NE(first.find("] \"GET /nobody HTTP/1.1\" 404 14 \"-\" \"-\" "), std::string::npos) << first;

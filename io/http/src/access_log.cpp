@@ -94,8 +94,10 @@ void AccessLogCore::add(const AccessRecord& record) {
     }
     std::string& line = mine.lines;
     line.append(record.peer.empty() ? "-" : record.peer).append(" - - ").append(mine.time).append(" ");
-    std::string request(record.method);
-    request.append(" ").append(record.target).append(record.version_minor == 0 ? " HTTP/1.0" : " HTTP/1.1");
+    std::string request(record.method);  // none: what came was no request
+    if (!request.empty()) {
+        request.append(" ").append(record.target).append(record.version_minor == 0 ? " HTTP/1.0" : " HTTP/1.1");
+    }
     append_quoted(line, request);
     line.push_back(' ');
     append_number(line, static_cast<std::uint64_t>(record.status));
@@ -138,9 +140,12 @@ Coro<> AccessLogCore::write(AccessLines& mine) {
                                                  " lines: the disk does not follow");
         mine.lost = 0;
     }
-    const std::string lines = std::exchange(mine.lines, {});
+    std::string lines = std::exchange(mine.lines, {});
     try {
         co_await mine.file.append(lines);
+    } catch (const CancelledError&) {
+        mine.lines.insert(0, lines);  // none of them is written, and whoever cancelled writes them next
+        throw;
     } catch (const std::system_error& error) {
         mine.error = std::current_exception();
         knit::detail::log(LogLevel::error, std::string("knit: http: the access log: ") + error.what());

@@ -44,12 +44,11 @@ void add_field(std::string& head, std::string_view name, std::string_view value)
 }
 
 bool is_credential(std::string_view name) {
-    return equals_ignoring_case(name, "authorization") || equals_ignoring_case(name, "cookie") ||
-           equals_ignoring_case(name, "proxy-authorization");
+    return equals_ignoring_case(name, "authorization") || equals_ignoring_case(name, "cookie");
 }
 
 /// Fields of the request's own, then those of the session that it does not say otherwise.
-void add_fields(std::string& head, const Job& job) {
+void add_fields(std::string& head, const Job& job, bool goes_to_proxy) {
     for (const auto* fields : {&job.options.headers, &job.session->options.headers}) {
         const bool is_session = fields == &job.session->options.headers;
         for (const auto& [name, value] : *fields) {
@@ -59,7 +58,9 @@ void add_fields(std::string& head, const Job& job) {
                 throw ValueError(name + " is said by the client itself: it follows from the URL and the body");
             }
             const bool is_said = is_session && has_field(job.options.headers, name);
-            if (!is_said && (job.may_authorize || !is_credential(name))) {
+            const bool is_for_proxy = equals_ignoring_case(name, "proxy-authorization");
+            const bool is_allowed = is_for_proxy ? goes_to_proxy : job.may_authorize || !is_credential(name);
+            if (!is_said && is_allowed) {
                 add_field(head, name, value);
             }
         }
@@ -72,7 +73,7 @@ std::string make_head(const Job& job, const std::optional<Url>& proxy) {
     const bool is_plain_proxy = proxy && !job.url.is_secure();
     std::string head = job.method + " " + (is_plain_proxy ? job.url.to_string() : job.url.target()) + " HTTP/1.1\r\n";
     add_field(head, "Host", job.url.authority());
-    add_fields(head, job);
+    add_fields(head, job, is_plain_proxy);
     const auto is_said = [&](std::string_view name) {
         return has_field(options.headers, name) || has_field(session.headers, name);
     };
@@ -85,7 +86,7 @@ std::string make_head(const Job& job, const std::optional<Url>& proxy) {
     if (!job.url.user().empty() && !is_said("authorization")) {
         add_field(head, "Authorization", basic_credentials(job.url.user()));
     }
-    if (is_plain_proxy && !proxy->user().empty()) {
+    if (is_plain_proxy && !proxy->user().empty() && !is_said("proxy-authorization")) {
         add_field(head, "Proxy-Authorization", basic_credentials(proxy->user()));
     }
     const std::string cookies = session.cookies && !has_field(options.headers, "cookie")
@@ -110,10 +111,10 @@ std::string make_head(const Job& job, const std::optional<Url>& proxy) {
 Coro<Connection> send_request(Job& job) {
     const std::optional<Url> proxy = job.session->options.trust_env ? proxy_for(job.url) : std::nullopt;
     const std::string key = job.url.origin() + (proxy ? " " + proxy->to_string() : std::string());
-    Coro<Permit> admitting = job.session->admit();
-    Permit permit = co_await std::move(admitting);
     Coro<Permit> admitting_to = job.session->admit_to(key);
     Permit host_permit = co_await std::move(admitting_to);
+    Coro<Permit> admitting = job.session->admit();
+    Permit permit = co_await std::move(admitting);
     auto connection = std::make_unique<ClientConnection>(job.session, key, *job.loop, job.timeout);
     connection->set_permits(std::move(permit), std::move(host_permit));
     std::unique_ptr<Transport> transport = job.session->take_idle(key, *job.loop);
@@ -168,7 +169,7 @@ Coro<ClientResponse> follow(Job job) {
             connection->set_deadline(job.deadline);
             co_return ClientResponse(std::move(connection), std::move(job.url), redirects);
         }
-        if (redirects == job.options.max_redirects) {
+        if (redirects >= job.options.max_redirects) {
             throw TooManyRedirects("more than " + std::to_string(redirects) + " redirects, the last one to " +
                                    location);
         }
@@ -185,7 +186,7 @@ Coro<ClientResponse> request_within(Job job) {
         throw RuntimeError("the ClientSession is closed");
     }
     if (job.timeout.total > Duration::zero()) {
-        job.deadline = std::chrono::steady_clock::now() + job.timeout.total;
+        job.deadline = knit::detail::after(std::chrono::steady_clock::now(), job.timeout.total);
     }
     const std::optional<TimePoint> deadline = job.deadline;
     Coro<ClientResponse> following = follow(std::move(job));
@@ -223,6 +224,9 @@ Coro<ClientResponse> ClientSession::request(std::string method, Url url, Request
     if (!detail::is_token(method)) {
         throw ValueError("\"" + method + "\" is no method of HTTP");
     }
+    if (options.stream && !options.body.empty()) {
+        throw ValueError("RequestOptions: a request has a body or a stream that makes it, not both");
+    }
     for (const auto& [name, value] : options.params) {
         url = url.with_query(name, value);
     }
@@ -245,13 +249,21 @@ Coro<> RequestWriter::write(std::string_view bytes) { return connection_->write_
 
 ClientResponse::ClientResponse(std::unique_ptr<detail::ClientConnection> connection, Url url, int redirects) noexcept
     : connection_(std::move(connection)), url_(std::move(url)), redirects_(redirects) {}
+ClientResponse::ClientResponse() noexcept = default;
 ClientResponse::ClientResponse(ClientResponse&&) noexcept = default;
 ClientResponse& ClientResponse::operator=(ClientResponse&&) noexcept = default;
 ClientResponse::~ClientResponse() = default;
 
-int ClientResponse::status() const noexcept { return connection_->head().status; }
+detail::ClientConnection& ClientResponse::connection() const {
+    if (connection_ == nullptr) {
+        throw RuntimeError("there is no ClientResponse: it was moved from, or never given one by a request");
+    }
+    return *connection_;
+}
 
-const Fields& ClientResponse::headers() const noexcept { return connection_->head().fields; }
+int ClientResponse::status() const { return connection().head().status; }
+
+const Fields& ClientResponse::headers() const { return connection().head().fields; }
 
 const ClientResponse& ClientResponse::raise_for_status() const {
     if (!ok()) {
@@ -261,7 +273,7 @@ const ClientResponse& ClientResponse::raise_for_status() const {
     return *this;
 }
 
-Coro<std::string_view> ClientResponse::read_some() { return connection_->read_body(); }
+Coro<std::string_view> ClientResponse::read_some() { return connection().read_body(); }
 
 Coro<std::string> ClientResponse::text(std::size_t most) {
     std::string text;

@@ -1,6 +1,8 @@
 #include "client_connection.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <exception>
 #include <system_error>
@@ -43,6 +45,12 @@ Coro<> connect_tunnel(io::TcpStream& stream, const Url& url, const Url& proxy) {
     }
 }
 
+/// RFC 9110, 9.2.2: doing it twice is as doing it once.
+bool is_idempotent(std::string_view method) noexcept {
+    constexpr std::array<std::string_view, 6> kMethods = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+    return std::ranges::find(kMethods, method) != kMethods.end();
+}
+
 }  // namespace
 
 Coro<std::unique_ptr<Transport>> open_transport(Url url, std::optional<Url> proxy, const tls::Context* context,
@@ -71,8 +79,10 @@ Coro<bool> ClientConnection::exchange(std::string head, const std::string& metho
         Coro<> sending = send(std::move(head), options);
         co_await std::move(sending);
     } catch (const std::system_error&) {
+        if (!is_refused_) {
+            throw;  // of the function that makes the body
+        }
         error = std::current_exception();  // a server that refuses a body may have answered before all of it was sent
-        is_cut_ = true;
     }
     bool has_answer = false;
     try {
@@ -85,8 +95,10 @@ Coro<bool> ClientConnection::exchange(std::string head, const std::string& metho
         co_return true;
     }
     transport_ = nullptr;
-    const bool may_repeat = is_reused_ && !options.stream && method != "POST" && method != "PATCH";
-    if (may_repeat) {
+    const bool has_come = has_interim_ || !input_.rest().empty();
+    if (is_reused_ && !has_come && !options.stream && is_idempotent(method)) {
+        input_ = Input();
+        is_cut_ = is_refused_ = false;
         co_return false;
     }
     if (error != nullptr) {
@@ -98,21 +110,37 @@ Coro<bool> ClientConnection::exchange(std::string head, const std::string& metho
 Coro<> ClientConnection::send(std::string head, const RequestOptions& options) {
     if (options.body.size() <= kPiece) {
         head += options.body;
-        Coro<> writing = transport_->write(head);
+        Coro<> writing = write(head);
         co_await std::move(writing);
     } else {
-        Coro<> writing = transport_->write(head);
+        Coro<> writing = write(head);
         co_await std::move(writing);
-        Coro<> writing_body = transport_->write(options.body);
+        Coro<> writing_body = write(options.body);
         co_await std::move(writing_body);
     }
     if (options.stream) {
         RequestWriter writer(*this);
         Coro<> streaming = options.stream(writer);
         co_await std::move(streaming);
-        Coro<> ending = transport_->write("0\r\n\r\n");
+        Coro<> ending = write("0\r\n\r\n");
         co_await std::move(ending);
     }
+}
+
+Coro<> ClientConnection::write(std::string_view bytes) {
+    if (is_cut_) {
+        throw std::system_error(ECONNABORTED, std::generic_category(),
+                                "a write before has failed, was cancelled or is still under way");
+    }
+    is_cut_ = true;
+    try {
+        Coro<> writing = transport_->write(bytes);
+        co_await std::move(writing);
+    } catch (const std::system_error&) {
+        is_refused_ = true;
+        throw;
+    }
+    is_cut_ = false;
 }
 
 Coro<> ClientConnection::write_chunk(std::string_view bytes) {
@@ -122,7 +150,7 @@ Coro<> ClientConnection::write_chunk(std::string_view bytes) {
     std::string chunk;
     append_number(chunk, bytes.size(), 16);
     chunk.append("\r\n").append(bytes).append("\r\n");
-    Coro<> writing = transport_->write(chunk);
+    Coro<> writing = write(chunk);
     co_await std::move(writing);
 }
 
@@ -156,6 +184,7 @@ Coro<bool> ClientConnection::read_head(const std::string& method) {
         if (head_.status >= 200) {
             break;
         }
+        has_interim_ = true;
     }
     left_ = head_.length;
     if (head_.framing == Framing::none) {
@@ -167,7 +196,7 @@ Coro<bool> ClientConnection::read_head(const std::string& method) {
 Coro<bool> ClientConnection::fill() {
     std::optional<TimePoint> until = deadline_;
     if (timeout_.read > Duration::zero()) {
-        const TimePoint read_until = std::chrono::steady_clock::now() + timeout_.read;
+        const TimePoint read_until = knit::detail::after(std::chrono::steady_clock::now(), timeout_.read);
         until = until ? std::min(*until, read_until) : read_until;
     }
     Coro<std::size_t> reading = transport_->read_some(input_.make_room(kPiece));
@@ -233,13 +262,16 @@ Coro<> ClientConnection::drain() {
         drained += piece.size();
     }
     transport_ = nullptr;
+    permit_ = Permit();
+    host_permit_ = Permit();
 }
 
 /// The answer is whole. Its last piece may still be looked at: the input stays.
 void ClientConnection::finish() noexcept {
     is_done_ = true;
     // Bytes behind the answer belong to nothing that was asked.
-    if (transport_ != nullptr && head_.keeps_alive && !is_cut_ && input_.rest().empty()) {
+    if (transport_ != nullptr && head_.keeps_alive && !is_cut_ && input_.rest().empty() &&
+        transport_->available() == 0) {
         try {
             session_->put_idle(key_, loop_, std::move(transport_));
         } catch (const std::bad_alloc&) {

@@ -34,7 +34,7 @@ public:
     void set_deadline(std::optional<TimePoint> deadline) noexcept { deadline_ = deadline; }
 
     /// Writes the head and the body, then reads the answer's head, interim answers passed over. False: a connection
-    /// that had been used before was dead, and nothing came; the request may be sent again.
+    /// that had been used before was dead, and nothing came; the request may be sent again, as its method allows.
     Coro<bool> exchange(std::string head, const std::string& method, const RequestOptions& options);
     Coro<> write_chunk(std::string_view bytes);
     Coro<std::string_view> read_body();
@@ -44,6 +44,7 @@ public:
 
 private:
     Coro<> send(std::string head, const RequestOptions& options);
+    Coro<> write(std::string_view bytes);
     Coro<bool> read_head(const std::string& method);
     Coro<bool> fill();
     void finish() noexcept;
@@ -65,7 +66,9 @@ private:
     std::uint64_t left_ = 0;
     bool is_reused_ = false;
     bool is_done_ = false;
-    bool is_cut_ = false;  ///< the request could not be sent as a whole
+    bool is_cut_ = false;        ///< a write is under way, or was cut off: nothing may be sent behind it
+    bool is_refused_ = false;    ///< the server takes no more of the request: it may have answered before
+    bool has_interim_ = false;   ///< an interim answer has come
 };
 
 /// The connection that `url` is reached by, through `proxy` when there is one.

@@ -1,6 +1,7 @@
 #include "conditions.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "text.hpp"
 
@@ -8,7 +9,7 @@ namespace knit::http::detail {
 namespace {
 
 /// Whether one of the tags of the list is the file's. Weak tags are equal for `is_weak` alone.
-bool has_tag(std::string_view list, std::string_view etag, bool is_weak) noexcept {
+bool has_tag_in(std::string_view list, std::string_view etag, bool is_weak) noexcept {
     if (trim(list) == "*") {
         return true;
     }
@@ -27,6 +28,12 @@ bool has_tag(std::string_view list, std::string_view etag, bool is_weak) noexcep
     return false;
 }
 
+/// The same for a list that may stand in several lines.
+bool has_tag(const Fields& fields, std::string_view name, std::string_view etag, bool is_weak) {
+    const std::vector<std::string_view> lines = fields.get_all(name);
+    return std::ranges::any_of(lines, [&](std::string_view line) { return has_tag_in(line, etag, is_weak); });
+}
+
 /// If-Range: the range counts only for the file as the client knows it.
 bool is_same_file(std::string_view condition, const Validators& file) {
     if (condition.starts_with('"')) {
@@ -40,8 +47,8 @@ bool is_same_file(std::string_view condition, const Validators& file) {
 
 int check_conditions(const Fields& fields, std::string_view method, const Validators& file) {
     const bool is_read = method == "GET" || method == "HEAD";
-    if (const auto match = fields.find("If-Match")) {
-        if (!has_tag(*match, file.etag, false)) {
+    if (fields.contains("If-Match")) {
+        if (!has_tag(fields, "If-Match", file.etag, false)) {
             return 412;
         }
     } else if (const auto unmodified = fields.find("If-Unmodified-Since")) {
@@ -50,8 +57,8 @@ int check_conditions(const Fields& fields, std::string_view method, const Valida
             return 412;
         }
     }
-    if (const auto none = fields.find("If-None-Match")) {
-        if (has_tag(*none, file.etag, true)) {
+    if (fields.contains("If-None-Match")) {
+        if (has_tag(fields, "If-None-Match", file.etag, true)) {
             return is_read ? 304 : 412;
         }
     } else if (const auto since = fields.find("If-Modified-Since"); since && is_read) {

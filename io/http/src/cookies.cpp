@@ -26,6 +26,11 @@ bool matches_path(std::string_view path, std::string_view prefix) noexcept {
            (path.size() == prefix.size() || prefix.ends_with('/') || path[prefix.size()] == '/');
 }
 
+/// RFC 6265bis, 4.1.3: such a name is a promise about the attributes.
+bool has_prefix(std::string_view name, std::string_view prefix) noexcept {
+    return equals_ignoring_case(name.substr(0, prefix.size()), prefix);
+}
+
 }  // namespace
 
 void CookieJar::store(const Url& url, std::string_view set_cookie, std::int64_t now) {
@@ -45,6 +50,14 @@ void CookieJar::store(const Url& url, std::string_view set_cookie, std::int64_t 
         return;
     }
     const std::lock_guard lock(mutex_);
+    // RFC 6265bis, 5.7: what came by https is not for http to replace.
+    const bool is_kept = !url.is_secure() && std::ranges::any_of(cookies_, [&](const Cookie& other) {
+        return other.is_secure && other.name == cookie.name && matches_path(cookie.path, other.path) &&
+               (matches_domain(other.domain, cookie.domain) || matches_domain(cookie.domain, other.domain));
+    });
+    if (is_kept) {
+        return;
+    }
     std::erase_if(cookies_, [&](const Cookie& other) {
         return (other.name == cookie.name && other.domain == cookie.domain && other.path == cookie.path) ||
                (other.expires && *other.expires <= now);
@@ -60,17 +73,19 @@ void CookieJar::store(const Url& url, std::string_view set_cookie, std::int64_t 
 /// False when the cookie is not this host's to set.
 bool CookieJar::read_attributes(std::string_view text, const Url& url, std::int64_t now, Cookie& cookie) {
     bool has_max_age = false;
+    bool has_root_path = false;
     while (!text.empty()) {
         std::string_view value = trim(cut(text, ';'));
         const std::string_view name = trim(cut(value, '='));
         value = trim(value);
         if (equals_ignoring_case(name, "max-age")) {
             const bool is_negative = value.starts_with('-');
-            const auto seconds = to_number(value);
+            const bool is_all_digits = !value.empty() && std::ranges::all_of(value, is_digit);
+            const auto seconds = is_all_digits ? std::optional(to_number(value).value_or(UINT64_MAX)) : std::nullopt;
             if (is_negative || seconds) {
-                constexpr std::uint64_t kYears = std::uint64_t{400} * 86400;
+                constexpr std::uint64_t kDays = std::uint64_t{400} * 86400;  // 400 days, RFC 6265bis 5.5
                 has_max_age = true;
-                cookie.expires = is_negative ? 0 : now + static_cast<std::int64_t>(std::min(*seconds, kYears));
+                cookie.expires = is_negative ? 0 : now + static_cast<std::int64_t>(std::min(*seconds, kDays));
             }
         } else if (equals_ignoring_case(name, "expires") && !has_max_age) {
             if (const auto date = parse_http_date(value)) {
@@ -78,6 +93,7 @@ bool CookieJar::read_attributes(std::string_view text, const Url& url, std::int6
             }
         } else if (equals_ignoring_case(name, "path") && value.starts_with('/')) {
             cookie.path = value;
+            has_root_path = value == "/";
         } else if (equals_ignoring_case(name, "secure")) {
             cookie.is_secure = true;
         } else if (equals_ignoring_case(name, "domain") && !value.empty()) {
@@ -91,6 +107,13 @@ bool CookieJar::read_attributes(std::string_view text, const Url& url, std::int6
             cookie.is_host_only = false;
             cookie.domain = std::move(domain);
         }
+    }
+    const bool is_prefixed = has_prefix(cookie.name, "__Secure-") || has_prefix(cookie.name, "__Host-");
+    if (is_prefixed && !cookie.is_secure) {
+        return false;
+    }
+    if (has_prefix(cookie.name, "__Host-") && (!cookie.is_host_only || !has_root_path)) {
+        return false;
     }
     return !cookie.is_secure || url.is_secure();
 }

@@ -1,5 +1,7 @@
 #include "knit/http/fields.hpp"
 
+#include <algorithm>
+
 #include "text.hpp"
 
 namespace knit::http {

@@ -18,6 +18,18 @@ void append_field(std::string& fields, std::string_view name, std::string_view v
     fields.append(name).append(": ").append(value).append("\r\n");
 }
 
+void erase_field(std::string& fields, std::string_view name) {
+    for (std::size_t at = 0; at < fields.size();) {
+        const std::size_t size = fields.find('\n', at) + 1 - at;
+        const std::string_view line = std::string_view(fields).substr(at, size);
+        if (equals_ignoring_case(line.substr(0, line.find(':')), name)) {
+            fields.erase(at, size);
+        } else {
+            at += size;
+        }
+    }
+}
+
 }  // namespace
 
 Response::Response(int status, std::string body) : status_(status), body_(std::move(body)) {
@@ -34,11 +46,17 @@ Response Response::typed(std::string_view type, std::string body) {
     return response;
 }
 
-Response Response::literal(std::string_view body, std::string_view content_type) {
+Response Response::literal(std::string_view body) {
     Response response;
-    response.type_ = content_type;
+    response.type_ = "text/plain; charset=utf-8";
     response.literal_ = body;
     return response;
+}
+
+Response Response::literal(std::string_view body, std::string_view content_type) {
+    Response response;
+    response.literal_ = body;
+    return std::move(response.header("Content-Type", content_type));
 }
 
 Response Response::stream(Producer produce, std::optional<std::uint64_t> length) {
@@ -85,6 +103,7 @@ Response& Response::header(std::string_view name, std::string_view value) & {
     }
     if (equals_ignoring_case(name, "Content-Type")) {
         type_ = {};
+        erase_field(fields_, name);
     }
     has_date_ = has_date_ || equals_ignoring_case(name, "Date");
     append_field(fields_, name, value);

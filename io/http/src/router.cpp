@@ -55,7 +55,19 @@ void RouterCore::Resource::add_allowed(std::string& allowed) const {
     }
 }
 
+void RouterCore::expect_unfrozen() const {
+    if (is_frozen_.load(std::memory_order_relaxed)) {  // relaxed: a flag alone
+        throw RuntimeError("the Router serves already: add routes, middleware and log before http::serve()");
+    }
+}
+
+void RouterCore::set_log(AccessLog wanted) {
+    expect_unfrozen();
+    log = std::move(wanted);
+}
+
 void RouterCore::add(std::string_view method, std::string_view path, Handler handler) {
+    expect_unfrozen();
     if (method != "*" && !is_token(method)) {
         throw ValueError("\"" + std::string(method) + "\" is no method: say GET, POST ... or * for all");
     }
@@ -103,6 +115,7 @@ void RouterCore::add(std::string_view method, std::string_view path, Handler han
 }
 
 void RouterCore::add_wrapper(std::function<Coro<Response>(Request&, const Handler&)> wrap) {
+    expect_unfrozen();
     if (!fixed_.empty() || !patterns_.empty()) {
         throw ValueError("a middleware is added before the routes that it is to be around");
     }
@@ -112,6 +125,9 @@ void RouterCore::add_wrapper(std::function<Coro<Response>(Request&, const Handle
 /// The names are set in any case: the next pattern clears them.
 bool RouterCore::Pattern::matches(Request& request) const {
     request.params_.clear();
+    if (!request.path_.starts_with('/')) {
+        return false;  // of CONNECT, or '*'
+    }
     std::string_view rest = request.path_.substr(1);
     for (std::size_t i = 0; i < parts.size(); ++i) {
         const std::string& part = parts[i];
@@ -168,7 +184,7 @@ Router& Router::middleware(std::function<Coro<Response>(Request&, const Handler&
 }
 
 Router& Router::access_log(AccessLog log) {
-    core_->log = std::move(log);
+    core_->set_log(std::move(log));
     return *this;
 }
 

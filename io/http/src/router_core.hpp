@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "knit/detail/base.hpp"
 #include "knit/http/router.hpp"
 
 namespace knit::http::detail {
@@ -19,6 +20,9 @@ public:
     };
 
     void add(std::string_view method, std::string_view path, Handler handler);
+    void set_log(AccessLog wanted);
+    /// From here on loops read it without a lock.
+    void freeze() const noexcept { is_frozen_.store(true, std::memory_order_relaxed); }  // relaxed: a flag alone
     void add_wrapper(std::function<Coro<Response>(Request&, const Handler&)> wrap);
     /// Sets the request's params.
     Found find(Request& request) const;
@@ -45,9 +49,12 @@ private:
         std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
     };
 
+    void expect_unfrozen() const;
+
     std::unordered_map<std::string, Resource, Hash, std::equal_to<>> fixed_;
     std::vector<std::pair<std::string, Pattern>> patterns_;
     std::vector<std::function<Coro<Response>(Request&, const Handler&)>> wrappers_;
+    mutable knit::detail::Atomic<bool> is_frozen_{false};  ///< serve() sets it, changes ask; publishes nothing
 };
 
 }  // namespace knit::http::detail

@@ -18,6 +18,8 @@ ServerCore::ServerCore(std::shared_ptr<const RouterCore> routes, const ServerOpt
       limits{wanted.request_line_max, wanted.head_max, wanted.header_count_max},
       shards(get_runtime().size()) {}
 
+bool is_closing(const ServerCore& core) noexcept { return core.is_closing(); }
+
 void ServerCore::close() {
     if (is_closing_.exchange(true, std::memory_order_relaxed)) {  // relaxed: the messages below order what follows
         return;
@@ -65,7 +67,9 @@ std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerO
         throw ValueError("ServerOptions: no request has room in so small a head_max, request_line_max or "
                          "header_count_max");
     }
-    return std::make_shared<ServerCore>(router.core(), options);
+    const auto routes = router.core();
+    routes->freeze();
+    return std::make_shared<ServerCore>(routes, options);
 }
 
 void log_wrap_error(const std::exception& error) {
@@ -80,7 +84,30 @@ io::ServeOptions serve_options(const ServerOptions& options) {
     return serving;
 }
 
+namespace {
+
+Coro<> serve_until_closed(std::shared_ptr<io::Server> server, std::shared_ptr<ServerCore> core) {
+    std::exception_ptr end;
+    try {
+        co_await core->closing.wait();
+    } catch (const CancelledError&) {
+        end = std::current_exception();
+    }
+    server->close();
+    core->close();
+    Coro<> ending = server->wait_closed();
+    co_await std::move(ending);
+    if (end != nullptr) {
+        std::rethrow_exception(end);
+    }
+    throw CancelledError("the server has been closed");
+}
+
+}  // namespace
 }  // namespace detail
+
+Server::Server(io::Server server, std::shared_ptr<detail::ServerCore> core)
+    : server_(std::make_shared<io::Server>(std::move(server))), core_(std::move(core)) {}
 
 Server& Server::operator=(Server&& other) noexcept {
     if (this != &other) {
@@ -101,32 +128,28 @@ Server::~Server() {
     }
 }
 
+io::Server& Server::server() const {
+    if (server_ == nullptr) {
+        throw RuntimeError("there is no http::Server: it was moved from, or never given one by http::serve()");
+    }
+    return *server_;
+}
+
 void Server::close() {
-    server_.close();
+    server().close();
     core_->close();
 }
 
-Coro<> Server::wait_closed() {
-    Coro<> waiting = server_.wait_closed();
-    co_await std::move(waiting);
-}
+Coro<> Server::wait_closed() { return server().wait_closed(); }
 
 Coro<> Server::serve_forever() {
-    std::exception_ptr end;
-    const auto core = core_;
-    try {
-        co_await core->closing.wait();
-    } catch (const CancelledError&) {
-        end = std::current_exception();
-    }
-    close();
-    Coro<> ending = wait_closed();
-    co_await std::move(ending);
-    if (end != nullptr) {
-        std::rethrow_exception(end);
-    }
-    throw CancelledError("the server has been closed");
+    static_cast<void>(server());
+    return detail::serve_until_closed(server_, core_);
 }
+
+io::Endpoint Server::local_endpoint() const { return server().local_endpoint(); }
+
+std::size_t Server::connection_count() const { return server().connection_count(); }
 
 Coro<Server> serve(io::Endpoint endpoint, Router router, ServerOptions options) {
     auto core = detail::make_server_core(router, options);

@@ -1,9 +1,13 @@
 // ConnectionBase: calling handlers and sending what they return.
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <memory>
+#include <optional>
+#include <string>
 #include <system_error>
+#include <utility>
 
 #include "knit/error.hpp"
 #include "knit/http/detail/server_connection.hpp"
@@ -17,6 +21,18 @@ namespace {
 
 /// Whether an answer of this status has a body, and a length.
 bool has_content(int status) noexcept { return status >= 200 && status != 204 && status != 304; }
+
+/// A flag that stands as long as this.
+class Flagged {
+public:
+    explicit Flagged(bool& flag) noexcept : flag_(flag) { flag_ = true; }
+    Flagged(const Flagged&) = delete;
+    Flagged& operator=(const Flagged&) = delete;
+    ~Flagged() { flag_ = false; }
+
+private:
+    bool& flag_;
+};
 
 }  // namespace
 
@@ -34,6 +50,11 @@ const Handler* ConnectionBase::begin_handler() {
 void ConnectionBase::catch_handler_error() {
     try {
         throw;
+    } catch (const CancelledError&) {
+        if (is_cancelled()) {
+            throw;
+        }
+        handler_error_ = std::current_exception();  // of something that the handler awaited: an error like any other
     } catch (const BaseException&) {
         throw;
     } catch (...) {
@@ -52,12 +73,12 @@ bool ConnectionBase::end_handler() noexcept {
 Coro<> ConnectionBase::settle_handler() {
     co_await resume_on(watch_.loop());
     is_in_handler_ = false;
+    if (handler_error_ != nullptr) {
+        response_.emplace(error_response(std::exchange(handler_error_, nullptr)));
+    }
     if (flushing_.ref()) {
         Coro<> flushing = flush();
         co_await std::move(flushing);
-    }
-    if (handler_error_ != nullptr) {
-        response_.emplace(error_response(std::exchange(handler_error_, nullptr)));
     }
 }
 
@@ -78,22 +99,58 @@ Response ConnectionBase::error_response(const std::exception_ptr& error) {
             response.close();  // what is too large is not read away either
         }
         return response;
-    } catch (const std::system_error& gone) {
-        if (is_last_ && (gone.code() == std::errc::connection_reset || gone.code() == std::errc::broken_pipe)) {
-            throw;  // the peer went while its body was read
-        }
     } catch (...) {
-        static_cast<void>(0);  // told below
+        if (is_peers_fault(error)) {
+            throw;
+        }
     }
+    report(error, request_name());
+    return Response(500, HttpError(500).text());
+}
+
+bool ConnectionBase::is_cancelled() const { return watch_.task().cancelling() != 0; }
+
+/// The errors of a stream that has failed are nobody's news.
+bool ConnectionBase::is_peers_fault(const std::exception_ptr& error) const {
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::system_error&) {
+        return has_peer_gone_;
+    } catch (...) {
+        return false;
+    }
+}
+
+std::string ConnectionBase::request_name() const {
+    return std::string(head_.method).append(" ").append(request_.raw_path());
+}
+
+void ConnectionBase::report(const std::exception_ptr& error, const std::string& request) {
     Loop& loop = watch_.loop();
     ExceptionContext context;
-    context.message = "Unhandled exception in the handler of " + std::string(head_.method) + " " +
-                      std::string(request_.raw_path());
+    context.message = "Unhandled exception in the handler of " + request;
     context.exception = error;
     context.task = watch_.task();
     context.loop = &loop;
     loop.call_exception_handler(context);
-    return Response(500, HttpError(500).text());
+}
+
+void ConnectionBase::cut_off(const std::exception_ptr& error, const std::string& request) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const CancelledError&) {
+        if (is_cancelled()) {
+            throw;
+        }
+    } catch (const BaseException&) {
+        throw;
+    } catch (...) {
+        static_cast<void>(0);  // told below
+    }
+    if (!is_peers_fault(error)) {
+        report(error, request);
+    }
+    throw std::system_error(ECONNABORTED, std::generic_category(), "the answer could not be ended");
 }
 
 void ConnectionBase::append_head(const Response& response, bool is_chunked) {
@@ -122,6 +179,8 @@ void ConnectionBase::append_head(const Response& response, bool is_chunked) {
     out_.append(response.fields_);
     if (response.status_ == 101) {
         out_.append("Connection: Upgrade\r\n");
+    } else if (response.status_ == 426) {
+        out_.append(is_last_ ? "Connection: close, Upgrade\r\n" : "Connection: Upgrade\r\n");
     } else if (is_last_) {
         out_.append("Connection: close\r\n");
     } else if (head_.is_http10) {
@@ -130,16 +189,25 @@ void ConnectionBase::append_head(const Response& response, bool is_chunked) {
     out_.append("\r\n");
 }
 
+bool ConnectionBase::has_answer_body(const Response& response) const noexcept {
+    return has_content(response.status_) && head_.method != "HEAD";
+}
+
 bool ConnectionBase::put(Response& response) {
+    expect_whole();
+    if (response.extra_ != nullptr && response.extra_->upgrade) [[unlikely]] {
+        check_upgrade(response);
+    }
     is_last_ = is_last_ || response.closes_ || core_->is_closing();
     // A client that still waits for 100 may send the body or not: no telling where the next request begins.
     is_last_ = is_last_ || (owes_continue_ && !is_body_done_);
     is_last_ = is_last_ || (!is_body_done_ && head_.framing == Framing::sized && body_left_ > kPiece);
+    owes_continue_ = false;
     if (response.extra_ != nullptr) {
         return false;
     }
     const std::string_view content = response.content();
-    const bool has_body = has_content(response.status_) && head_.method != "HEAD";
+    const bool has_body = has_answer_body(response);
     if (has_body && content.size() > kOutMost / 2) {
         return false;
     }
@@ -152,62 +220,62 @@ bool ConnectionBase::put(Response& response) {
 }
 
 Coro<> ConnectionBase::put_slowly(Response& response) {
-    Response::Extra* const extra = response.extra_.get();
-    const bool has_body = has_content(response.status_) && head_.method != "HEAD";
+    const Response::Extra* const extra = response.extra_.get();
+    const bool is_upgrade = extra != nullptr && extra->upgrade;
     const bool is_unlimited = extra != nullptr && extra->produce && !extra->length;
     is_chunking_ = is_unlimited && !head_.is_http10 && has_content(response.status_);
-    is_last_ = is_last_ || response.status_ == 101 || (is_unlimited && head_.is_http10 && has_body);
+    is_last_ = is_last_ || is_upgrade || (is_unlimited && head_.is_http10 && has_answer_body(response));
     body_sent_ = 0;
-    body_promised_ = extra != nullptr ? extra->length.value_or(0) : response.content().size();
+    body_promised_ = extra != nullptr ? extra->length : std::optional<std::uint64_t>(response.content().size());
     append_head(response, is_chunking_);
-    if (extra != nullptr && extra->upgrade) {
-        Coro<> flushing = flush();
-        co_await std::move(flushing);
-        Coro<> running = extra->upgrade(UpgradedStream(*this));
-        co_await std::move(running);
-    } else if (has_body && extra == nullptr) {
-        Coro<> flushing = flush();
-        co_await std::move(flushing);
+    const std::string request = extra != nullptr ? request_name() : std::string();
+    if (is_upgrade) {
+        note(response, 0);  // what follows reads over the request
+    }
+    std::exception_ptr error;
+    try {
+        if (is_upgrade || has_answer_body(response)) {
+            Coro<> putting = put_body(response);
+            co_await std::move(putting);
+        }
+    } catch (...) {
+        error = std::current_exception();
+    }
+    if (!is_upgrade) {
+        note(response, body_sent_);
+    }
+    if (error != nullptr) {
+        cut_off(error, request);
+    }
+}
+
+/// The head goes first, whatever the body waits for.
+Coro<> ConnectionBase::put_body(Response& response) {
+    Coro<> flushing = flush();
+    co_await std::move(flushing);
+    if (response.extra_ == nullptr) {
         Coro<> sending = send(response.content());
         co_await std::move(sending);
         body_sent_ = response.content().size();
-    } else if (has_body && extra->produce) {
-        Coro<> producing = put_stream(response);
-        co_await std::move(producing);
-    } else if (has_body) {
-        Coro<> sending = put_file(response);
-        co_await std::move(sending);
+        co_return;
     }
-    note(response, body_sent_);
+    const Response::Extra& extra = *response.extra_;
+    Coro<> putting = extra.upgrade   ? run_upgraded(response)
+                     : extra.produce ? put_stream(response)
+                                     : put_file(response);
+    co_await std::move(putting);
 }
 
 /// An error in the middle cannot be said any more: the connection is cut off, without what would end the body.
 Coro<> ConnectionBase::put_stream(Response& response) {
     BodyWriter writer(*this);
-    std::exception_ptr error;
-    try {
-        Coro<> producing = response.extra_->produce(writer);
-        co_await std::move(producing);
-    } catch (const BaseException&) {
-        throw;
-    } catch (const std::system_error& gone) {
-        if (gone.code() == std::errc::connection_reset || gone.code() == std::errc::broken_pipe ||
-            gone.code() == std::errc::timed_out) {
-            throw;
-        }
-        error = std::current_exception();
-    } catch (...) {
-        error = std::current_exception();
-    }
+    Coro<> producing = response.extra_->produce(writer);
+    co_await std::move(producing);
     co_await resume_on(watch_.loop());
-    if (error == nullptr && response.extra_->length && body_sent_ != body_promised_) {
-        error = std::make_exception_ptr(RuntimeError("the streamed body has " + std::to_string(body_sent_) +
-                                                     " bytes, and its length was said to be " +
-                                                     std::to_string(body_promised_)));
-    }
-    if (error != nullptr) {
-        static_cast<void>(error_response(error));
-        throw std::system_error(ECONNABORTED, std::generic_category(), "the body could not be made");
+    expect_whole();
+    if (body_promised_ && body_sent_ != *body_promised_) {
+        throw RuntimeError("the streamed body has " + std::to_string(body_sent_) +
+                           " bytes, and its length was said to be " + std::to_string(*body_promised_));
     }
     if (is_chunking_) {
         out_.append("0\r\n\r\n");
@@ -219,9 +287,15 @@ Coro<> ConnectionBase::write_body(std::string_view bytes) {
         co_return;
     }
     co_await resume_on(watch_.loop());
-    if (!is_chunking_ && body_promised_ != 0 && body_sent_ + bytes.size() > body_promised_) {
+    if (is_writing_) {
+        throw RuntimeError("two tasks write one body at the same time: await each BodyWriter::write() before the "
+                           "next, or let one task write what the others put into a Queue");
+    }
+    expect_whole();
+    if (body_promised_ && bytes.size() > *body_promised_ - body_sent_) {
         throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");
     }
+    const Flagged writing(is_writing_);
     if (is_chunking_) {
         append_number(out_, bytes.size(), 16);
         out_.append("\r\n");
@@ -231,11 +305,18 @@ Coro<> ConnectionBase::write_body(std::string_view bytes) {
     if (!is_long) {
         out_.append(bytes).append(is_chunking_ ? "\r\n" : "");
     }
-    Coro<> flushing = flush();
-    co_await std::move(flushing);
+    try {
+        Coro<> flushing = flush();
+        co_await std::move(flushing);
+        if (is_long) {
+            Coro<> sending = send(bytes);
+            co_await std::move(sending);
+        }
+    } catch (...) {
+        is_broken_ = true;
+        throw;
+    }
     if (is_long) {
-        Coro<> sending = send(bytes);
-        co_await std::move(sending);
         out_.append(is_chunking_ ? "\r\n" : "");
     }
 }
@@ -254,8 +335,6 @@ Coro<> ConnectionBase::put_file(Response& response) {
         if (count == 0) {
             throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
         }
-        Coro<> flushing = flush();
-        co_await std::move(flushing);
         Coro<> sending = send({reinterpret_cast<const char*>(buffer.get()), count});
         co_await std::move(sending);
         left -= count;

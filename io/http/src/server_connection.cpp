@@ -8,7 +8,7 @@
 
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
-#include "knit/timeout.hpp"
+#include "knit/shield.hpp"
 #include "server_core.hpp"
 #include "text.hpp"
 
@@ -35,7 +35,7 @@ Coro<> ConnectionBase::run() {
     try {
         Coro<> serving = serve_requests();
         co_await std::move(serving);
-        if (is_last_) {
+        if (is_last_ && !is_closed_) {
             Coro<> closing = close_gently();
             co_await std::move(closing);
         }
@@ -44,6 +44,7 @@ Coro<> ConnectionBase::run() {
     } catch (...) {
         cancelled = std::current_exception();  // what the handler threw is answered: this is a cancellation
     }
+    is_idle_ = false;
     // Timers and lists are of the loop that this began on; a handler that was cancelled may have left it.
     while (&watch_.loop() != &watch_.task().get_loop() || flushing_.ref()) {
         try {
@@ -64,6 +65,7 @@ Coro<> ConnectionBase::run() {
             flushing_ = Task<>();
         }
     }
+    watch_.end();
     close_bare();
     if (cancelled != nullptr) {
         std::rethrow_exception(cancelled);
@@ -72,8 +74,14 @@ Coro<> ConnectionBase::run() {
 
 void ConnectionBase::end_when_idle() noexcept {
     if (is_idle_) {
+        is_last_ = true;
         watch_.expire();
     }
+}
+
+bool ConnectionBase::is_at_end() noexcept {
+    is_last_ = is_last_ || (input_.rest().empty() && core_->is_closing());
+    return is_last_;
 }
 
 // Reading requests.
@@ -83,7 +91,11 @@ ConnectionBase::Next ConnectionBase::next_head() {
     if (found == 0) {
         return Next::more;
     }
+    if (core_->router->log) {
+        began_ = watch_.loop().time();
+    }
     if (found != 200) {
+        head_ = Head();  // of the request before, whose bytes are gone
         refuse(found);
         return Next::refused;
     }
@@ -91,9 +103,6 @@ ConnectionBase::Next ConnectionBase::next_head() {
     input_.consume(scan_.size());
     scan_.reset();
     is_in_head_ = false;
-    if (core_->router->log) {
-        began_ = watch_.loop().time();
-    }
     const int status = read_request_head(bytes, head_);
     if (status != 200) {
         refuse(status);
@@ -115,11 +124,11 @@ ConnectionBase::Next ConnectionBase::next_head() {
 }
 
 void ConnectionBase::begin_wait() {
-    if (input_.rest().empty()) {
+    is_idle_ = input_.rest().empty();
+    if (is_idle_) {
         input_.release();
         watch_.begin(core_->options.idle_timeout);
         is_in_head_ = false;
-        is_idle_ = true;
     } else if (!std::exchange(is_in_head_, true)) {
         watch_.begin(core_->options.header_timeout);
     } else {
@@ -128,8 +137,8 @@ void ConnectionBase::begin_wait() {
 }
 
 void ConnectionBase::end_wait() noexcept {
-    watch_.end();
     is_idle_ = false;
+    watch_.end();
 }
 
 void ConnectionBase::begin_write() { watch_.begin(core_->options.write_timeout); }
@@ -146,6 +155,8 @@ void ConnectionBase::throw_write_timeout() {
 
 void ConnectionBase::time_out() {
     if (is_in_head_) {
+        began_ = watch_.loop().time();
+        head_ = Head();
         refuse(408);
     }
     is_last_ = true;
@@ -155,11 +166,7 @@ void ConnectionBase::refuse(int status) {
     Response response(status, HttpError(status).text());
     response.close();
     is_body_done_ = true;
-    // What was refused may not have been read: nothing of the request before it is to be told as if it were this one's.
     head_.is_http10 = false;
-    head_.method = "GET";
-    head_.target = "-";
-    head_.fields.clear();
     static_cast<void>(put(response));
 }
 
@@ -233,6 +240,7 @@ Coro<> ConnectionBase::fill_body() {
     if (!has_come) {
         is_last_ = true;
         is_body_done_ = true;
+        has_peer_gone_ = true;
         throw std::system_error(ECONNRESET, std::generic_category(), "the peer has gone in the middle of a body");
     }
 }
@@ -267,16 +275,27 @@ void ConnectionBase::end_request() noexcept {
 
 // Bytes to the peer from elsewhere than serve_requests().
 
+void ConnectionBase::expect_whole() const {
+    if (is_broken_) {
+        throw std::system_error(ECONNABORTED, std::generic_category(),
+                                "a write before was cancelled or failed: the answer cannot go on");
+    }
+}
+
+/// What goes out is taken off out_ first: it is not sent again, however that ends.
 Coro<> ConnectionBase::flush() {
     if (flushing_.ref()) {
-        Task<> other = flushing_;
-        co_await std::move(other);
+        Future<> other = shield(flushing_);  // who waits may be cancelled; the answers before go on
+        co_await other;
         flushing_ = Task<>();
     }
+    expect_whole();
     if (!out_.empty()) {
-        Coro<> sending = send(out_);
+        std::string bytes = std::exchange(out_, {});
+        Coro<> sending = send(bytes);
         co_await std::move(sending);
-        out_.clear();
+        bytes.clear();
+        out_.swap(bytes);  // the memory, to be used again
     }
 }
 
@@ -288,7 +307,7 @@ void ConnectionBase::flush_when_suspended() {
     is_flush_due_ = true;
     flusher_ = watch_.loop().call_soon([this] {
         is_flush_due_ = false;
-        if (is_in_handler_ && !out_.empty() && !flushing_.ref()) {
+        if (is_in_handler_ && !out_.empty() && !flushing_.ref() && !is_broken_) {
             flushing_ = create_task(flush_beside(std::exchange(out_, {})));
         }
     });
@@ -297,36 +316,6 @@ void ConnectionBase::flush_when_suspended() {
 Coro<> ConnectionBase::flush_beside(std::string bytes) {
     Coro<> sending = send(bytes);
     co_await std::move(sending);
-}
-
-// After a change of protocol.
-
-Coro<std::size_t> ConnectionBase::read_bare(std::span<std::byte> buffer) {
-    if (input_.rest().empty()) {
-        Coro<bool> filling = fill(input_, std::max(buffer.size(), std::size_t{1}));
-        if (!co_await std::move(filling)) {
-            co_return 0;
-        }
-    }
-    const std::string_view piece = input_.rest().substr(0, buffer.size());
-    std::memcpy(buffer.data(), piece.data(), piece.size());
-    input_.consume(piece.size());
-    co_return piece.size();
-}
-
-/// Called by tasks of the program's own, which the Watch knows nothing of.
-Coro<> ConnectionBase::write_bare(std::span<const std::byte> bytes) {
-    const Duration limit = core_->options.write_timeout;
-    std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    while (!rest.empty()) {
-        Coro<std::size_t> sending = send_some(rest);
-        try {
-            rest.remove_prefix(co_await with_timeout(
-                limit > Duration::zero() ? std::optional(limit) : std::nullopt, std::move(sending)));
-        } catch (const TimeoutError&) {
-            throw_write_timeout();
-        }
-    }
 }
 
 }  // namespace knit::http::detail

@@ -13,6 +13,9 @@ constexpr std::size_t kIdleMost = 1000;
 
 /// A server that has closed a connection, or says something unasked, has made it readable.
 bool is_alive(const Transport& transport) noexcept {
+    if (transport.available() != 0) {
+        return false;
+    }
     pollfd entry{};
     entry.fd = transport.native_handle();
     entry.events = POLLIN | POLLRDHUP;
@@ -41,9 +44,11 @@ Coro<Permit> SessionCore::admit_to(std::string origin) {
         return acquire_nothing();
     }
     const std::lock_guard lock(mutex_);
-    std::shared_ptr<Semaphore>& semaphore = hosts_[origin];
+    std::shared_ptr<Semaphore> semaphore = hosts_[origin].lock();
     if (semaphore == nullptr) {
+        std::erase_if(hosts_, [](const auto& host) { return host.second.expired(); });
         semaphore = std::make_shared<Semaphore>(options.limit_per_host);
+        hosts_[origin] = semaphore;
     }
     return acquire(semaphore);
 }
@@ -79,7 +84,7 @@ void SessionCore::put_idle(const std::string& key, const Loop& loop, std::unique
         dropped.push_back({std::move(transport), &loop, now});
         return;
     }
-    idle_.emplace(key, Idle{std::move(transport), &loop, now + options.keepalive});
+    idle_.emplace(key, Idle{std::move(transport), &loop, knit::detail::after(now, options.keepalive)});
 }
 
 void SessionCore::drop_old(TimePoint now, std::vector<Idle>& dropped) {

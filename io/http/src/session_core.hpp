@@ -39,7 +39,8 @@ class SessionCore {
 public:
     explicit SessionCore(SessionOptions wanted);
 
-    /// Waits until fewer requests than the limits say are under way.
+    /// Waits until fewer requests than the limits say are under way. The host's first: who waits for a host that is
+    /// busy does not keep others from theirs.
     Coro<Permit> admit();
     Coro<Permit> admit_to(std::string origin);
 
@@ -63,8 +64,8 @@ private:
 
     mutable std::mutex mutex_;
     std::multimap<std::string, Idle> idle_;  ///< with the mutex
-    std::map<std::string, std::shared_ptr<Semaphore>> hosts_;  ///< likewise
-    bool is_closed_ = false;                                   ///< likewise
+    std::map<std::string, std::weak_ptr<Semaphore>> hosts_;  ///< likewise; kept by who waits and who has a permit
+    bool is_closed_ = false;                                 ///< likewise
     std::shared_ptr<Semaphore> limit_;
 };
 

@@ -26,6 +26,8 @@ public:
     virtual Coro<> write(std::string_view bytes) = 0;
     virtual void close() noexcept = 0;
     virtual int native_handle() const = 0;
+    /// Bytes that have come and that the handle does not show, as TLS has them.
+    virtual std::size_t available() const noexcept = 0;
 };
 
 template <io::ByteStream S>
@@ -39,6 +41,13 @@ public:
     Coro<> write(std::string_view bytes) override { co_await stream_.write(std::as_bytes(std::span(bytes))); }
     void close() noexcept override { stream_.close(); }
     int native_handle() const override { return stream_.native_handle(); }
+    std::size_t available() const noexcept override {
+        if constexpr (requires { stream_.available(); }) {
+            return stream_.available();
+        } else {
+            return 0;
+        }
+    }
 
 private:
     S stream_;

@@ -77,7 +77,11 @@ Url::Url(std::string_view text) {
     rest.remove_prefix(2);
     rest = detail::cut(rest, '#');
     const std::size_t end = std::min(rest.find_first_of("/?"), rest.size());
-    read_authority(rest.substr(0, end));
+    const std::string_view authority = rest.substr(0, end);
+    if (!detail::is_field_value(authority) || authority.find_first_of("\\\t") != std::string_view::npos) {
+        refuse(text, "there is a backslash or a control character before its path");
+    }
+    read_authority(authority);
     target_ = clean_target(rest.substr(end), text);
 }
 

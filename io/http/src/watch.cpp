@@ -27,7 +27,7 @@ void Watch::begin(Duration limit) {
         deadline_ = TimePoint::max();
         return;
     }
-    deadline_ = coarse_now() + limit;
+    deadline_ = knit::detail::after(coarse_now(), limit);
     if (deadline_ < armed_for_) [[unlikely]] {
         arm();
     }

@@ -35,19 +35,21 @@ private:
 /// the loop of its request, by one task at a time.
 class ClientResponse {
 public:
-    ClientResponse() noexcept = default;
+    ClientResponse() noexcept;
     /// knit's own use.
     ClientResponse(std::unique_ptr<detail::ClientConnection> connection, Url url, int redirects) noexcept;
     ClientResponse(ClientResponse&&) noexcept;
     ClientResponse& operator=(ClientResponse&&) noexcept;
     ~ClientResponse();
 
-    int status() const noexcept;
+    // RuntimeError where there is no answer, as after a move.
+
+    int status() const;
     /// Whether the status is below 400.
-    bool ok() const noexcept { return status() < 400; }
-    const Fields& headers() const noexcept;
+    bool ok() const { return status() < 400; }
+    const Fields& headers() const;
     /// Empty when there is none.
-    std::string_view header(std::string_view name) const noexcept { return headers().get(name); }
+    std::string_view header(std::string_view name) const { return headers().get(name); }
     /// Where the answer came from, after redirects.
     const Url& url() const noexcept { return url_; }
     int redirect_count() const noexcept { return redirects_; }
@@ -61,6 +63,8 @@ public:
     Coro<std::string> text(std::size_t most = std::numeric_limits<std::size_t>::max());
 
 private:
+    detail::ClientConnection& connection() const;
+
     std::unique_ptr<detail::ClientConnection> connection_;
     Url url_;
     int redirects_ = 0;

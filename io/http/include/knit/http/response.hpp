@@ -19,7 +19,8 @@ namespace knit::http {
 
 namespace detail {
 class ConnectionBase;
-}
+struct Upgraded;
+}  // namespace detail
 
 /// Where the body of a streamed answer goes.
 class BodyWriter {
@@ -27,27 +28,31 @@ public:
     /// knit's own use.
     explicit BodyWriter(detail::Exchange& exchange) noexcept : exchange_(&exchange) {}
     /// Sends the bytes; waits while the peer takes no more. std::system_error when it has gone or takes nothing for
-    /// write_timeout. Cancelled: CancelledError, and the answer is cut off.
+    /// write_timeout. Cancelled: CancelledError, and the answer is cut off. One task at a time: RuntimeError.
     Coro<> write(std::string_view bytes) { return exchange_->write_body(bytes); }
 
 private:
     detail::Exchange* exchange_;
 };
 
-/// The connection after a change of protocol (status 101): a ByteStream, so make_streams() takes it too. Good as long
-/// as the function that was given to Response::upgrade() runs.
+/// The connection after a change of protocol (status 101): a ByteStream, so make_streams() takes it too. Copies are
+/// handles to one connection, which ends with the function that was given to Response::upgrade(): calls throw ECANCELED
+/// from then on. A call goes on on the connection's loop, wherever it was made.
 class UpgradedStream {
 public:
     /// knit's own use.
-    explicit UpgradedStream(detail::Exchange& exchange) noexcept : exchange_(&exchange) {}
-    Coro<std::size_t> read_some(std::span<std::byte> buffer) { return exchange_->read_bare(buffer); }
-    Coro<> write(std::span<const std::byte> bytes) { return exchange_->write_bare(bytes); }
-    Coro<> shutdown() { return exchange_->shutdown_bare(); }
-    void close() noexcept { exchange_->close_bare(); }
-    io::Endpoint peer_endpoint() const { return exchange_->peer(); }
+    explicit UpgradedStream(std::shared_ptr<detail::Upgraded> upgraded) noexcept : upgraded_(std::move(upgraded)) {}
+    /// Cancelled: CancelledError, and nothing is lost.
+    Coro<std::size_t> read_some(std::span<std::byte> buffer);
+    /// Cancelled: CancelledError, and nothing can be written any more.
+    Coro<> write(std::span<const std::byte> bytes);
+    Coro<> shutdown();
+    /// On the connection's loop.
+    void close() noexcept;
+    io::Endpoint peer_endpoint() const;
 
 private:
-    detail::Exchange* exchange_;
+    std::shared_ptr<detail::Upgraded> upgraded_;
 };
 
 /// An answer: status, header fields, and a body that is text, a file, or made while it is sent. Move-only. Calls may be
@@ -65,21 +70,23 @@ public:
     /// `body` is JSON already: knit has no JSON library of its own.
     static Response json(std::string body) { return typed("application/json", std::move(body)); }
     /// Bytes that outlive the answer, as a literal does, and are not copied.
-    static Response literal(std::string_view body, std::string_view content_type = "text/plain; charset=utf-8");
+    static Response literal(std::string_view body);
+    static Response literal(std::string_view body, std::string_view content_type);
     /// `produce` is called when the head has been sent, and writes the body: in chunks, or bare and to the end of the
-    /// connection for HTTP/1.0. An error in it cuts the connection off, so that the peer sees that something is
-    /// missing. `length`: the body's, when it is known, instead of chunks.
+    /// connection for HTTP/1.0. An error in it, or a write that was cancelled, cuts the connection off, so that the
+    /// peer sees that something is missing. `length`: the body's, when it is known, instead of chunks.
     static Response stream(Producer produce, std::optional<std::uint64_t> length = {});
     /// `count` bytes of the file from `offset` on.
     static Response file(io::File file, std::uint64_t offset, std::uint64_t count);
     /// Status 101: `run` gets the bare connection, which ends with it. Further fields (Upgrade, Sec-WebSocket-Accept)
-    /// by header().
+    /// by header(). A request that did not ask for a change is answered with 426 instead, one whose body was not read
+    /// with 400.
     static Response upgrade(Upgrade run);
 
     Response& status(int status) &;
     Response&& status(int status) && { return std::move(this->status(status)); }
     /// Adds a field. ValueError for a name or value that cannot be one (a line's end, say), and for what the server
-    /// says itself: Content-Length, Transfer-Encoding, Connection.
+    /// says itself: Content-Length, Transfer-Encoding, Connection. A Content-Type takes the place of the one before.
     Response& header(std::string_view name, std::string_view value) &;
     Response&& header(std::string_view name, std::string_view value) && { return std::move(header(name, value)); }
     Response& content_type(std::string type) &;

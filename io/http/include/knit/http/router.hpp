@@ -32,7 +32,8 @@ concept RequestHandler = std::is_invocable_r_v<Coro<Response>, F&, Request&>;
 
 /// Routes by method and path, aiohttp's way: a path is fixed, or has parts `{name}`, which stand for one part each, or
 /// ends with `{name:.*}`, which stands for all the rest. Fixed paths come first, then the others in the order of their
-/// adding. GET takes HEAD too. 404 for a path that nobody has, 405 with Allow for another method.
+/// adding. GET takes HEAD too. A router that serves is not changed any more: RuntimeError. 404 for a path that nobody
+/// has, 405 with Allow for another method.
 ///
 ///     http::Router router;
 ///     router.get("/users/{id}", [](http::Request& request) -> knit::Coro<http::Response> {

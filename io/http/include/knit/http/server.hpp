@@ -18,13 +18,13 @@
 
 namespace knit::http {
 
-/// A server. Move-only; the destructor closes it and lets the requests go on. Every member may be called from any loop.
+/// A server. Move-only; the destructor closes it and lets the requests go on. Every member may be called from any loop;
+/// RuntimeError where there is no server, as after a move.
 class [[nodiscard]] Server {
 public:
     Server() noexcept = default;
     /// knit's own use.
-    Server(io::Server server, std::shared_ptr<detail::ServerCore> core) noexcept
-        : server_(std::move(server)), core_(std::move(core)) {}
+    Server(io::Server server, std::shared_ptr<detail::ServerCore> core);
     Server(Server&&) noexcept = default;
     Server& operator=(Server&& other) noexcept;
     ~Server();
@@ -37,17 +37,20 @@ public:
     /// Serves until it is cancelled, by its task's cancel() or by close(): then closes, waits as wait_closed() does and
     /// throws CancelledError; it never returns.
     Coro<> serve_forever();
-    io::Endpoint local_endpoint() const { return server_.local_endpoint(); }
-    std::size_t connection_count() const { return server_.connection_count(); }
+    io::Endpoint local_endpoint() const;
+    std::size_t connection_count() const;
 
 private:
-    io::Server server_;
+    io::Server& server() const;
+
+    std::shared_ptr<io::Server> server_;
     std::shared_ptr<detail::ServerCore> core_;
 };
 
-/// Answers requests by the router's handlers, on every loop of the runtime. `wrap` makes of a TcpStream the stream
-/// that is spoken on, any ByteStream: `wrap(TcpStream) -> Coro<S>`, TLS for example; what it throws ends the
-/// connection. Throws std::system_error when it cannot listen, ValueError for bad options.
+/// Answers requests by the router's handlers, on every loop of the runtime. `wrap` makes of a TcpStream the stream that
+/// is spoken on, any ByteStream: `wrap(TcpStream) -> Coro<S>`, TLS for example; what it throws ends the connection, a
+/// std::system_error without a word. The router takes no further routes from here on. Throws std::system_error when it
+/// cannot listen, ValueError for bad options.
 ///
 ///     http::Server server = co_await http::serve("127.0.0.1:8080", router);
 ///     co_await server.serve_forever();

@@ -1,8 +1,6 @@
 /// Exchange: what a request and its answer need of the connection, whatever stream that is on.
 #pragma once
 
-#include <cstddef>
-#include <span>
 #include <string_view>
 
 #include "knit/coro.hpp"
@@ -18,12 +16,6 @@ public:
     /// A piece of the answer's body is sent.
     virtual Coro<> write_body(std::string_view bytes) = 0;
     virtual io::Endpoint peer() const = 0;
-
-    // After a change of protocol: the bare stream.
-    virtual Coro<std::size_t> read_bare(std::span<std::byte> buffer) = 0;
-    virtual Coro<> write_bare(std::span<const std::byte> bytes) = 0;
-    virtual Coro<> shutdown_bare() = 0;
-    virtual void close_bare() noexcept = 0;
 };
 
 }  // namespace knit::http::detail

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "knit/coro.hpp"
+#include "knit/detail/awaitable.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/chunked.hpp"
 #include "knit/http/detail/exchange.hpp"
@@ -36,6 +36,7 @@ struct Shard;
 
 std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options);
 io::ServeOptions serve_options(const ServerOptions& options);
+bool is_closing(const ServerCore& core) noexcept;
 /// A peer that does not get as far as HTTP is no fault of ours: for LogLevel::debug.
 void log_wrap_error(const std::exception& error);
 
@@ -68,8 +69,13 @@ public:
 
     Coro<std::string_view> read_body() final;
     Coro<> write_body(std::string_view bytes) final;
-    Coro<std::size_t> read_bare(std::span<std::byte> buffer) final;
-    Coro<> write_bare(std::span<const std::byte> bytes) final;
+
+    // After a change of protocol: the bare stream. On the connection's loop.
+
+    Coro<std::size_t> read_bare(std::span<std::byte> buffer);
+    Coro<> write_bare(std::span<const std::byte> bytes);
+    virtual Coro<> shutdown_bare() = 0;
+    virtual void close_bare() noexcept = 0;
 
     ConnectionBase* next = nullptr;  ///< of the shard's list
     ConnectionBase* previous = nullptr;
@@ -92,13 +98,14 @@ protected:
     Coro<> put_slowly(Response& response);
     /// An answer of the server's own, after which the connection ends.
     void refuse(int status);
-    /// The request is answered: reads the rest of its body away, or decides that the connection ends.
     bool has_rest() const noexcept { return !is_body_done_; }
+    /// The request is answered: reads the rest of its body away, or decides that the connection ends.
     Coro<> finish_body();
     void end_request() noexcept;
 
-    bool is_out_of_input() const noexcept { return input_.rest().empty(); }
-    /// Before a receive, and what it came to.
+    /// Whether all has been answered that will be: a server that closes waits for no further request.
+    bool is_at_end() noexcept;
+    /// Before a receive, and behind it.
     void begin_wait();
     void end_wait() noexcept;
     /// A CancelledError came out of a wait: rethrows it unless it was the deadline's.
@@ -120,15 +127,30 @@ protected:
     Watch watch_;
     Request request_;
     std::optional<Response> response_;  ///< to that request
-    bool is_last_ = false;  ///< no further request will be answered
+    bool is_last_ = false;        ///< no further request will be answered
+    bool has_peer_gone_ = false;  ///< reading or writing has failed
+    bool is_broken_ = false;      ///< bytes are missing in what was sent: nothing may follow them
+    bool is_closed_ = false;      ///< the stream is
 
 private:
     std::string_view take_body();
     Coro<> fill_body();
+    bool has_answer_body(const Response& response) const noexcept;
     void append_head(const Response& response, bool is_chunked);
+    void check_upgrade(Response& response);
+    Coro<> put_body(Response& response);
     Coro<> put_file(Response& response);
     Coro<> put_stream(Response& response);
+    Coro<> run_upgraded(Response& response);
     void note(const Response& response, std::uint64_t body_bytes);
+    bool is_cancelled() const;
+    bool is_peers_fault(const std::exception_ptr& error) const;
+    /// "GET /path", for the exception handler.
+    std::string request_name() const;
+    void report(const std::exception_ptr& error, const std::string& request);
+    /// An error behind the head, which the peer can be told by the missing end alone.
+    [[noreturn]] void cut_off(const std::exception_ptr& error, const std::string& request);
+    void expect_whole() const;
     Coro<> flush();
     Coro<> flush_beside(std::string bytes);
     void flush_when_suspended();
@@ -141,11 +163,12 @@ private:
     Input body_input_;
     ChunkedDecoder chunks_;
     std::uint64_t body_left_ = 0;
-    std::uint64_t body_sent_ = 0;      ///< of the answer
-    std::uint64_t body_promised_ = 0;  ///< of a streamed answer with a length
-    std::size_t body_progress_ = 0;    ///< bytes since the body's deadline was set
-    bool is_in_head_ = false;
-    bool is_idle_ = false;  ///< it waits for the first byte of a request
+    std::uint64_t body_sent_ = 0;                  ///< of the answer
+    std::optional<std::uint64_t> body_promised_;  ///< of an answer whose head says the length
+    std::size_t body_progress_ = 0;                ///< bytes since the body's deadline was set
+    bool is_idle_ = false;     ///< waits for the first byte of a request
+    bool is_in_head_ = false;  ///< ... for more of a head
+    bool is_writing_ = false;  ///< a piece of the answer's body
     bool is_body_done_ = true;
     bool owes_continue_ = false;  ///< the client waits for 100 before it sends the body
     bool is_chunking_ = false;
@@ -215,7 +238,7 @@ private:
                 watch_.end();
                 out_.clear();
             }
-            if (is_last_) {
+            if (is_at_end()) {
                 break;
             }
             if (found == Next::more && !co_await receive_head()) {
@@ -267,9 +290,14 @@ private:
     Coro<std::size_t> send_some(std::string_view bytes) final { co_return co_await write_part(bytes); }
 
     Coro<bool> fill(Input& input, std::size_t size) final {
-        const std::size_t count = co_await stream_.read_some(input.make_room(size));
-        input.grow(count);
-        co_return count != 0;
+        try {
+            const std::size_t count = co_await stream_.read_some(input.make_room(size));
+            input.grow(count);
+            co_return count != 0;
+        } catch (const std::system_error&) {
+            has_peer_gone_ = true;
+            throw;
+        }
     }
 
     Coro<> send(std::string_view bytes) final {
@@ -278,8 +306,14 @@ private:
             try {
                 bytes.remove_prefix(co_await write_part(bytes));
             } catch (const CancelledError&) {
+                is_broken_ = true;
                 end_wait_cancelled();
+                has_peer_gone_ = true;
                 throw_write_timeout();
+            } catch (...) {
+                is_broken_ = has_peer_gone_ = true;
+                watch_.end();
+                throw;
             }
             watch_.end();
         }
@@ -314,7 +348,11 @@ private:
             co_return;
         }
     }
-    void close_bare() noexcept final { stream_.close(); }
+    void close_bare() noexcept final {
+        if (!std::exchange(is_closed_, true)) {
+            stream_.close();
+        }
+    }
     io::Endpoint peer() const final {
         if constexpr (requires { stream_.peer_endpoint(); }) {
             return stream_.peer_endpoint();
@@ -335,6 +373,9 @@ Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
 
 template <class Wrap>
 Coro<> serve_wrapped(io::TcpStream stream, Wrap wrap, std::shared_ptr<ServerCore> core) {
+    if (is_closing(*core)) {
+        co_return;
+    }
     using Wrapped = await_result_t<std::invoke_result_t<Wrap&, io::TcpStream>>;
     std::optional<Wrapped> wrapped;
     try {
