@@ -153,6 +153,7 @@ Coro<std::size_t> ConnectionBase::read_bare(std::span<std::byte> buffer) {
 
 /// Called by tasks of the program's own, which the Watch knows nothing of.
 Coro<> ConnectionBase::write_bare(std::span<const std::byte> bytes) {
+    expect_whole();
     const Duration limit = core_->options.write_timeout;
     std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     while (!rest.empty()) {
@@ -161,7 +162,11 @@ Coro<> ConnectionBase::write_bare(std::span<const std::byte> bytes) {
             rest.remove_prefix(co_await with_timeout(
                 limit > Duration::zero() ? std::optional(limit) : std::nullopt, std::move(sending)));
         } catch (const TimeoutError&) {
+            is_broken_ = true;
             throw_write_timeout();
+        } catch (...) {
+            is_broken_ = true;
+            throw;
         }
     }
 }
