@@ -165,6 +165,42 @@ TEST(TlsCancel, AWriteToAPeerThatDoesNotReadEndsAndTheStreamStaysInOrder) {
     });
 }
 
+/// Takes nothing any more, once it is stuck.
+class Stuck {
+public:
+    Stuck(TcpStream stream, bool& is_stuck) : stream_(std::move(stream)), is_stuck_(&is_stuck) {}
+    auto read_some(std::span<std::byte> buffer) { return stream_.read_some(buffer); }
+    Coro<std::size_t> write_some(std::span<const std::byte> bytes) {
+        if (*is_stuck_) {
+            co_await sleep(std::chrono::hours(1));
+        }
+        co_return co_await stream_.write_some(bytes);
+    }
+    Coro<std::size_t> write(std::span<const std::byte> bytes) { return write_some(bytes); }
+    void shutdown() { stream_.shutdown(); }
+    void close() { stream_.close(); }
+
+private:
+    TcpStream stream_;
+    bool* is_stuck_;
+};
+
+TEST(TlsCancel, AWriteThatIsCancelledAndClosedInOneTurnIsCancelled) {
+    run_io([]() -> Coro<> {
+        bool is_stuck = false;
+        Pair pair = co_await connected_pair();
+        auto accepting = create_task(tls::accept(std::move(pair.far), server_context()));
+        auto near = co_await tls::connect(Stuck(std::move(pair.near), is_stuck), client_context(), to("server.test"));
+        auto far = co_await std::move(accepting);
+        is_stuck = true;
+        auto writing = create_task(near.write("x"));
+        co_await turns();
+        writing.cancel();
+        near.close();
+        EXPECT_EQ("CancelledError", co_await error_of(writing));
+    });
+}
+
 /// Has write() alone: what a cancelled one has sent is unknown.
 class Inexact {
 public:

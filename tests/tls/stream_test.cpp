@@ -158,18 +158,6 @@ TEST(TlsStream, CloseSendsWhatACancelledWriteSomeHasTaken) {
     });
 }
 
-TEST(TlsStream, AWriteThatIsCancelledAndClosedInOneTurnIsCancelled) {
-    run_io([]() -> Coro<> {
-        TlsPair pair = co_await tls_pair();
-        const std::string much = pattern(8'000'000);
-        auto writing = create_task(error_of(pair.near.write(much)));
-        co_await turns(50);
-        writing.cancel();
-        pair.near.close();
-        EXPECT_EQ("CancelledError", co_await writing);
-    });
-}
-
 TEST(TlsStream, AShutdownWaitsForAnotherTasksWrite) {
     run_io([]() -> Coro<> {
         TlsPair pair = co_await tls_pair();

@@ -260,7 +260,9 @@ TEST(TlsAgree, TheContextOfANameDecidesAllAndMayNotBeAClients) {
 
 /// Connects over TCP, for the client's memory of whom it has talked to. A byte goes back, after the tickets.
 Coro<bool> is_resumed(const tls::Context& client, const tls::Context& server, const std::string& name = "localhost") {
-    TcpListener listener = TcpListener::bind("127.0.0.1:40123");
+    // A port of its own for each process, the same each time: the memory is of a host and its port.
+    static const std::uint16_t port = TcpListener::bind("127.0.0.1:0").local_endpoint().port();
+    TcpListener listener = TcpListener::bind("127.0.0.1:" + std::to_string(port));
     auto serving = create_task([](TcpListener& from, tls::Context context) -> Coro<> {
         TcpStream stream = co_await from.accept();
         Coro<TcpTls> accepting = tls::accept(std::move(stream), context);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -154,13 +155,14 @@ Coro<std::size_t> ConnectionBase::read_bare(std::span<std::byte> buffer) {
 /// Called by tasks of the program's own, which the Watch knows nothing of.
 Coro<> ConnectionBase::write_bare(std::span<const std::byte> bytes) {
     expect_whole();
-    const Duration limit = core_->options.write_timeout;
+    const Duration timeout = core_->options.write_timeout;
+    const std::optional<Duration> limit = timeout > Duration::zero() ? std::optional(timeout) : std::nullopt;
     std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     while (!rest.empty()) {
         Coro<std::size_t> sending = send_some(rest);
         try {
-            rest.remove_prefix(co_await with_timeout(
-                limit > Duration::zero() ? std::optional(limit) : std::nullopt, std::move(sending)));
+            const std::size_t count = co_await with_timeout(limit, std::move(sending));
+            rest.remove_prefix(count);
         } catch (const TimeoutError&) {
             is_broken_ = true;
             throw_write_timeout();

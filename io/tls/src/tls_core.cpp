@@ -37,7 +37,7 @@ void TlsCore::check_open(const char* what) const {
 
 void TlsCore::check_lower() const {
     if (is_lower_closed_) {
-        throw std::system_error(ECANCELED, std::generic_category(), "the stream below a TlsStream is closed");
+        throw std::system_error(ECANCELED, std::generic_category(), "the TlsStream is closed");
     }
 }
 
