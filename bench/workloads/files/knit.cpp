@@ -17,8 +17,9 @@ namespace {
 
 namespace problem = bench::files;
 
-knit::Coro<std::int64_t> read_some_of(knit::io::File& file, std::uint64_t first, std::uint64_t step,
-                                      std::uint64_t reads) {
+/// Each has the file open for itself: an open file is used on one loop at a time.
+knit::Coro<std::int64_t> read_some_of(int descriptor, std::uint64_t first, std::uint64_t step, std::uint64_t reads) {
+    knit::io::File file = co_await knit::io::File::open("/proc/self/fd/" + std::to_string(descriptor));
     std::vector<std::byte> block(problem::kBlock);
     std::int64_t sum = 0;
     for (std::uint64_t number = first; number < reads; number += step) {
@@ -32,10 +33,9 @@ knit::Coro<std::int64_t> read_some_of(knit::io::File& file, std::uint64_t first,
 }
 
 knit::Coro<std::int64_t> read_all(int descriptor, std::uint64_t tasks, std::uint64_t reads) {
-    knit::io::File file = co_await knit::io::File::open("/proc/self/fd/" + std::to_string(descriptor));
     std::vector<knit::Task<std::int64_t>> readers;
     for (std::uint64_t first = 0; first < tasks; ++first) {
-        readers.push_back(knit::spawn(read_some_of(file, first, tasks, reads)));
+        readers.push_back(knit::spawn(read_some_of(descriptor, first, tasks, reads)));
     }
     std::int64_t sum = 0;
     for (const knit::Task<std::int64_t>& reader : readers) {
