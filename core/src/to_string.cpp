@@ -90,7 +90,10 @@ std::string quoted_text(std::string_view text) {
     return both.substr(0, kHead) + "..." + both.substr(both.size() - kTail);
 }
 
-std::string type_text(const std::type_info& type) { return "<" + type_name(type) + ">"; }
+std::string type_text(const std::type_info& type) {
+    std::string text = "<";
+    return text.append(type_name(type)).append(">");
+}
 
 std::string core_text(const FutureCore* core, bool is_task, std::string_view result) {
     if (core == nullptr) {
