@@ -56,7 +56,11 @@ public:
         char bytes[4096];
         for (;;) {
             pollfd waiting{number_, POLLIN, 0};
-            if (::poll(&waiting, 1, kAnswerMs) != 1) {
+            const int ready = ::poll(&waiting, 1, kAnswerMs);
+            if (ready < 0 && errno == EINTR) {
+                continue;  // the watchdog's signal, which asks this blocked thread for its stack
+            }
+            if (ready != 1) {
                 return text + "[no answer]";
             }
             const ssize_t count = ::recv(number_, bytes, sizeof bytes, 0);
