@@ -107,12 +107,7 @@ void Worker::sleep() noexcept {
     sleep_.exchange(parked, std::memory_order_seq_cst);  // [worker.sleep]
     idle.announce_sleep(is_searching_);                  // [idle.word]
     is_searching_ = false;
-    for (std::size_t index = 0; asymmetric_ && index < runtime_.size(); ++index) {
-        if (index != id_ && runtime_.worker(index).is_unfenced()) {
-            heavy_fence();  // [idle.word] that loop pushes without a fence of its own
-            break;
-        }
-    }
+    runtime_.fence_against_offers();
     const bool sees_work = runtime_.has_stealable();
     if (!sees_work && !has_own_work()) {
         park();
@@ -124,7 +119,10 @@ void Worker::sleep() noexcept {
         ++claims_;
         counters_.wakes_received.add();
     }
-    is_searching_ = found == searching || (found == parked && sees_work);
+    if (found == notified && sees_work) {
+        idle.begin_search();  // nobody else may be going for it: the last searcher relied on the look above
+    }
+    is_searching_ = found == searching || sees_work;
     if (is_searching_) {
         // Woken to search, so search first: else what the wake was for could wait behind this loop's own work.
         if (Work* work = find_elsewhere()) {
@@ -164,7 +162,7 @@ void Worker::count_wake_sent() noexcept {
 void Worker::stop_searching() noexcept {
     if (is_searching_) {
         is_searching_ = false;
-        if (runtime_.idle().end_search() && runtime_.has_stealable()) {
+        if (runtime_.idle().end_search() && runtime_.leaves_work_to_sleepers()) {
             runtime_.wake_one();
         }
     }

@@ -7,6 +7,8 @@
 ///   [idle.word]  offer: the work visible (deque bottom, injector), fence, word load
 ///                  <->  announce: word RMW, heavy fence when a deque is unfenced, look at all deques and the injector
 ///                work is seen by the loop that goes to sleep, or the sleeper is seen by the loop that made the work
+///                  <->  end_search: word RMW, fence, heavy fence likewise, look at all deques and the injector
+///                work is seen by the last searcher, or the loop that made it sees that nobody searches
 ///
 /// Invariants: `sleeping` counts the loops whose sleep word is `parked`; whoever moves a sleep word away from `parked`,
 /// the sleeper or a waker, takes it off (so it cannot drift). `searching` counts the loops that search, and those that

@@ -19,11 +19,28 @@ void RuntimeCore::wake_one() noexcept {
             }
         }
         // Whoever has made work meanwhile may have taken us for a searcher. Ends: without sleepers or work, at once.
-        if (!idle_.end_search() || Idle::sleeping(idle_.load()) == 0 || !has_stealable()) {
+        if (!idle_.end_search() || !leaves_work_to_sleepers()) {
             return;
         }
         cpu_relax();  // a sleeper is just waking by itself, and has still to say so
     }
+}
+
+void RuntimeCore::fence_against_offers() noexcept {
+    for (const Worker* each : workers_) {
+        if (each->is_unfenced()) {
+            heavy_fence();  // [idle.word]
+            return;
+        }
+    }
+}
+
+bool RuntimeCore::leaves_work_to_sleepers() noexcept {
+    if (Idle::sleeping(idle_.load()) == 0) {
+        return false;
+    }
+    fence_against_offers();
+    return has_stealable();
 }
 
 bool RuntimeCore::has_stealable() noexcept {

@@ -65,6 +65,10 @@ public:
     void wake_one() noexcept;
     /// Whether any deque or the injector holds something. Any thread; a hint.
     bool has_stealable() noexcept;
+    /// What has been made visible until now by loops that do so without a fence can be seen after this.
+    void fence_against_offers() noexcept;
+    /// Of whoever was the last searcher: some loop sleeps, and there is work for it.
+    bool leaves_work_to_sleepers() noexcept;
     /// An unstarted task from a thread that is no loop of this runtime.
     void submit(TaskCore& task);
     /// The loop that keeps the waiters of a task that was submitted by a plain thread.

@@ -91,7 +91,7 @@ void TaskCore::move_home(Worker& target) noexcept {
 }
 
 void TaskCore::come_back(Worker& here) noexcept {
-    home_.store(&here, std::memory_order_relaxed);  // [task.home] likewise
+    home_.store(&here, std::memory_order_relaxed);  // relaxed: only this loop has touched the task since [task.move]
     run = &TaskCore::run_ready;
     enter_registry();
     here.set_current_task(this);

@@ -94,12 +94,11 @@ void BufferPool::give_back(LentBuffer* buffer) noexcept {
 }
 
 void BufferPool::return_from_elsewhere(LentBuffer* buffer) noexcept {
-    // relaxed: only compared, until the exchange below
-    LentBuffer* head = returned_.load(std::memory_order_relaxed);
+    LentBuffer* head = returned_.load(std::memory_order_acquire);  // [pool.left] the mark
     while (head != closed_mark()) {
         buffer->next = head;
-        // [pool.back]; relaxed on failure: tried again with what was found
-        if (returned_.compare_exchange_weak(head, buffer, std::memory_order_release, std::memory_order_relaxed)) {
+        // [pool.back]; on failure [pool.left]
+        if (returned_.compare_exchange_weak(head, buffer, std::memory_order_release, std::memory_order_acquire)) {
             return;
         }
     }

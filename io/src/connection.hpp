@@ -71,6 +71,8 @@ protected:
         return begin();
     }
     void end() noexcept;
+    /// Its server has ended its connections since it came, this one too.
+    bool is_outdated() const noexcept;
     const TaskRef& task() const noexcept { return task_; }
 
 private:
@@ -79,8 +81,6 @@ private:
 
     /// Under the lock of the loop's list, on any thread: neither locks nor ends anything.
     virtual Ender ender() = 0;
-    /// Its server has ended its connections since it came, this one too.
-    bool is_outdated() const noexcept;
     /// Under the locks of both loops' lists.
     void move_to(Worker& loop) noexcept;
     void list() noexcept;

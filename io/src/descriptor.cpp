@@ -10,19 +10,22 @@ namespace knit::detail {
 
 Descriptor::Descriptor(Fd fd) noexcept : fd_(std::move(fd)) { run = &Descriptor::run_close; }
 
-Descriptor::~Descriptor() { KNIT_ASSERT(first_ == nullptr); }
+Descriptor::~Descriptor() { KNIT_ASSERT(last_ == nullptr); }
 
 void Descriptor::throw_busy_elsewhere() {
     throw RuntimeError("an operation is in flight on another loop: a socket is used on one loop at a time");
 }
 
-/// One that is not the newest.
+/// One of several.
 void Descriptor::unlink_inner(Op& op) noexcept {
-    Op* before = first_;
-    while (before->next_ != &op) {  // ends: it stands there; a descriptor has few operations in flight at a time
+    Op* before = last_;
+    while (before->next_ != &op) {  // ends: it stands there
         before = before->next_;
     }
     before->next_ = op.next_;
+    if (last_ == &op) {
+        last_ = before;
+    }
 }
 
 void Descriptor::act_when_idle() noexcept {
@@ -48,7 +51,7 @@ void Descriptor::close() noexcept {
 void Descriptor::run_close(Worker&, Work& work) noexcept { static_cast<Descriptor&>(work).close_here(); }
 
 void Descriptor::close_here() noexcept {
-    if (first_ == nullptr) {
+    if (last_ == nullptr) {
         delete this;
         return;
     }
@@ -62,10 +65,12 @@ bool Descriptor::is_busy_here() const noexcept {
     return busy != nullptr && busy == Worker::current();
 }
 
-void Descriptor::break_connection() noexcept {
+void Descriptor::break_connection() noexcept { break_connection_of(number()); }
+
+void break_connection_of(int number) noexcept {
     // shutdown(2) would go on sending; this drops what is queued. The rest is as little of interest as the answer.
     const sockaddr nobody{AF_UNSPEC, {}};
-    static_cast<void>(::connect(number(), &nobody, sizeof nobody));
+    static_cast<void>(::connect(number, &nobody, sizeof nobody));
 }
 
 void Descriptor::stop_operations() noexcept {
@@ -73,9 +78,11 @@ void Descriptor::stop_operations() noexcept {
     if (busy_.load(std::memory_order_relaxed) != Worker::current()) {
         return;
     }
-    for (Op* op = first_; op != nullptr; op = op->next_) {
+    Op* op = last_;
+    do {  // a busy descriptor has one at least
+        op = op->next_;
         op->stop_for_close();
-    }
+    } while (op != last_);
 }
 
 }  // namespace knit::detail

@@ -37,27 +37,12 @@ int run_transfer(const io_uring_sqe& sqe) noexcept {
     return quiet.take(result);
 }
 
-int run_splice(const io_uring_sqe& sqe) noexcept {
-    auto source = static_cast<off64_t>(sqe.splice_off_in);
-    auto target = static_cast<off64_t>(sqe.off);
-    NoSigpipe quiet;
-    // One of the two was ready for something, and nobody else uses it: it does not wait for long.
-    return quiet.take(::splice(sqe.splice_fd_in, source == -1 ? nullptr : &source, sqe.fd,
-                               target == -1 ? nullptr : &target, sqe.len, sqe.splice_flags));
-}
-
 int run_on_file(const io_uring_sqe& sqe) noexcept {
     const auto offset = static_cast<off_t>(sqe.off);
     switch (sqe.opcode) {
         case IORING_OP_FSYNC:
             return completed((sqe.fsync_flags & IORING_FSYNC_DATASYNC) != 0 ? ::fdatasync(sqe.fd) : ::fsync(sqe.fd));
-        case IORING_OP_SYNC_FILE_RANGE:
-            return completed(::sync_file_range(sqe.fd, offset, sqe.len, sqe.sync_range_flags));
         case kOpFtruncate: return completed(::ftruncate(sqe.fd, offset));
-        case IORING_OP_FALLOCATE:
-            return completed(::fallocate(sqe.fd, static_cast<int>(sqe.len), offset, static_cast<off_t>(sqe.addr)));
-        case IORING_OP_FADVISE:
-            return -::posix_fadvise(sqe.fd, offset, sqe.len, static_cast<int>(sqe.fadvise_advice));
         case IORING_OP_CLOSE: return completed(::close(sqe.fd));
         default: return -EINVAL;
     }
@@ -84,7 +69,6 @@ int run_blocking(const io_uring_sqe& sqe) noexcept {
         case IORING_OP_READV:
         case IORING_OP_WRITE:
         case IORING_OP_WRITEV: return run_transfer(sqe);
-        case IORING_OP_SPLICE: return run_splice(sqe);
         case IORING_OP_OPENAT:
             return completed(::openat(sqe.fd, path(sqe.addr), static_cast<int>(sqe.open_flags), sqe.len));
         case IORING_OP_STATX:
@@ -96,10 +80,6 @@ int run_blocking(const io_uring_sqe& sqe) noexcept {
             return completed(::renameat2(sqe.fd, path(sqe.addr), static_cast<int>(sqe.len), path(sqe.addr2),
                                          sqe.rename_flags));
         case IORING_OP_MKDIRAT: return completed(::mkdirat(sqe.fd, path(sqe.addr), sqe.len));
-        case IORING_OP_SYMLINKAT: return completed(::symlinkat(path(sqe.addr), sqe.fd, path(sqe.addr2)));
-        case IORING_OP_LINKAT:
-            return completed(::linkat(sqe.fd, path(sqe.addr), static_cast<int>(sqe.len), path(sqe.addr2),
-                                      static_cast<int>(sqe.hardlink_flags)));
         default: return run_on_file(sqe);  // -EINVAL for what knit does not use, as a kernel that does not know it
     }
 }

@@ -17,9 +17,6 @@
 namespace knit::detail {
 namespace {
 
-// Newer than the headers of liburing 2.3.
-constexpr unsigned kOpWaitid = 50;
-
 bool would_wait(int result) noexcept { return result == -EAGAIN || result == -EWOULDBLOCK; }
 
 Attempt done_or_wait(int result, int number, Want want) noexcept {
@@ -174,44 +171,6 @@ Attempt try_poll(const io_uring_sqe& sqe) noexcept {
     return events == 0 ? Attempt::wait(sqe.fd, Want::any) : Attempt::done(events);
 }
 
-/// Waits for whichever of the two is not ready.
-Attempt try_splice(const io_uring_sqe& sqe) noexcept {
-    if (is_file(sqe.splice_fd_in) || is_file(sqe.fd)) {
-        if (is_file(sqe.splice_fd_in) && poll_now(sqe.fd, POLLOUT) == 0) {
-            return Attempt::wait(sqe.fd, Want::output);
-        }
-        if (is_file(sqe.fd) && poll_now(sqe.splice_fd_in, POLLIN) == 0) {
-            return Attempt::wait(sqe.splice_fd_in, Want::input);
-        }
-        return Attempt::block();
-    }
-    // SPLICE_F_NONBLOCK alone does not keep a blocking socket from waiting for room.
-    static_cast<void>(set_nonblocking(sqe.fd));
-    NoSigpipe quiet;
-    const int result = quiet.take(
-        ::splice(sqe.splice_fd_in, nullptr, sqe.fd, nullptr, sqe.len, sqe.splice_flags | SPLICE_F_NONBLOCK));
-    if (!would_wait(result)) {
-        return Attempt::done(result);
-    }
-    return poll_now(sqe.splice_fd_in, POLLIN) == 0 ? Attempt::wait(sqe.splice_fd_in, Want::input)
-                                                   : Attempt::wait(sqe.fd, Want::output);
-}
-
-/// A process named by its pidfd, which becomes readable at the end.
-Attempt try_waitid(const io_uring_sqe& sqe) noexcept {
-    if (sqe.len != static_cast<unsigned>(P_PIDFD)) {
-        return Attempt::done(-EINVAL);
-    }
-    siginfo_t spare{};
-    siginfo_t* const info = sqe.addr2 != 0 ? pointer<siginfo_t>(sqe.addr2) : &spare;
-    info->si_pid = 0;
-    const auto options = static_cast<int>(sqe.file_index);
-    if (::waitid(P_PIDFD, static_cast<id_t>(sqe.fd), info, options | WNOHANG) != 0) {
-        return Attempt::done(-errno);
-    }
-    return info->si_pid == 0 && (options & WNOHANG) == 0 ? Attempt::wait(sqe.fd, Want::any) : Attempt::done(0);
-}
-
 }  // namespace
 
 Attempt attempt(EpollRequest& request, const Descriptor* descriptor, BufferPool* buffers) noexcept {
@@ -231,12 +190,6 @@ Attempt attempt(EpollRequest& request, const Descriptor* descriptor, BufferPool*
         case IORING_OP_WRITE:
         case IORING_OP_WRITEV: return try_transfer(sqe, descriptor);
         case IORING_OP_POLL_ADD: return try_poll(sqe);
-        case IORING_OP_SPLICE: return try_splice(sqe);
-        case IORING_OP_SHUTDOWN: return Attempt::done(result_of(::shutdown(sqe.fd, static_cast<int>(sqe.len))));
-        case IORING_OP_SOCKET:
-            return Attempt::done(result_of(
-                ::socket(sqe.fd, static_cast<int>(sqe.off), static_cast<int>(sqe.len))));
-        case kOpWaitid: return try_waitid(sqe);
         default: return Attempt::block();
     }
 }

@@ -115,6 +115,9 @@ bool Op::cancel_wait(Wait& wait) noexcept {
         }
         case Stage::again: op.is_cancelled_ = true; return true;
         case Stage::in_flight:
+            if (op.is_absorbed_ && op.task_->is_asked_to_end()) {
+                op.descriptor_->break_connection();  // else the peer would decide when the program ends
+            }
             if (!std::exchange(op.is_cancelled_, true) && !op.is_closed_ && !op.is_absorbed_) {
                 op.driver().cancel(op);
             }

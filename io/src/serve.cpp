@@ -29,33 +29,61 @@ std::uint64_t cookie_of(int number) noexcept {
     return getsockopt(number, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-/// Closing the socket will reset the connection, if `number` is still that socket. On the loop of the handler, whose
-/// the socket is: elsewhere it could be closed between the two calls, and the number be a stranger's.
-void reset_on_close(int number, std::uint64_t cookie) noexcept {
-    if (cookie != 0 && cookie_of(number) == cookie) {
+constexpr const char* kEnded = "the server ends its connections";
+
+// A handler that has been cancelled and yet is there waits for its peer, whom its write lent its memory, or has much to
+// clean up. After so long its connection is broken, which ends the wait.
+constexpr std::chrono::milliseconds kAbortPatience{10};
+constexpr std::chrono::seconds kGiveUpPatience{1};
+
+/// The socket of a handler: a number may be closed long since, and a stranger's, which the cookie tells. Asked and used
+/// on the handler's loop: elsewhere it could be closed in between.
+struct HandlersSocket {
+    int number;
+    std::uint64_t cookie;
+
+    bool is_there() const noexcept { return cookie != 0 && cookie_of(number) == cookie; }
+    void reset_on_close() const noexcept {
         const linger now{1, 0};
         static_cast<void>(setsockopt(number, SOL_SOCKET, SO_LINGER, &now, sizeof now));  // fails: no connection left
     }
-}
+};
 
-constexpr const char* kEnded = "the server ends its connections";
-
-/// On the task's loop, which it is sent after: a connection may move. Ends: it does not do so again and again.
-void abort_handler(TaskRef task, int number, std::uint64_t cookie) {
+/// Calls `action` on the task's loop, which it is sent after: a connection may move. Ends: it does not do so again and
+/// again. Not at all when the task has ended.
+template <class Action>
+void on_its_loop(TaskRef task, Action action) {
     Loop& home = task.get_loop();
     if (task.done()) {
         return;
     }
     if (&home.worker() == Worker::current()) {
-        reset_on_close(number, cookie);
-        task.cancel(kEnded);
+        action(home);
         return;
     }
     try {
-        home.call_soon_threadsafe([task, number, cookie] { abort_handler(task, number, cookie); });
+        home.call_soon_threadsafe([task, action] { on_its_loop(task, action); });
     } catch (const RuntimeError&) {
         return;  // the loop is closed, and with it the connection
     }
+}
+
+void break_off(const TaskRef& task, HandlersSocket socket) {
+    on_its_loop(task, [socket](Loop&) {
+        if (socket.is_there()) {
+            break_connection_of(socket.number);
+        }
+    });
+}
+
+void end_handler(TaskRef task, HandlersSocket socket, Duration patience, bool resets) {
+    on_its_loop(task, [task, socket, patience, resets](Loop& home) mutable {
+        if (resets && socket.is_there()) {
+            socket.reset_on_close();
+        }
+        task.cancel(kEnded);
+        home.call_later(patience, [task, socket] { break_off(task, socket); });
+    });
 }
 
 /// False when there is no memory to say so.
@@ -83,49 +111,70 @@ public:
         : Connection(std::move(admission)),
           Waiter(&HandledConnection::ended),
           stream_(new SocketDescriptor(std::move(accepted.fd), accepted.peer)),
-          number_(stream_.native_handle()),
-          cookie_(cookie_of(number_)) {}
+          socket_{stream_.native_handle(), cookie_of(stream_.native_handle())} {}
     HandledConnection(const HandledConnection&) = delete;
     HandledConnection& operator=(const HandledConnection&) = delete;
     ~HandledConnection() { end(); }
 
-    /// Makes the handler's task. On the loop that the connection counts for.
-    static void begin(std::unique_ptr<HandledConnection> connection, Worker& here, TaskContext context) noexcept;
+    /// Makes the handler's task, in a context of its own, of which it takes over a reference; null: no variable is set.
+    /// On the loop that the connection counts for.
+    static void begin(std::unique_ptr<HandledConnection> connection, Worker& here, ContextState* context) noexcept;
 
 private:
     static void ended(Waiter& waiter, FutureCore& task) noexcept;
 
     Ender ender() override {
-        return [task = task(), number = number_, cookie = cookie_](End how) mutable {
-            if (how == End::abort) {
-                abort_handler(task, number, cookie);
-            } else {
-                task.cancel(kEnded);
+        return [task = task(), socket = socket_](End how) mutable {
+            switch (how) {
+                case End::close: task.cancel(kEnded); return;
+                case End::give_up: end_handler(task, socket, kGiveUpPatience, false); return;
+                case End::abort: end_handler(task, socket, kAbortPatience, true); return;
             }
         };
     }
 
     io::TcpStream stream_;  ///< until the handler gets it
-    int number_;            ///< the handler's own, and perhaps closed long since
-    std::uint64_t cookie_;
+    HandlersSocket socket_;
 };
 
 /// On its way to another loop.
 struct ArrivingConnection : Work {
-    ArrivingConnection(std::unique_ptr<HandledConnection> what, bool has_context) : connection(std::move(what)) {
+    explicit ArrivingConnection(std::unique_ptr<HandledConnection> what)
+        : connection(std::move(what)), context(copy_of_current_context()) {
         run = [](Worker& worker, Work& work) noexcept {
             const std::unique_ptr<ArrivingConnection> self(static_cast<ArrivingConnection*>(&work));
-            if (!worker.is_discarding()) {
-                HandledConnection::begin(std::move(self->connection), worker, self->context);
+            // While the run is ending this loop may have said that it has no task any more.
+            if (!worker.is_discarding() && !worker.is_draining()) {
+                HandledConnection::begin(std::move(self->connection), worker, std::exchange(self->context, nullptr));
             }
         };
-        if (has_context) {
-            context = copy_context();
+    }
+    ArrivingConnection(const ArrivingConnection&) = delete;
+    ArrivingConnection& operator=(const ArrivingConnection&) = delete;
+    ~ArrivingConnection() {
+        if (context != nullptr) {
+            context->drop_ref();
         }
     }
 
     std::unique_ptr<HandledConnection> connection;
-    std::optional<Context> context;  ///< what the handler's task starts with; none: no variable is set
+    ContextState* context;
+};
+
+/// What runs meanwhile sees, and sets, the variables of `context`, and takes over a reference of it.
+class ContextGuard {
+public:
+    explicit ContextGuard(ContextState* context) noexcept : before_(std::exchange(context_slot(), context)) {}
+    ContextGuard(const ContextGuard&) = delete;
+    ContextGuard& operator=(const ContextGuard&) = delete;
+    ~ContextGuard() {
+        if (ContextState* const own = std::exchange(context_slot(), before_)) {
+            own->drop_ref();
+        }
+    }
+
+private:
+    ContextState* const before_;
 };
 
 Coro<> fail(std::exception_ptr error) {
@@ -141,10 +190,10 @@ public:
         Worker& loop = admission.loop();
         auto connection = std::make_unique<HandledConnection>(std::move(admission), std::move(accepted));
         if (&loop == Worker::current()) {
-            HandledConnection::begin(std::move(connection), loop, {});
+            HandledConnection::begin(std::move(connection), loop, copy_of_current_context());
             return;
         }
-        auto arriving = std::make_unique<ArrivingConnection>(std::move(connection), context_slot() != nullptr);
+        auto arriving = std::make_unique<ArrivingConnection>(std::move(connection));
         if (loop.post(*arriving)) {
             static_cast<void>(arriving.release());
         }
@@ -168,12 +217,15 @@ private:
 };
 
 void HandledConnection::begin(std::unique_ptr<HandledConnection> connection, Worker& here,
-                              TaskContext context) noexcept {
+                              ContextState* context) noexcept {
+    const ContextGuard guard(context);
     HandledConnection& self = *connection;
+    if (self.is_outdated()) {
+        return;
+    }
     try {
         Coro<> body = static_cast<HandlerService&>(*self.state().service).handle(std::move(self.stream_));
         TaskOptions options;
-        options.context = context;
         options.eager_start = false;  // whoever ends all connections has to find it first
         const Task<> task = create_task(std::move(body), options);
         const bool is_wanted = self.list_task(task);
@@ -191,7 +243,7 @@ void HandledConnection::begin(std::unique_ptr<HandledConnection> connection, Wor
 void HandledConnection::ended(Waiter& waiter, FutureCore& core) noexcept {
     const std::unique_ptr<HandledConnection> self(&static_cast<HandledConnection&>(waiter));
     auto& task = static_cast<TaskCore&>(core);
-    if (task.state() == State::error && !task.is_fatal() &&
+    if (task.state() == State::error && !task.is_fatal() && !task.is_retrieved() &&
         report_handler(task.slot().error, self->state(), task.keeper(), self->task())) {
         task.mark_retrieved();
     }

@@ -40,6 +40,20 @@ TEST(Buffers, AreWrittenInTheirOrderAndEmptyOnesAreNothing) {
     });
 }
 
+TEST(Buffers, AListMayBeHandedOnUntilItIsAwaited) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        const std::string body = "body";
+        auto limited = wait_for(pair.near.write({"head ", body, " "}), 20s);
+        auto writing = create_task(std::move(limited));
+        EXPECT_EQ(10U, co_await writing);
+        auto tail = create_task(pair.near.write({"t", "a", "i", "l", "o", "f", "n", "i", "n", "e"}));
+        EXPECT_EQ(10U, co_await tail);
+        pair.near.shutdown();
+        EXPECT_EQ("head body tailofnine", co_await read_all(pair.far));
+    });
+}
+
 TEST(Buffers, MoreThanTheKernelTakesAtOnceAreAllWritten) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();

@@ -209,56 +209,6 @@ TEST_P(DriverOps, AProcessIsWaitedForByItsPidfd) {
     });
 }
 
-Coro<> splice_all(const DescriptorOwner& source, const DescriptorOwner& target, std::size_t size) {
-    Pipe pipe;
-    const int in = pipe.writer.get()->number();
-    const int out = pipe.reader.get()->number();
-    const int from = source.get()->number();
-    std::size_t done = 0;
-    while (done < size) {
-        const auto offset = static_cast<std::int64_t>(done);
-        int count = co_await perform(pipe.writer, [=](io_uring_sqe& sqe, int) {
-            io_uring_prep_splice(&sqe, from, offset, in, -1, 65536, 0);
-        });
-        EXPECT_GT(count, 0);
-        done += static_cast<std::size_t>(std::max(count, 0));
-        while (count > 0) {
-            const auto rest = static_cast<unsigned>(count);
-            const int sent = co_await perform(target, [=](io_uring_sqe& sqe, int number) {
-                io_uring_prep_splice(&sqe, out, -1, number, -1, rest, 0);
-            });
-            EXPECT_GT(sent, 0);
-            count -= std::max(sent, count < 0 ? 0 : 1);
-        }
-    }
-}
-
-TEST_P(DriverOps, ASpliceFromAFileToASocketWaitsForItsReader) {
-    run_here([]() -> Coro<> {
-        const std::vector<char> much(1 << 20, 'x');
-        std::FILE* const temporary = std::tmpfile();
-        const DescriptorOwner file = own(dup(fileno(temporary)));
-        std::fclose(temporary);
-        EXPECT_EQ(static_cast<int>(much.size()),
-                  co_await write_to(file, much.data(), static_cast<unsigned>(much.size()), 0));
-        std::array<int, 2> ends{};
-        EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()));
-        const DescriptorOwner near = own(ends[0]);
-        const DescriptorOwner far = own(ends[1]);
-        auto sending = create_task(splice_all(file, near, much.size()));
-        co_await turns(20);
-        EXPECT_FALSE(sending.done());
-        std::vector<char> buffer(much.size());
-        std::size_t received = 0;
-        while (received < much.size()) {
-            received += static_cast<std::size_t>(
-                std::max(1, co_await read_from(far, buffer.data(), static_cast<unsigned>(buffer.size()))));
-        }
-        co_await sending;
-        EXPECT_EQ(much.size(), received);
-    });
-}
-
 TEST_P(DriverOps, AStreamThatMovesBetweenLoopsLosesNoWakeUp) {
     run_here(
         []() -> Coro<> {

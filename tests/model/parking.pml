@@ -7,12 +7,13 @@
  *
  *   -DNO_RECHECK     a loop parks without having looked once more
  *   -DNO_PASS_ON     the last searcher does not pass the wake on
+ *   -DNO_DUTY        a loop that saw work when it looked once more, and is woken by a message then, forgets the work
  * are the faults that tests/model/spin.py puts in, and that must be found.
  */
 #define LOOPS 2
 #define ITEMS 3
 
-mtype = { awake, parked, claimed };
+mtype = { awake, parked, claimed, notified };
 
 byte work = 0;          /* visible, not taken */
 byte made = 0;
@@ -66,13 +67,31 @@ proctype Maker() {
     od
 }
 
+/* One message to loop 0, that takes as long as there is work. */
+proctype Messenger() {
+    if
+    :: atomic { sleep_word[0] == parked -> sleep_word[0] = notified };
+        sleeping--;
+        bell[0] = true
+    :: true
+    fi
+}
+
 proctype Loop(byte id) {
     byte other;
     bool is_searching = false;
     bool has_found, sees_work, has_woken, was_last;
+    bool has_message = false;
     mtype found;
+next:
     do
-    :: /* a look everywhere */
+    ::  if
+        :: has_message && !is_searching ->
+            has_message = false;
+            (work == 0)
+        :: else
+        fi;
+        /* a look everywhere */
         has_found = false;
         if
         :: atomic { work > 0 -> work--; taken++; busy++; has_found = true }
@@ -98,6 +117,17 @@ proctype Loop(byte id) {
             fi;
             busy--
         :: else ->
+            if
+            :: has_message -> /* found nothing elsewhere, and goes on with the message */
+                is_searching = false;
+                atomic { searching--; was_last = (searching == 0) };
+                if
+                :: was_last && work > 0 -> wake_one(other, has_woken)
+                :: else
+                fi;
+                goto next
+            :: else
+            fi;
             sleep_word[id] = parked;
             atomic { sleeping++; if :: is_searching -> searching-- :: else fi; is_searching = false };
 #ifdef NO_RECHECK
@@ -113,15 +143,23 @@ end_parked:     atomic { bell[id] -> bell[id] = false }
             atomic { found = sleep_word[id]; sleep_word[id] = awake };
             if
             :: found == parked -> atomic { sleeping--; if :: sees_work -> searching++ :: else fi }
+#ifndef NO_DUTY
+            :: found == notified && sees_work -> searching++
+#endif
             :: else
             fi;
-            is_searching = (found == claimed || sees_work)
+#ifdef NO_DUTY
+            is_searching = (found == claimed || (found == parked && sees_work));
+#else
+            is_searching = (found == claimed || sees_work);
+#endif
+            has_message = (found == notified)
         fi
     od
 }
 
 init {
-    atomic { run Maker(); run Loop(0); run Loop(1) };
+    atomic { run Maker(); run Messenger(); run Loop(0); run Loop(1) };
     /* Where nothing can go on. */
     timeout;
     assert(work == 0 && made == ITEMS && taken == ITEMS && busy == 0);

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 MODEL = pathlib.Path(__file__).resolve().parent / "parking.pml"
-FAULTS = ("NO_RECHECK", "NO_PASS_ON")
+FAULTS = ("NO_RECHECK", "NO_PASS_ON", "NO_DUTY")
 # Dead ends and assertions; then the claim, where everybody who can go on does so at some time.
 CHECKS = (("-DSAFETY", "-DNOCLAIM"), ()), (("-DNFAIR=3",), ("-a", "-f", "-N", "nothing_stays"))
 

@@ -124,14 +124,7 @@ public:
     using knit_awaiter = void;
     using Value = std::vector<std::conditional_t<std::is_void_v<T>, Unit, T>>;
 
-    explicit ForkJoinVector(std::vector<Coro<T>>& children)
-        : ForkBase(make_nodes(children.size()), static_cast<std::uint32_t>(children.size()),
-                   children.empty() ? nullptr : children.back().take().address()),
-          size_(static_cast<std::uint32_t>(children.size())) {
-        for (std::uint32_t index = 0; index + 1 < size_; ++index) {
-            ::new (&nodes()[index]) ForkNode(&make_forked_task<T>, children[index].take().address(), *this);
-        }
-    }
+    explicit ForkJoinVector(std::vector<Coro<T>>& children) : ForkJoinVector(children, make_nodes(children.size())) {}
     ~ForkJoinVector() {
         if (!is_begun() && size_ != 0) [[unlikely]] {
             warn_unawaited();
@@ -161,6 +154,15 @@ public:
 
 private:
     static constexpr std::size_t bytes_of(std::size_t count) noexcept { return (count - 1) * sizeof(ForkNode); }
+    /// Nothing is taken from the children before there is memory for the nodes.
+    ForkJoinVector(std::vector<Coro<T>>& children, ForkNode* nodes) noexcept
+        : ForkBase(nodes, static_cast<std::uint32_t>(children.size()),
+                   children.empty() ? nullptr : children.back().take().address()),
+          size_(static_cast<std::uint32_t>(children.size())) {
+        for (std::uint32_t index = 0; index + 1 < size_; ++index) {
+            ::new (&nodes[index]) ForkNode(&make_forked_task<T>, children[index].take().address(), *this);
+        }
+    }
     static ForkNode* make_nodes(std::size_t count) {
         return count < 2 ? nullptr : static_cast<ForkNode*>(allocate_frame(bytes_of(count)));
     }

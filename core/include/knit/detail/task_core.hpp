@@ -3,10 +3,10 @@
 /// coroutine: the frame ends when the task does, the block when the last handle has gone.
 ///
 ///   [task.home]  begin: home, light fence, early_cancel  <->  cancel: early_cancel, heavy fence, home
-///   [task.move]  move_home: release  ->  home: acquire     the new home may touch the task, the old one has done with
-///   it
 ///                a task that nobody has started yet is cancelled by whoever starts it, or its home hears of it by
 ///                message
+///   [task.move]  move_home: release  ->  home: acquire
+///                the new home may touch the task, the old one has done with it
 #pragma once
 
 #include <coroutine>
@@ -181,6 +181,8 @@ public:
     /// knit's own, which no list of tasks shows. Home loop.
     void mark_hidden() noexcept { flags_ |= kHidden; }
     bool is_hidden() const noexcept { return has(kHidden); }
+    /// The end of the run has asked it to end. Home loop.
+    bool is_asked_to_end() const noexcept { return has(kShuttingDown); }
     bool is_started() const noexcept { return has(kStarted); }
     /// Worker::coarse_ms() of when it was last suspended. Home loop.
     std::uint32_t suspended_ms() const noexcept { return since_ms_; }

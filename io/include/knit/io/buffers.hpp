@@ -77,6 +77,8 @@ public:
 
     /// Whether nothing is left; empty buffers count as nothing.
     bool is_done() noexcept;
+    /// The same buffers' list stands elsewhere now.
+    void parts_have_moved(std::span<const iovec> parts) noexcept { parts_ = parts; }
     void advance(std::size_t count) noexcept;
     /// What is left, or the part of it that one request takes.
     msghdr* next() noexcept;
@@ -114,6 +116,12 @@ public:
     std::size_t await_resume() {
         take_result("write");
         return done_;
+    }
+
+protected:
+    /// Before it has started.
+    void list_has_moved(std::span<const ConstBuffer> buffers) noexcept {
+        walk_.parts_have_moved(knit::detail::as_iovecs(buffers));
     }
 
 private:
@@ -158,6 +166,10 @@ public:
     WriteListed(const knit::detail::DescriptorOwner& socket, std::initializer_list<ConstBuffer> buffers,
                 bool to_the_end)
         : ListedBuffers(buffers), WriteBuffers(socket, this->buffers(), to_the_end) {}
+    WriteListed(WriteListed&& other) noexcept
+        : ListedBuffers(static_cast<ListedBuffers&&>(other)), WriteBuffers(static_cast<WriteBuffers&&>(other)) {
+        list_has_moved(this->buffers());
+    }
 };
 
 /// Awaits what read_some() into several buffers promises.

@@ -92,8 +92,8 @@ public:
     explicit File(knit::detail::Fd fd, std::string name = "file");
 
     /// Opens or makes a file; `flags` are those of open(2), O_CLOEXEC is added; `mode`, less the umask, is for a new
-    /// one. Cancelled: CancelledError, and nothing stays open; but a file may have been made. (With the epoll driver a
-    /// named pipe whose other end nobody opens is waited for even then: use O_NONBLOCK there.)
+    /// one. Cancelled: CancelledError, and nothing stays open; but a file may have been made. (With the epoll driver
+    /// eight opens of named pipes whose other ends nobody opens stop all work on files: use O_NONBLOCK there.)
     static Coro<File> open(std::filesystem::path path, int flags = O_RDONLY, mode_t mode = 0666);
     /// The same, said as in Python: "r", "w" (makes or truncates), "a" (makes or appends), "x" (makes; EEXIST), each
     /// with a "+" for both ways, "b" is allowed. ValueError for anything else.

@@ -75,10 +75,13 @@ private:
     bool is_closing_ = false;
     bool acts_when_idle_ = false;  ///< is_closing_, or became_idle() is asked for
     std::uint64_t watch_ticket_ = 0;
-    Op* first_ = nullptr;
+    Op* last_ = nullptr;  ///< of a ring of the operations in flight; the oldest comes next, and mostly ends first
     /// The loop with operations in flight. That loop writes; a closer on another thread reads [fd.busy].
     Atomic<Worker*> busy_{nullptr};
 };
+
+/// What break_connection() does to the socket of that number.
+void break_connection_of(int number) noexcept;
 
 /// Owns a Descriptor.
 class DescriptorOwner {

@@ -4,8 +4,9 @@
 ///   stage       entered by                                    left by
 ///   fresh       the constructor                               start: submitted, or cancelled before it was
 ///   in_flight   submit                                        the kernel's last completion, never earlier
-///   again       a completion that is not the whole of it      run_again, in the same or next turn: submitted anew, or
-///   given up
+///   in_flight,  its cancel was answered by ENOENT             run_again: the cancel is sent again
+///     queued
+///   again       a completion that is not the whole of it      run_again: submitted anew, or given up
 ///   ended       settled, and a cancel of it is still unanswered       the answer
 ///   done        settled                                               await_resume
 ///
@@ -26,6 +27,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "knit/detail/task_core.hpp"
 #include "knit/detail/work.hpp"
@@ -41,7 +43,8 @@ class IoDriver;
 inline constexpr std::size_t kTransferMax = 0x7ffff000;
 
 // The node that an operation stands in queues with, for `again`; no Work to anybody else. It stands in none while the
-// operation is in flight: its link is the driver's then.
+// operation is in flight: its link is epoll's then. (A ring's driver has no use for it: there the node may stand in the
+// run queue meanwhile, to send a cancel again.)
 struct OpNode : Work {};
 
 class Op : private Wait, private OpNode {
@@ -62,7 +65,7 @@ protected:
     }
     /// Only before it has started: an awaitable may be handed on until it is awaited.
     Op(Op&& other) noexcept : Op(*other.owner_) {
-        KNIT_ASSERT(other.stage_ == Stage::fresh && other.task_ == nullptr);
+        KNIT_ASSERT(!other.is_attached_ && "an operation was handed on after it had been awaited");
     }
     ~Op() {
         // The kernel may still write through it: a frame must not be destroyed before its operation has ended.
@@ -81,6 +84,8 @@ protected:
 
     /// For await_ready: what to work on. False, and the operation fails with EBADF, when that is closed.
     bool attach() noexcept {
+        KNIT_ASSERT(!is_attached_ && "an operation is awaited once: call read_some(), or what it was, again");
+        is_attached_ = true;
         descriptor_ = owner_->get();
         return descriptor_ != nullptr;
     }
@@ -131,7 +136,7 @@ private:
         const DescriptorOwner* owner_;  ///< until it is awaited
         Descriptor* descriptor_;
     };
-    Op* next_ = nullptr;  ///< the descriptor's list of operations in flight
+    Op* next_ = nullptr;  ///< the descriptor's list of operations in flight, a ring
     TaskCore* task_ = nullptr;
     std::uint32_t completion_flags_ = 0;
     Stage stage_ = Stage::fresh;
@@ -141,6 +146,7 @@ private:
     bool is_linked_ = false;
     bool is_cancelled_ = false;
     bool is_closed_ = false;
+    bool is_attached_ = false;  ///< descriptor_ it is, no longer owner_
 };
 
 inline void Descriptor::link(Op& op, Worker& worker) {
@@ -152,19 +158,20 @@ inline void Descriptor::link(Op& op, Worker& worker) {
     } else if (busy != &worker) [[unlikely]] {
         throw_busy_elsewhere();
     }
-    op.next_ = first_;
-    first_ = &op;
+    if (last_ != nullptr) [[unlikely]] {
+        op.next_ = std::exchange(last_->next_, &op);
+    } else {
+        op.next_ = &op;
+    }
+    last_ = &op;
 }
 
 inline void Descriptor::unlink(Op& op) noexcept {
-    if (first_ == &op) [[likely]] {
-        first_ = op.next_;
-    } else {
+    if (op.next_ != &op) [[unlikely]] {
         unlink_inner(op);
-    }
-    if (first_ != nullptr) {
         return;
     }
+    last_ = nullptr;
     if (acts_when_idle_) [[unlikely]] {
         act_when_idle();
     } else {
