@@ -63,6 +63,8 @@ protected:
     // What a driver does with an operation: Op knows IoDriver alone.
     static void prepare(Op& op, io_uring_sqe& sqe) noexcept { op.prepare(sqe); }
     static void complete(Op& op, int result, std::uint32_t flags) noexcept { op.complete(result, flags); }
+    /// Of one that is in flight, ahead of its completion.
+    static void prefetch_task(const Op& op) noexcept { op.task_->prefetch(); }
     static void refuse(Op& op, int result) noexcept { op.complete(result, Op::kNeverBegun); }
     /// A cancel of `op` is under way, and it stays until answer_cancel().
     static void expect_answer(Op& op) noexcept { op.is_cancel_out_ = true; }

@@ -43,15 +43,24 @@ public:
     /// The same, then waits for one completion, at most `timeout` (Duration::max(): no limit).
     Entered enter_wait(Duration timeout) noexcept;
 
+    struct NoFetch {
+        void far(std::uint64_t) const noexcept {}
+        void near(std::uint64_t) const noexcept {}
+    };
     /// Calls `visit(user_data, result, flags)` for each completion that is there now: those that the visits bring about
     /// come next time, so it ends. `visit` must not enter. Gives how many there were.
-    template <class Visit>
-    unsigned reap(Visit visit) noexcept {
+    /// `fetch.far(user_data)` is called some completions before its visit, `fetch.near(user_data)` half as many.
+    template <class Visit, class Fetch = NoFetch>
+    unsigned reap(Visit visit, Fetch fetch = {}) noexcept {
         const unsigned tail = __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE);  // [ring.cq]
         const unsigned mask = ring_.cq.ring_mask;
         unsigned head = *ring_.cq.khead;
         const unsigned count = tail - head;
         for (; head != tail; ++head) {
+            if (tail - head > kFetchAhead) {
+                fetch.far(ring_.cq.cqes[(head + kFetchAhead) & mask].user_data);
+                fetch.near(ring_.cq.cqes[(head + kFetchAhead / 2) & mask].user_data);
+            }
             const io_uring_cqe& cqe = ring_.cq.cqes[head & mask];
             visit(cqe.user_data, cqe.res, cqe.flags);
         }
@@ -84,6 +93,8 @@ public:
     void provide_buffer(void* bytes, std::size_t size, std::uint16_t id) noexcept;
 
 private:
+    static constexpr unsigned kFetchAhead = 6;
+
     void set_up(unsigned entries);
     int set_up_rung(unsigned entries, unsigned flags) noexcept;
     void check_features() const;

@@ -126,8 +126,22 @@ void UringDriver::end(Op& op) noexcept {
     sqe.user_data = reinterpret_cast<std::uintptr_t>(&op) | kCancel;
 }
 
+/// Of an operation in flight: itself, and when that has come its task.
+struct UringDriver::Fetch {
+    void far(std::uint64_t data) const noexcept {
+        const char* const op = reinterpret_cast<const char*>(static_cast<std::uintptr_t>(data));
+        prefetch(op);
+        prefetch(op + kCacheLine);
+    }
+    void near(std::uint64_t data) const noexcept {
+        if ((data & kUnwanted) == 0) {
+            prefetch_task(*reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data)));
+        }
+    }
+};
+
 unsigned UringDriver::collect() noexcept {
-    const unsigned count = ring_.reap([this](std::uint64_t data, int result, unsigned flags) {
+    const auto visit = [this](std::uint64_t data, int result, unsigned flags) {
         if ((data & kUnwanted) == 0) [[likely]] {
             in_flight_ -= (flags & IORING_CQE_F_MORE) == 0 ? 1U : 0U;
             complete(*reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data)), result, flags);
@@ -137,7 +151,8 @@ unsigned UringDriver::collect() noexcept {
             --in_flight_;
             answer_cancel(*reinterpret_cast<Op*>(static_cast<std::uintptr_t>(data & ~kCancel)), result);
         }
-    });
+    };
+    const unsigned count = ring_.reap(visit, Fetch{});
     collected_ += count;
     return count;
 }

@@ -40,6 +40,7 @@ private:
     static constexpr std::uint64_t kDoorbell = 1;
     static constexpr std::uint64_t kCancel = 2;
 
+    struct Fetch;
     unsigned collect() noexcept;
     void arm_doorbell() noexcept;
     void hear_doorbell(int result) noexcept;

@@ -5,13 +5,19 @@
  * Proved: a wake-up is never lost (where nothing can go on, no work is left), the counts do not drift, and as long as
  * there is work some loop will come to it.
  *
+ *   -DMESSAGE        the same with a message to one of the loops, and less work
+ *
  *   -DNO_RECHECK     a loop parks without having looked once more
  *   -DNO_PASS_ON     the last searcher does not pass the wake on
- *   -DNO_DUTY        a loop that saw work when it looked once more, and is woken by a message then, forgets the work
+ *   -DNO_DUTY        a loop that saw work when it looked once more, and is woken by a message then, forgets the work (with -DMESSAGE)
  * are the faults that tests/model/spin.py puts in, and that must be found.
  */
 #define LOOPS 2
+#ifdef MESSAGE
+#define ITEMS 2
+#else
 #define ITEMS 3
+#endif
 
 mtype = { awake, parked, claimed, notified };
 
@@ -67,7 +73,7 @@ proctype Maker() {
     od
 }
 
-/* One message to loop 0, that takes as long as there is work. */
+/* One message to loop 0, which computes as long as there is work and nobody else is at any. */
 proctype Messenger() {
     if
     :: atomic { sleep_word[0] == parked -> sleep_word[0] = notified };
@@ -88,7 +94,7 @@ next:
     ::  if
         :: has_message && !is_searching ->
             has_message = false;
-            (work == 0)
+            (work == 0 || busy > 0)
         :: else
         fi;
         /* a look everywhere */
@@ -159,7 +165,14 @@ end_parked:     atomic { bell[id] -> bell[id] = false }
 }
 
 init {
-    atomic { run Maker(); run Messenger(); run Loop(0); run Loop(1) };
+    atomic {
+        run Maker();
+#ifdef MESSAGE
+        run Messenger();
+#endif
+        run Loop(0);
+        run Loop(1)
+    };
     /* Where nothing can go on. */
     timeout;
     assert(work == 0 && made == ITEMS && taken == ITEMS && busy == 0);

@@ -65,6 +65,9 @@ inline constexpr bool kCopiesAwaiters = KNIT_TAIL_CALLS == 0;
 
 inline constexpr std::size_t kCacheLine = 64;
 
+/// Has the caches fetch what will be needed soon; `place` may be any address.
+inline void prefetch(const void* place) noexcept { __builtin_prefetch(place, 1); }
+
 [[noreturn]] KNIT_NOINLINE void assert_failed(const char* condition, const char* file, int line) noexcept;
 /// Where nothing can be thrown: ends a process that was forked while loops were open, and says what to do instead.
 KNIT_NOINLINE void die_if_fork_child() noexcept;

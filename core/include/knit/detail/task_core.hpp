@@ -56,7 +56,7 @@ public:
     /// `handle` is the task's outermost coroutine, not started. Two references: the runtime's and the first handle's.
     /// `is_plain`: the result has no destructor.
     TaskCore(Worker& keeper, SlotBase& slot, bool is_plain, std::coroutine_handle<> handle, std::uint64_t id) noexcept
-        : FutureCore(kTask, keeper, slot, 2), frame_(handle), leaf_(handle), id_(id) {
+        : FutureCore(kTask, keeper, slot, 2), leaf_(handle), frame_(handle), id_(id) {
         is_plain_ = is_plain;
         run = &TaskCore::run_ready;
     }
@@ -106,6 +106,20 @@ public:
     /// runtime's reference.
     void settle(Worker& worker) noexcept;
     std::coroutine_handle<> leaf() const noexcept { return leaf_; }
+    /// What waking it and going on with it will touch of the task itself.
+    void prefetch() const noexcept {
+        detail::prefetch(static_cast<const Work*>(this));
+        detail::prefetch(&since_ms_);
+    }
+    /// What going on with it will touch next: the innermost frame, and the awaiter in it.
+    void prefetch_frame() const noexcept {
+        const char* const frame = static_cast<const char*>(leaf_.address());
+        detail::prefetch(frame);
+        detail::prefetch(frame + kCacheLine);
+        const char* const awaiter = reinterpret_cast<const char*>(wait_);
+        detail::prefetch(awaiter);
+        detail::prefetch(awaiter + kCacheLine);
+    }
     /// The watchdog's signal handler may follow the chain from the leaf at any instruction: what has been written of
     /// it comes before, what becomes of the old leaf after.
     void continue_at(std::coroutine_handle<> handle) noexcept {
@@ -195,9 +209,6 @@ public:
     static void run_ready(Worker& worker, Work& work) noexcept;
     static void run_arrived(Worker& worker, Work& work) noexcept;
 
-    TaskCore* registry_next;  ///< the registry of the home loop; set while it stands there
-    TaskCore* registry_previous;
-
 private:
     friend struct CancelMessage;
 
@@ -243,22 +254,31 @@ private:
     std::exception_ptr make_cancelled_error() const;
     static void run_settled(Worker& worker, Work& work) noexcept;
 
-    std::coroutine_handle<> frame_;
+    // What each switch to the task and away from it touches, beside Work: together, as each line counts where many
+    // tasks wait.
     std::coroutine_handle<> leaf_;
     Wait* wait_ = nullptr;
-    ContextState* context_ = nullptr;
     FutureCore* awaited_ = nullptr;  ///< what it awaits directly, to find tasks that await each other
     Atomic<Worker*> home_{
         nullptr};  ///< written by the loop that begins or gives away the task; read by cancellers [task.home]
+    unsigned flags_ = 0;  ///< of the enumerators above; the home loop's alone
+    std::uint32_t since_ms_ = 0;
+
+    ContextState* context_ = nullptr;
+    std::coroutine_handle<> frame_;
+
+public:
+    TaskCore* registry_next;  ///< the registry of the home loop; set while it stands there
+    TaskCore* registry_previous;
+
+private:
     std::uint64_t id_;
     std::source_location function_;
     std::source_location created_;
     Atomic<Extras*> extras_{nullptr};  ///< written by its loop, read by any thread; publishes the Extras [task.name]
+    Atomic<Work*> early_cancel_{nullptr};  ///< cancellers push, whoever begins the task takes all [task.home]
     Atomic<int> cancel_requests_{
         0};  ///< written by the home loop, read by any thread; a counter that publishes nothing
-    Atomic<Work*> early_cancel_{nullptr};  ///< cancellers push, whoever begins the task takes all [task.home]
-    unsigned flags_ = 0;  ///< of the enumerators above; the home loop's alone
-    std::uint32_t since_ms_ = 0;
 };
 
 /// What knit's own coroutines offer to awaiters.

@@ -252,6 +252,7 @@ private:
                     std::memory_order_release);                 // [worker.count]
     }
     void run_batch(Work* first) noexcept;
+    static void fetch_ahead(Work* next) noexcept;
     void look() noexcept;
     bool run_deque() noexcept;
     bool collect() noexcept;

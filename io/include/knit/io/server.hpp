@@ -66,8 +66,8 @@ public:
     /// Whether it accepts.
     bool is_serving() const noexcept;
     /// Waits until the server has been closed and its connections have ended. Those that have not ended
-    /// shutdown_timeout after that call and close() are ended: the handlers of serve() are cancelled; the streams of
-    /// start_server() are closed, and what their peers have not taken by then is dropped. Cancelled: CancelledError,
+    /// shutdown_timeout after that call and close() are ended: the handlers of serve() are cancelled, and a second
+    /// later their connections broken; the streams of start_server() are closed, and what their peers have not taken by then is dropped. Cancelled: CancelledError,
     /// the server stays as it is.
     Coro<> wait_closed();
     /// Accepts until it is cancelled, by its task's cancel() or by close(): closes the server, waits as wait_closed()

@@ -236,7 +236,7 @@ public:
     /// Writes of at least so many bytes are sent from the caller's memory without a copy (Linux 6.0), and end when the
     /// kernel is done with it, that is when the peer has acknowledged. Off unless this is called. A socket that cannot
     /// do it copies. Cancelled: what the kernel has taken is still waited for; with a peer that does not read, only
-    /// close() by another task ends that, and the peer gets a reset.
+    /// close() by another task ends that, or in a handler the server's end or the run's, and the peer gets a reset.
     void zero_copy_threshold(std::size_t bytes);
 
     /// Of a Unix socket: an empty one.
