@@ -87,7 +87,7 @@ def run_step(progress, command, what, environment=None, folder=None):
 def reason_of(error):
     """The line that says what was wrong, of all that a compiler printed."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if re.match(r"(.*[: ])?(error|E|fatal)(\[\w+\])?:", line)]
+    told = [line for line in lines[1:] if re.match(r"(.*[: ])?(error|E|fatal)(\[\w+\])?:", line)]
     return (told or lines)[0 if told else -1][:300]
 
 

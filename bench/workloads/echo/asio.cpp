@@ -18,4 +18,6 @@ bench::AsioTask echo(bench::AsioSocket socket, bench::AsioCount& count) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return bench::asio_server_main(bench::server_options(argc, argv, "echo_asio", "echo"), echo); }
+int main(int argc, char** argv) {
+    return bench::asio_server_main(bench::server_options(argc, argv, "echo_asio", "echo"), echo);
+}

@@ -22,4 +22,6 @@ bench::AsioTask answer(bench::AsioSocket socket, bench::AsioCount& count) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return bench::asio_server_main(bench::server_options(argc, argv, "http_asio", "http"), answer); }
+int main(int argc, char** argv) {
+    return bench::asio_server_main(bench::server_options(argc, argv, "http_asio", "http"), answer);
+}

@@ -1,5 +1,5 @@
-// mixed on knit: what burns is spawned, so that any loop may take it, and awaited. One loop serves all connections, as a
-// program written for asyncio would; or every loop serves its share.
+// mixed on knit: what burns is spawned, so that any loop may take it, and awaited. One loop serves all connections, as
+// a program written for asyncio would; or every loop serves its share.
 #include <knit/knit.hpp>
 
 #include <array>

@@ -41,7 +41,8 @@ knit::Coro<std::int64_t> play(std::uint64_t trips) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    bench::Args args(argc, argv, "usage: pingpong_knit [--trips N] [--loops N] [--spin US (0: a loop without work sleeps)]");
+    bench::Args args(argc, argv,
+                     "usage: pingpong_knit [--trips N] [--loops N] [--spin US (0: a loop without work sleeps)]");
     const std::uint64_t trips = args.number("--trips", problem::kTrips, 1);
     const auto loops = static_cast<unsigned>(args.number("--loops", 0, 0, 1024));
     const std::uint64_t spin = args.number("--spin", kSpinUnsaid, 0, 1'000'000);

@@ -88,5 +88,6 @@ int main(int argc, char** argv) {
     }
     const double seconds = watch.seconds();
     thread.join();
-    return bench::print_report({"pingpong", 2, trips, static_cast<std::int64_t>(value), problem::expected(trips), seconds});
+    return bench::print_report(
+        {"pingpong", 2, trips, static_cast<std::int64_t>(value), problem::expected(trips), seconds});
 }
