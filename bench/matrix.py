@@ -73,7 +73,7 @@ WORKLOADS = {
                                         (10**3, 10**5, 10**6)},
                               "runtimes": on("knit:create", "go", "tokio:local")}),
     "pingpong": Workload("ping-pong of two tasks", "tasks", on("knit", "asio", "go", "tokio", "asyncio", "uvloop"),
-                         {"full": {"fast": ["--trips", 100_000], "slow": ["--trips", 20_000]},
+                         {"full": {"fast": ["--trips", 100_000], "middle": ["--trips", 20_000], "slow": ["--trips", 20_000]},
                           "quick": {"fast": ["--trips", 20_000], "slow": ["--trips", 2_000]}},
                          unit="ns/trip", loops_most=2, probe=(["--trips", 1_000], ["--trips", 11_000], 10_000)),
     "wake": Workload("ping-pong of two loops that sleep", "tasks", on("knit:asleep", "uring"),
@@ -198,7 +198,7 @@ SERVERS = {
 }
 GROUPS = [*WORKLOADS, *SERVERS]
 ROUNDS = {"full": 5, "quick": 2}
-MINUTES_MOST = {"full": 38, "quick": 2.8}
+MINUTES_MOST = {"full": 38, "quick": 3}
 LOAD_SECONDS = {"full": 1.2, "quick": 0.4}
 # What runs at the start of each round to show how the machine drifts: plain calls, and the kernel's sockets.
 CALIBRATION = {"calls": ["fib_serial", "--n", 38], "sockets": ["echo_serial", "--connections", 64, "--messages", 100]}

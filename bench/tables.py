@@ -3,7 +3,7 @@ import peers
 import stats
 import targets
 
-PROGRAM_HEAD = ["", "on", "loops", "{unit}", "+-%", "to best", "to oneTBB", "gain", "MiB"]
+PROGRAM_HEAD = ["", "on", "loops", "{unit}", "+-%", "to best", "to oneTBB", "gain", "CPU s", "MiB"]
 SERVER_HEAD = ["", "on", "loops", "{unit}", "+-%", "to best", "user", "system", "load", "requests/s", "p50 us", "p99 us",
                "p99.9 us", "MiB", "CPUs"]
 # Each connection sends when it has its answer: the server is always behind, and latency is the other side of the rate.
@@ -39,6 +39,7 @@ def program_row(result, results):
     return [result["name"], label(result), str(result["loops"]), number(stats.median(result)),
             f"{stats.spread(result):.0f}", times(stats.ratio_to_best(result, results)),
             times(stats.to_tbb(result, results)), times(stats.gain(result, results)),
+            number(stats.median(result, "cpu_seconds")),
             number(resident / 1024 if resident else None)]
 
 
@@ -71,7 +72,7 @@ def table_of(rows_of, results):
     if rows_of[0]["workload"] in ("sleepers", "million"):
         head.append("bytes/task")
         rows = [[*row, number(stats.median(result, "bytes_per_task"))] for row, result in zip(rows, rows_of)]
-    empty = [place for place, cell in enumerate(head) if cell in ("to oneTBB", "gain", "MiB", "to best")
+    empty = [place for place, cell in enumerate(head) if cell in ("to oneTBB", "gain", "CPU s", "MiB", "to best")
              and not any(row[place] for row in rows)]
     head, *rows = [[cell for place, cell in enumerate(row) if place not in empty] for row in (head, *rows)]
     if any("instructions" in result for result in rows_of):
@@ -110,7 +111,7 @@ def headline(run):
 
 EXPLAIN = ("Medians over the rounds; +-% is half the range. `to best`: times the cost of the best runtime of the same "
            "round on as many loops, those written by hand and serial ones left out. `to oneTBB`: the time as a share of "
-           "oneTBB's. `gain`: times as fast as on the fewest loops. MiB: most memory held resident. `user`, `system`, "
+           "oneTBB's. `gain`: times as fast as on the fewest loops. `CPU s`: CPU time of the whole process. MiB: most memory held resident. `user`, `system`, "
            "`load`: CPU us a request, of the server and of the load generator. CPUs: whether the server had cores of its "
            "own (apart), CPUs (siblings), or shared them with the load; `load at its end`: it used more than 90 % of its "
            "CPUs, so the rate may be the load's. `saturated`: each connection sends as soon as it may, so latency only "
