@@ -79,7 +79,7 @@ WORKLOADS = {
     "wake": Workload("ping-pong of two loops that sleep", "tasks", on("knit:asleep", "uring"),
                      {"full": {"fast": ["--trips", 10_000]}, "quick": {"fast": ["--trips", 2_000]}},
                      unit="ns/trip", program="pingpong", loops_least=2, loops_most=2),
-    "switching": Workload("a switch, an await, a task, a lock", "tasks",
+    "switching": Workload("one operation", "tasks",
                           on("knit:yield", "knit:inline await", "knit:create_task, await", "knit:lock"),
                           {"full": {"fast": []}, "quick": {"fast": []}}, unit="ns", loops_most=1, measures="micro"),
     "nop": Workload("awaited NOPs of the ring, 64 at a time", "tasks", on("knit", "uring"),
@@ -221,7 +221,7 @@ def micro_case(build, key, form, scale):
     workload = WORKLOADS[key]
     command = [build / "bench" / "knit_micro", f"--benchmark_filter=^{MICRO[form]}/", "--benchmark_format=json",
                f"--benchmark_min_time={MICRO_SECONDS[scale]}"]
-    return cases.Case(key, workload.title, "knit", form, 1, workload.figure, workload.unit,
+    return cases.Case(key, f"{workload.title}: {form}", "knit", form, 1, workload.figure, workload.unit,
                       lambda: cases.run_micro(command), ["knit_micro"], command[:1], workload.kind)
 
 

@@ -32,6 +32,7 @@ details { margin: 1rem 0; } summary { cursor: pointer; color: var(--soft); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; margin: .5rem 0; }
 th, td { padding: .2rem .65rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; } th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
+table.targets td:nth-child(2) { white-space: normal; }
 tr.knit td { color: var(--accent); font-weight: 600; } .key span { margin-right: 1.1rem; }
 .key i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .35em; }
 """
@@ -124,7 +125,7 @@ class Page:
             mark = ' class="knit"' if verdict == "MISSED" else ""
             cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in (group, target, measured, verdict))
             lines.append(f"<tr{mark}>{cells}</tr>")
-        self.parts.append(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
+        self.parts.append(f'<div class="scroll"><table class="targets">{"".join(lines)}</table></div>')
 
     def table(self, rows_of):
         head, rows = tables.table_of(rows_of, self.run["results"])
