@@ -291,15 +291,17 @@ def server_case(build, key, row, runtime, form, count, cpus, seconds):
     load_loops = len(load_cpus) if placing != "shared" else max(1, len(cpus) // 2)
     load = [build / "tools" / "load", "--duration", seconds, "--loops", load_loops, *row.options]
 
+    is_http = form == "http" or runtime.key == "nginx"
+    title = row.title.replace("idle", "idle HTTP") if key == "idle" and is_http else row.title
+
     def run():
         if key == "idle":
-            return servers.run_idle(start, "http" if "http" in (form, runtime.key) or runtime.key == "nginx" else "echo",
-                                    row.options[0])
+            return servers.run_idle(start, "http" if is_http else "echo", row.options[0])
         return servers.run_server(start, load, load_cpus)
     targets = [program.name for program in programs if runtime.kind in ("knit", "c++")]
     if key != "idle":
         targets, programs = [*targets, "load"], [*programs, load[0]]
-    return cases.Case(key, row.title, runtime.key, form, count, workload.figure, workload.unit, run, targets, programs,
+    return cases.Case(key, title, runtime.key, form, count, workload.figure, workload.unit, run, targets, programs,
                       workload.kind, row.size, placing if key != "idle" else "")
 
 
