@@ -1,5 +1,5 @@
-// Fuzzes endpoints: what is taken is what it says when written down, and is read the same again; what is refused says so
-// with a ValueError that has the text in it.
+// Fuzzes endpoints: what is taken is what it says when it is written down, and is read the same again; what is refused
+// says so with a ValueError.
 #include "knit/io/endpoint.hpp"
 
 #include <cstdint>
