@@ -156,18 +156,21 @@ extern "C" int __wrap_epoll_create1(int flags) {
     return set;
 }
 
+/// For want of memory what is not registered yet is not: a descriptor that is, is EEXIST first.
 extern "C" int __wrap_epoll_ctl(int set, int operation, int number, epoll_event* event) {
-    {
-        const std::lock_guard lock(shared().mutex);
-        const bool may_fail = fault::is_on() && operation == EPOLL_CTL_ADD && event->data.u64 != fault::kBell;
-        if (may_fail && shared().happens(shared().plan.refused)) {
-            ++shared().counts.refused;
-            errno = shared().random() % 2 == 0 ? ENOMEM : ENOSPC;
-            shared().errors.insert(errno);
-            return -1;
-        }
+    const int result = __real_epoll_ctl(set, operation, number, event);
+    if (result != 0 || operation != EPOLL_CTL_ADD || event->data.u64 == fault::kBell) {
+        return result;
     }
-    return __real_epoll_ctl(set, operation, number, event);
+    const std::lock_guard lock(shared().mutex);
+    if (!fault::is_on() || !shared().happens(shared().plan.refused)) {
+        return 0;
+    }
+    __real_epoll_ctl(set, EPOLL_CTL_DEL, number, nullptr);
+    ++shared().counts.refused;
+    errno = shared().random() % 2 == 0 ? ENOMEM : ENOSPC;
+    shared().errors.insert(errno);
+    return -1;
 }
 
 extern "C" int __wrap_epoll_wait(int set, epoll_event* events, int size, int timeout) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io_test.hpp"
+#include "knit/dump.hpp"
 #include "knit/io/file.hpp"
 #include "knit/io/tcp.hpp"
 
@@ -77,7 +78,11 @@ Coro<> ask(io::Endpoint endpoint, Seen& seen, bool is_cancelled) {
                 }
                 count += more;
                 if (is_cancelled && count > kBytes / 2) {
+                    is_cancelled = false;
                     sender.cancel();
+                    const Result<void> outcome = co_await as_result(sender);
+                    static_cast<void>(outcome);
+                    stream.shutdown();  // else the other end would wait for the rest
                 }
             }
         } catch (const std::system_error& error) {
@@ -129,8 +134,15 @@ Coro<> copy_file(std::string path, Seen& seen) {
     }
 }
 
+/// Shows the tasks while they still wait.
+Coro<> watch(Seen& seen) {
+    co_await sleep(15s);
+    seen.blame("somebody waits in vain: " + dump_tasks());
+}
+
 Coro<> program(Seen& seen, std::uint64_t seed) {
     io::TcpListener listener = io::TcpListener::bind("127.0.0.1:0");
+    Task<> watcher = create_task(watch(seen));
     Task<> server = create_task(serve(listener, seen));
     const io::Endpoint endpoint = listener.local_endpoint();
     std::vector<Task<>> tasks;
@@ -143,10 +155,11 @@ Coro<> program(Seen& seen, std::uint64_t seed) {
         try {
             co_await with_timeout(20s, task);
         } catch (const TimeoutError&) {
-            seen.blame("somebody waits in vain");
+            break;  // watch() has said it
         }
     }
     ::unlink(path.c_str());
+    watcher.cancel();
     // The loop is as good as ever: a reader that is cancelled while it waits.
     server.cancel();
     const Result<void> outcome = co_await as_result(server);

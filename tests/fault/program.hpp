@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "edge.hpp"
 #include "knit/core.hpp"
@@ -23,9 +24,9 @@ struct Seen {
         const std::lock_guard lock(mutex);
         (is_whole ? whole : broken) += 1;
     }
-    void blame(const char* text) {
+    void blame(std::string text) {
         const std::lock_guard lock(mutex);
-        fault = text;
+        fault = std::move(text);
     }
 
     std::mutex mutex;
