@@ -164,9 +164,11 @@ TEST_P(Explored, AnOfferedTaskIsTakenWhereTheDequeHasNoFences) {
     EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
         offer_many(run);
+        bool is_up = false;
         bool has_run = false;
-        get_runtime().loop(1).call_soon_threadsafe([] {});
+        get_runtime().loop(1).call_soon_threadsafe([&] { is_up = true; });
         run.begin();
+        hog(run, is_up);  // from here on the other loop is on its way to sleep
         auto task = spawn(set(has_run));
         hog(run, has_run);
         run.end();
@@ -230,6 +232,25 @@ TEST_P(Explored, TheLastSearcherPassesTheWakeOn) {
             co_return;
         });
         run.wait_until([&] { return one && two; });
+        run.end();
+        co_await first;
+        co_await second;
+    }));
+}
+
+TEST_P(Explored, ATaskThatIsOfferedWhenTheLastSearcherStopsIsTaken) {
+    EXPECT_TRUE(holds(3, kBounds, [](model::Run& run) -> Coro<> {
+        run.let_others_rest();
+        bool two = false;
+        auto first = spawn([&]() -> Coro<> {
+            hog(run, two);
+            co_return;
+        });
+        run.begin();
+        const Worker& here = *Worker::current();
+        run.wait_until([&] { return !here.has_stealable(); });  // from here on a loop has found something
+        auto second = spawn(set(two));
+        hog(run, two);
         run.end();
         co_await first;
         co_await second;

@@ -202,12 +202,14 @@ class Workshop:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cxx", default="c++")
-    parser.add_argument("--core", help="archive of core's objects, for the model of whole loops")
+    parser.add_argument("--core", help="archive of core's objects, built without optimisation, for the model of whole loops")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--only", default="", help="mutations whose name has this text")
     parser.add_argument("--deep", action="store_true", help="two preemptions in the model of whole loops")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
+    if options.core and "knit::detail::Worker::offer(" not in subprocess.run(["nm", "-C", options.core], capture_output=True, text=True).stdout:
+        sys.exit(f"mutate.py: {options.core} was built with optimisation: what is inlined there is not explored. Give that of a build at -O0.")
     chosen = [one for one in all_mutations() if options.only in one.name and (options.core or one.model != "loops")]
     if not options.all and not options.only:
         chosen = [one for one in chosen if one.model != "loops" and not spared(one)][::9]
