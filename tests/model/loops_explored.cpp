@@ -257,19 +257,37 @@ TEST_P(Explored, ATaskThatIsOfferedWhenTheLastSearcherStopsIsTaken) {
     }));
 }
 
+Coro<> sleep_till_cancelled(bool& is_over) {
+    try {
+        co_await sleep(std::chrono::hours(1));
+    } catch (const CancelledError&) {
+        is_over = true;
+        throw;
+    }
+}
+
 TEST_P(Explored, ATaskThatNobodyHasBegunHearsOfItsCancellation) {
     EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
         bool is_over = false;
         run.begin();
-        auto task = spawn([&]() -> Coro<> {
-            try {
-                co_await sleep(std::chrono::hours(1));
-            } catch (const CancelledError&) {
-                is_over = true;
-                throw;
-            }
-        });
+        auto task = spawn(sleep_till_cancelled(is_over));
+        task.cancel();
+        run.wait_until([&] { return is_over || task.done(); });
+        run.end();
+        const Result<void> result = co_await as_result(task);
+        run.expect(task.cancelled(), "the cancellation was lost");
+    }));
+}
+
+TEST_P(Explored, ATaskThatIsJustBeingTakenHearsOfItsCancellation) {
+    EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
+        run.let_others_rest();
+        bool is_over = false;
+        auto task = spawn(sleep_till_cancelled(is_over));
+        run.begin();
+        const Worker& here = *Worker::current();
+        run.wait_until([&] { return !here.has_stealable(); });
         task.cancel();
         run.wait_until([&] { return is_over || task.done(); });
         run.end();

@@ -93,6 +93,7 @@ SPARED = (
     ("core/src/idle.cpp", "sleep", "worker.sleep", "seq_cst", "the full fence of announce_sleep orders; else the word alone tells"),
     ("core/src/idle.cpp", "claim_sleeper", "worker.sleep", "seq_cst", "the word alone tells: one winner in any order"),
     ("core/src/idle.cpp", "claim_sleeper", "worker.wakes", "release", "the end of a run is not explored"),
+    ("core/include/knit/detail/hot_paths.hpp", "offer", "idle.word", "seq_cst", "the push before it ends with a fence of either kind"),
     ("core/src/worker.cpp", "post", "worker.sleep", "line 348: seq_cst",
      "one winner in any order; the item is seen through the inbox, at the latest when the bell, rung after it, is heard"),
     ("core/src/worker.cpp", "post", "worker.wakes", "release", "the end of a run is not explored"),
