@@ -281,7 +281,7 @@ TEST_P(Explored, ATaskThatNobodyHasBegunHearsOfItsCancellation) {
 }
 
 TEST_P(Explored, ATaskThatIsJustBeingTakenHearsOfItsCancellation) {
-    EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
+    EXPECT_TRUE(holds(2, kTwoOld, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
         bool is_over = false;
         auto task = spawn(sleep_till_cancelled(is_over));
