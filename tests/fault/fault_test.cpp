@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
-#include <atomic>
 #include <iostream>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -165,19 +165,15 @@ TEST(Edge, ADriverThatClosesHearsTheDoorbellThoughItsReadFails) {
     static_cast<void>(over_seeds(20, [](std::uint64_t seed) {
         fault::set_plan({.seed = seed, .bells_failed = 500, .bells_late = 1000});
         {
-            knit::detail::UringDriver driver(8);
-            std::atomic<bool> has_begun = false;
+            auto driver = std::make_unique<knit::detail::UringDriver>(8);
             std::thread ringer([&] {
-                has_begun = true;
-                driver.wake();
+                driver->wake();
             });
-            while (!has_begun) {
-                std::this_thread::yield();
-            }
             while (fault::counts().bells_late == 0) {
                 std::this_thread::yield();
             }
-            driver.close();
+            driver->close();
+            driver.reset();
             ringer.join();
         }
         return fault::counts();
