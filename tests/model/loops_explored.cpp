@@ -164,9 +164,11 @@ TEST_P(Explored, AnOfferedTaskIsTakenWhereTheDequeHasNoFences) {
     EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
         offer_many(run);
+        bool is_up = false;
         bool has_run = false;
-        get_runtime().loop(1).call_soon_threadsafe([] {});
+        get_runtime().loop(1).call_soon_threadsafe([&] { is_up = true; });
         run.begin();
+        hog(run, is_up);  // from here on the other loop is on its way to sleep
         auto task = spawn(set(has_run));
         hog(run, has_run);
         run.end();
@@ -236,19 +238,56 @@ TEST_P(Explored, TheLastSearcherPassesTheWakeOn) {
     }));
 }
 
+TEST_P(Explored, ATaskThatIsOfferedWhenTheLastSearcherStopsIsTaken) {
+    EXPECT_TRUE(holds(3, kBounds, [](model::Run& run) -> Coro<> {
+        run.let_others_rest();
+        bool two = false;
+        auto first = spawn([&]() -> Coro<> {
+            hog(run, two);
+            co_return;
+        });
+        run.begin();
+        const Worker& here = *Worker::current();
+        run.wait_until([&] { return !here.has_stealable(); });  // from here on a loop has found something
+        auto second = spawn(set(two));
+        hog(run, two);
+        run.end();
+        co_await first;
+        co_await second;
+    }));
+}
+
+Coro<> sleep_till_cancelled(bool& is_over) {
+    try {
+        co_await sleep(std::chrono::hours(1));
+    } catch (const CancelledError&) {
+        is_over = true;
+        throw;
+    }
+}
+
 TEST_P(Explored, ATaskThatNobodyHasBegunHearsOfItsCancellation) {
     EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
         bool is_over = false;
         run.begin();
-        auto task = spawn([&]() -> Coro<> {
-            try {
-                co_await sleep(std::chrono::hours(1));
-            } catch (const CancelledError&) {
-                is_over = true;
-                throw;
-            }
-        });
+        auto task = spawn(sleep_till_cancelled(is_over));
+        task.cancel();
+        run.wait_until([&] { return is_over || task.done(); });
+        run.end();
+        const Result<void> result = co_await as_result(task);
+        run.expect(task.cancelled(), "the cancellation was lost");
+    }));
+}
+
+TEST_P(Explored, ATaskThatIsJustBeingTakenHearsOfItsCancellation) {
+    EXPECT_TRUE(holds(2, kTwoOld, [](model::Run& run) -> Coro<> {
+        run.let_others_rest();
+        bool is_over = false;
+        auto task = spawn(sleep_till_cancelled(is_over));
+        run.begin();
+        const Worker& here = *Worker::current();
+        run.wait_until([&] { return !here.has_stealable(); });
         task.cancel();
         run.wait_until([&] { return is_over || task.done(); });
         run.end();

@@ -93,6 +93,9 @@ SPARED = (
     ("core/src/idle.cpp", "sleep", "worker.sleep", "seq_cst", "the full fence of announce_sleep orders; else the word alone tells"),
     ("core/src/idle.cpp", "claim_sleeper", "worker.sleep", "seq_cst", "the word alone tells: one winner in any order"),
     ("core/src/idle.cpp", "claim_sleeper", "worker.wakes", "release", "the end of a run is not explored"),
+    ("core/include/knit/detail/hot_paths.hpp", "offer", "idle.word", "seq_cst", "the push before it ends with a fence of either kind"),
+    ("core/src/worker.cpp", "post", "worker.sleep", "line 348: seq_cst",
+     "one winner in any order; the item is seen through the inbox, at the latest when the bell, rung after it, is heard"),
     ("core/src/worker.cpp", "post", "worker.wakes", "release", "the end of a run is not explored"),
     ("core/src/runtime_core.cpp", "submit", "", "full_fence", "the injector's own atomics are not the explorer's"),
 )
@@ -202,12 +205,14 @@ class Workshop:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cxx", default="c++")
-    parser.add_argument("--core", help="archive of core's objects, for the model of whole loops")
+    parser.add_argument("--core", help="archive of core's objects, built without optimisation, for the model of whole loops")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--only", default="", help="mutations whose name has this text")
     parser.add_argument("--deep", action="store_true", help="two preemptions in the model of whole loops")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
+    if options.core and "knit::detail::Worker::offer(" not in subprocess.run(["nm", "-C", options.core], capture_output=True, text=True).stdout:
+        sys.exit(f"mutate.py: {options.core} was built with optimisation: what is inlined there is not explored. Give that of a build at -O0.")
     chosen = [one for one in all_mutations() if options.only in one.name and (options.core or one.model != "loops")]
     if not options.all and not options.only:
         chosen = [one for one in chosen if one.model != "loops" and not spared(one)][::9]
