@@ -158,6 +158,10 @@ int main(int argc, char** argv) {
     settings.port = static_cast<long>(args.number("--port", 8080, 0, 65535));
     settings.certificate = args.text("--cert", "");
     settings.key = args.text("--key", "");
+    if (settings.certificate.empty() != settings.key.empty()) {
+        std::fprintf(stderr, "error: --cert and --key go together; a file that has both is named twice\n%s\n", kUsage);
+        return 2;
+    }
     settings.access_log = args.text("--access-log", "");
     settings.lists_folders = !args.flag("--no-list");
     settings.max_connections = args.number("--max-connections", 0);
