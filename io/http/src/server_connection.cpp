@@ -76,6 +76,8 @@ void ConnectionBase::end_when_idle() noexcept {
     if (is_idle_) {
         is_last_ = true;
         watch_.expire();
+    } else {
+        tell_closing();
     }
 }
 

@@ -33,6 +33,7 @@ namespace knit::http::detail {
 
 class ServerCore;
 struct Shard;
+struct Upgraded;
 
 std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options);
 io::ServeOptions serve_options(const ServerOptions& options);
@@ -52,13 +53,17 @@ public:
     /// Speaks until the end of the connection. Throws CancelledError only, when the server ends it.
     Coro<> run();
 
-    /// Between requests it ends now.
+    /// The server closes: between requests it ends now, and an upgraded one is told.
     void end_when_idle() noexcept;
+    void tell_closing() noexcept;
+    bool is_server_closing() const noexcept { return is_closing(*core_); }
 
     // The stream.
 
     /// Once, into the input, at most about `size` bytes; false at the end of the stream.
     virtual Coro<bool> fill(Input& input, std::size_t size) = 0;
+    /// Once, past the input.
+    virtual Coro<std::size_t> read_stream(std::span<std::byte> buffer) = 0;
     /// All the bytes.
     virtual Coro<> send(std::string_view bytes) = 0;
     /// At least one byte, by whichever task, without a deadline.
@@ -157,6 +162,7 @@ private:
     Response error_response(const std::exception_ptr& error);
     Response missing_response(std::string allowed) const;
 
+    Upgraded* upgraded_ = nullptr;  ///< while the connection is one
     HeadScan scan_;
     Head head_;
     std::exception_ptr handler_error_;
@@ -290,10 +296,14 @@ private:
     Coro<std::size_t> send_some(std::string_view bytes) final { co_return co_await write_part(bytes); }
 
     Coro<bool> fill(Input& input, std::size_t size) final {
+        Coro<std::size_t> reading = read_stream(input.make_room(size));
+        const std::size_t count = co_await std::move(reading);
+        input.grow(count);
+        co_return count != 0;
+    }
+    Coro<std::size_t> read_stream(std::span<std::byte> buffer) final {
         try {
-            const std::size_t count = co_await stream_.read_some(input.make_room(size));
-            input.grow(count);
-            co_return count != 0;
+            co_return co_await stream_.read_some(buffer);
         } catch (const std::system_error&) {
             has_peer_gone_ = true;
             throw;
