@@ -115,6 +115,9 @@ void ConnectionBase::check_upgrade(Response& response) {
 Coro<> ConnectionBase::run_upgraded(Response& response) {
     const auto upgraded = std::make_shared<Upgraded>(*this, watch_.loop(), peer());
     upgraded_ = upgraded.get();
+    if (input_.rest().empty()) {
+        input_.release();  // the loop lends few, and this may last
+    }
     std::exception_ptr error;
     try {
         Coro<> running = response.extra_->upgrade(UpgradedStream(upgraded));

@@ -29,9 +29,10 @@ class Context;
 namespace knit::http {
 
 /// A connection with messages both ways. Any number of tasks may send, and any number receive: each message goes to one
-/// of them. It belongs to the loop that it was made on: a task of another loop that sends, receives or closes is brought
-/// there and goes on there; abort() and the destructor are called there, and what asks (is_closed()) too. Pings are answered while somebody receives. Move-only; one that is destroyed before it
-/// was closed, by close() or by the peer's word, is cut off.
+/// of them. It belongs to the loop that it was made on: a task of another loop that sends, receives or closes is
+/// brought there and goes on there; abort() and the destructor are called there, and what asks (is_closed()) too. Pings
+/// are answered while somebody receives. Move-only; one that is destroyed before it was closed, by close() or by the
+/// peer's word, is cut off.
 class WebSocket {
 public:
     WebSocket() noexcept = default;
@@ -115,8 +116,8 @@ Response websocket(const Request& request, std::function<Coro<>(WebSocket&)> han
 /// SessionOptions::tls.
 Coro<WebSocket> connect_websocket(std::string url, WebSocketOptions options = {},
                                   const tls::Context* context = nullptr);
-/// With header fields of one's own: Origin, Cookie, Authorization (which "ws://user:password@host/" says too). ValueError
-/// for what is no field, or is the handshake's own.
+/// With header fields of one's own: Origin, Cookie, Authorization (which "ws://user:password@host/" says too).
+/// ValueError for what is no field, or is the handshake's own.
 using WebSocketHeaders = std::vector<std::pair<std::string, std::string>>;
 Coro<WebSocket> connect_websocket(std::string url, WebSocketHeaders headers, WebSocketOptions options,
                                   const tls::Context* context = nullptr);

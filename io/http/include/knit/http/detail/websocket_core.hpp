@@ -40,8 +40,8 @@ struct WebSocketOptions {
     std::size_t message_max = std::size_t{4} << 20;       ///< bytes, after decompression; more is closed with 1009
     bool compress = true;                                 ///< offers, or agrees to, permessage-deflate
     Duration close_timeout = std::chrono::seconds(10);    ///< how long a good-bye may take; zero: no limit
-    /// So long after the last byte from the peer it is sent a ping; when then, while somebody receives, nothing comes for
-    /// half of that, the connection is cut off, as aiohttp's `heartbeat` does: receive() gives 1006. Zero: never.
+    /// So long after the last byte from the peer it is sent a ping; when then, while somebody receives, nothing comes
+    /// for half of that, the connection is cut off, as aiohttp's `heartbeat` does: receive() gives 1006. Zero: never.
     Duration heartbeat = {};
     Duration connect_timeout = std::chrono::seconds(30);  ///< of a client: until the handshake is over; zero: no limit
     /// Sub-protocols that this side speaks, best first: "chat.v2, chat". Copied by the call that it is given to.
@@ -153,7 +153,7 @@ private:
     const Duration close_timeout_;
     const Duration heartbeat_;
     Handle timer_;                 ///< of the heartbeat
-    TimePoint heard_at_{};         ///< of the last input, or since when it could have been heard; kept for the heartbeat
+    TimePoint heard_at_{};         ///< of the last input, or since when it could have been heard
     TimePoint pinged_at_{};        ///< of a ping that nothing has answered
     std::unique_ptr<WebSocketCodec> codec_;
     std::string output_;           ///< to be sent
