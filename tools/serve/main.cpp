@@ -109,7 +109,9 @@ Coro<> echo(knit::http::WebSocket& socket) {
 }
 
 Coro<knit::http::Response> echo_socket(knit::http::Request& request) {
-    co_return knit::http::websocket(request, echo);
+    knit::http::WebSocketOptions options;
+    options.heartbeat = 30s;  // a browser whose network is gone says nothing
+    co_return knit::http::websocket(request, echo, options);
 }
 
 struct Settings {
