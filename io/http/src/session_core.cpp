@@ -104,8 +104,18 @@ void SessionCore::watch(const Loop& loop) {
 void SessionCore::drop_old_of(const Loop& loop) {
     std::vector<Idle> dropped;
     const std::lock_guard lock(mutex_);
-    drop_old(std::chrono::steady_clock::now(), dropped);
-    const bool has_more = std::ranges::any_of(idle_, [&](const auto& entry) { return entry.second.loop == &loop; });
+    const TimePoint now = std::chrono::steady_clock::now();
+    bool has_more = false;
+    for (auto entry = idle_.begin(); entry != idle_.end();) {
+        const bool is_ours = entry->second.loop == &loop;
+        if (is_ours && entry->second.until <= now) {
+            dropped.push_back(std::move(entry->second));
+            entry = idle_.erase(entry);
+        } else {
+            has_more = has_more || is_ours;
+            ++entry;
+        }
+    }
     if (has_more) {
         watch(loop);
     } else {
