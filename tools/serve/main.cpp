@@ -109,7 +109,9 @@ Coro<> echo(knit::http::WebSocket& socket) {
 }
 
 Coro<knit::http::Response> echo_socket(knit::http::Request& request) {
-    co_return knit::http::websocket(request, echo);
+    knit::http::WebSocketOptions options;
+    options.heartbeat = 30s;  // a browser whose network is gone says nothing
+    co_return knit::http::websocket(request, echo, options);
 }
 
 struct Settings {
@@ -158,6 +160,10 @@ int main(int argc, char** argv) {
     settings.port = static_cast<long>(args.number("--port", 8080, 0, 65535));
     settings.certificate = args.text("--cert", "");
     settings.key = args.text("--key", "");
+    if (settings.certificate.empty() != settings.key.empty()) {
+        std::fprintf(stderr, "error: --cert and --key go together; a file that has both is named twice\n%s\n", kUsage);
+        return 2;
+    }
     settings.access_log = args.text("--access-log", "");
     settings.lists_folders = !args.flag("--no-list");
     settings.max_connections = args.number("--max-connections", 0);

@@ -182,7 +182,7 @@ Coro<AccessLog> AccessLog::open(std::filesystem::path path) {
     co_return log;
 }
 
-void AccessLog::add(const AccessRecord& record) {
+void AccessLog::add(const AccessRecord& record) const {
     if (core_ != nullptr) {
         core_->add(record);
     }

@@ -28,7 +28,7 @@ struct Job {
     std::shared_ptr<SessionCore> session;
     std::string method;
     Url url;
-    RequestOptions options;
+    std::shared_ptr<const RequestOptions> options;  ///< a body that is being sent keeps it
     ClientTimeout timeout;
     std::optional<TimePoint> deadline;
     const Loop* loop = nullptr;
@@ -49,7 +49,7 @@ bool is_credential(std::string_view name) {
 
 /// Fields of the request's own, then those of the session that it does not say otherwise.
 void add_fields(std::string& head, const Job& job, bool goes_to_proxy) {
-    for (const auto* fields : {&job.options.headers, &job.session->options.headers}) {
+    for (const auto* fields : {&job.options->headers, &job.session->options.headers}) {
         const bool is_session = fields == &job.session->options.headers;
         for (const auto& [name, value] : *fields) {
             const bool is_own = equals_ignoring_case(name, "host") || equals_ignoring_case(name, "content-length") ||
@@ -57,7 +57,7 @@ void add_fields(std::string& head, const Job& job, bool goes_to_proxy) {
             if (is_own) {
                 throw ValueError(name + " is said by the client itself: it follows from the URL and the body");
             }
-            const bool is_said = is_session && has_field(job.options.headers, name);
+            const bool is_said = is_session && has_field(job.options->headers, name);
             const bool is_for_proxy = equals_ignoring_case(name, "proxy-authorization");
             const bool is_allowed = is_for_proxy ? goes_to_proxy : job.may_authorize || !is_credential(name);
             if (!is_said && is_allowed) {
@@ -68,7 +68,7 @@ void add_fields(std::string& head, const Job& job, bool goes_to_proxy) {
 }
 
 std::string make_head(const Job& job, const std::optional<Url>& proxy) {
-    const RequestOptions& options = job.options;
+    const RequestOptions& options = *job.options;
     const SessionOptions& session = job.session->options;
     const bool is_plain_proxy = proxy && !job.url.is_secure();
     std::string head = job.method + " " + (is_plain_proxy ? job.url.to_string() : job.url.target()) + " HTTP/1.1\r\n";
@@ -144,11 +144,13 @@ void turn_to(Job& job, Url target, int status) {
     const bool becomes_get = (status == 303 && job.method != "HEAD") || (status < 303 && job.method == "POST");
     if (becomes_get) {
         job.method = "GET";
-        job.options.body.clear();
-        job.options.stream = nullptr;
-        std::erase_if(job.options.headers, [](const auto& field) {
+        auto options = std::make_shared<RequestOptions>(*job.options);
+        options->body.clear();
+        options->stream = nullptr;
+        std::erase_if(options->headers, [](const auto& field) {
             return equals_ignoring_case(field.first, "content-type");
         });
+        job.options = std::move(options);
     }
     job.may_authorize = job.may_authorize && target.origin() == job.url.origin();
     job.url = std::move(target);
@@ -165,11 +167,11 @@ Coro<ClientResponse> follow(Job job) {
             }
         }
         const std::string location(head.fields.get("location"));
-        if (!job.options.allow_redirects || !is_redirect(head.status) || location.empty()) {
+        if (!job.options->allow_redirects || !is_redirect(head.status) || location.empty()) {
             connection->set_deadline(job.deadline);
             co_return ClientResponse(std::move(connection), std::move(job.url), redirects);
         }
-        if (redirects >= job.options.max_redirects) {
+        if (redirects >= job.options->max_redirects) {
             throw TooManyRedirects("more than " + std::to_string(redirects) + " redirects, the last one to " +
                                    location);
         }
@@ -235,7 +237,7 @@ Coro<ClientResponse> ClientSession::request(std::string method, Url url, Request
     job.method = std::move(method);
     job.url = std::move(url);
     job.timeout = options.timeout.value_or(core_->options.timeout);
-    job.options = std::move(options);
+    job.options = std::make_shared<const RequestOptions>(std::move(options));
     return detail::request_within(std::move(job));
 }
 
@@ -245,7 +247,7 @@ void ClientSession::close() { core_->close(); }
 
 // Answers.
 
-Coro<> RequestWriter::write(std::string_view bytes) { return connection_->write_chunk(bytes); }
+Coro<> RequestWriter::write(std::string_view bytes) { return wire_->write_chunk(bytes); }
 
 ClientResponse::ClientResponse(std::unique_ptr<detail::ClientConnection> connection, Url url, int redirects) noexcept
     : connection_(std::move(connection)), url_(std::move(url)), redirects_(redirects) {}

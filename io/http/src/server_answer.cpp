@@ -22,6 +22,10 @@ namespace {
 /// Whether an answer of this status has a body, and a length.
 bool has_content(int status) noexcept { return status >= 200 && status != 204 && status != 304; }
 
+[[noreturn]] void throw_file_cut() {
+    throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
+}
+
 /// A flag that stands as long as this.
 class Flagged {
 public:
@@ -202,6 +206,9 @@ bool ConnectionBase::put(Response& response) {
     // A client that still waits for 100 may send the body or not: no telling where the next request begins.
     is_last_ = is_last_ || (owes_continue_ && !is_body_done_);
     is_last_ = is_last_ || (!is_body_done_ && head_.framing == Framing::sized && body_left_ > kPiece);
+    // Nobody knows how long the rest of one in chunks is, and "close" cannot be said later.
+    is_last_ = is_last_ || (!is_body_done_ && head_.framing == Framing::chunked &&
+                            (response.extra_ != nullptr || !skip_body()));
     owes_continue_ = false;
     if (response.extra_ != nullptr) {
         return false;
@@ -251,6 +258,13 @@ Coro<> ConnectionBase::put_slowly(Response& response) {
 
 /// The head goes first, whatever the body waits for.
 Coro<> ConnectionBase::put_body(Response& response) {
+    const bool is_small_file = response.extra_ != nullptr && !response.extra_->upgrade && !response.extra_->produce &&
+                               *response.extra_->length <= kOutMost / 2;
+    if (is_small_file) {
+        Coro<> putting = put_small_file(*response.extra_);
+        co_await std::move(putting);
+        co_return;
+    }
     Coro<> flushing = flush();
     co_await std::move(flushing);
     if (response.extra_ == nullptr) {
@@ -321,6 +335,22 @@ Coro<> ConnectionBase::write_body(std::string_view bytes) {
     }
 }
 
+/// Behind its head, so that both are one write.
+Coro<> ConnectionBase::put_small_file(Response::Extra& extra) {
+    const std::size_t head_size = out_.size();
+    const auto size = static_cast<std::size_t>(*extra.length);
+    std::string bytes = std::exchange(out_, {});  // nobody else adds to it while the file is read
+    bytes.resize(head_size + size);
+    for (std::size_t count = 0; body_sent_ < size; body_sent_ += count) {
+        const std::span<char> rest = std::span(bytes).subspan(head_size + static_cast<std::size_t>(body_sent_));
+        count = co_await extra.file.read_at(rest, extra.offset + body_sent_);
+        if (count == 0) {
+            throw_file_cut();
+        }
+    }
+    out_ = std::move(bytes);
+}
+
 /// Not Stream::send_file(), which reads and sends likewise but does not tell of its progress: write_timeout is about
 /// that.
 Coro<> ConnectionBase::put_file(Response& response) {
@@ -333,7 +363,7 @@ Coro<> ConnectionBase::put_file(Response& response) {
         const std::span<std::byte> piece(buffer.get(), static_cast<std::size_t>(std::min<std::uint64_t>(left, room)));
         const std::size_t count = co_await extra.file.read_at(piece, offset);
         if (count == 0) {
-            throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
+            throw_file_cut();
         }
         Coro<> sending = send({reinterpret_cast<const char*>(buffer.get()), count});
         co_await std::move(sending);
@@ -347,9 +377,11 @@ void ConnectionBase::note(const Response& response, std::uint64_t body_bytes) {
     if (!core_->router->log) {
         return;
     }
-    const std::string peer_text = peer().host();
+    if (peer_text_.empty()) {
+        peer_text_ = peer().host();
+    }
     AccessRecord record;
-    record.peer = peer_text;
+    record.peer = peer_text_;
     record.method = head_.method;
     record.target = head_.target;
     record.referer = head_.fields.get("referer");
@@ -358,8 +390,7 @@ void ConnectionBase::note(const Response& response, std::uint64_t body_bytes) {
     record.version_minor = head_.is_http10 ? 0 : 1;
     record.body_bytes = body_bytes;
     record.time = watch_.loop().time() - began_;
-    AccessLog log = core_->router->log;
-    log.add(record);
+    core_->router->log.add(record);
 }
 
 }  // namespace knit::http::detail

@@ -76,6 +76,8 @@ void ConnectionBase::end_when_idle() noexcept {
     if (is_idle_) {
         is_last_ = true;
         watch_.expire();
+    } else {
+        tell_closing();
     }
 }
 
@@ -194,6 +196,18 @@ std::string_view ConnectionBase::take_body() {
     return piece;
 }
 
+/// Of a body that nobody wants, what has come is passed over; whether that is all of it.
+bool ConnectionBase::skip_body() {
+    try {
+        while (!is_body_done_ && !(input_.rest().empty() && body_input_.rest().empty())) {
+            static_cast<void>(take_body());
+        }
+    } catch (const HttpError&) {
+        is_last_ = true;  // the connection ends with the answer that there is
+    }
+    return is_body_done_;
+}
+
 Coro<std::string_view> ConnectionBase::read_body() {
     if (is_body_done_) {
         co_return std::string_view();
@@ -217,10 +231,9 @@ Coro<> ConnectionBase::fill_body() {
     Coro<> flushing = flush();
     co_await std::move(flushing);
     if (body_progress_ == 0) {
-        watch_.begin(core_->options.body_timeout);
-    } else {
-        watch_.begin_again();
+        body_wait_ = core_->options.body_timeout;
     }
+    watch_.begin(body_wait_);
     const bool is_long = head_.framing == Framing::chunked || body_left_ > kPiece / 4;
     bool has_come = false;
     try {
@@ -232,6 +245,7 @@ Coro<> ConnectionBase::fill_body() {
         is_body_done_ = true;
         throw HttpError(408);
     }
+    body_wait_ = watch_.left();
     watch_.end();
     body_progress_ += body_input_.rest().size();
     if (body_progress_ >= kProgress) {

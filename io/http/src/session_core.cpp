@@ -2,9 +2,11 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "knit/error.hpp"
+#include "knit/loop.hpp"
 
 namespace knit::http::detail {
 namespace {
@@ -85,6 +87,40 @@ void SessionCore::put_idle(const std::string& key, const Loop& loop, std::unique
         return;
     }
     idle_.emplace(key, Idle{std::move(transport), &loop, knit::detail::after(now, options.keepalive)});
+    if (&loop == &get_running_loop() && watched_.insert(&loop).second) {
+        watch(loop);
+    }
+}
+
+/// Connections that nobody asks for again are closed in their time, by their loop: one timer for all of it.
+void SessionCore::watch(const Loop& loop) {
+    get_running_loop().call_later(options.keepalive, [session = weak_from_this(), &loop] {
+        if (const std::shared_ptr<SessionCore> core = session.lock()) {
+            core->drop_old_of(loop);
+        }
+    });
+}
+
+void SessionCore::drop_old_of(const Loop& loop) {
+    std::vector<Idle> dropped;
+    const std::lock_guard lock(mutex_);
+    const TimePoint now = std::chrono::steady_clock::now();
+    bool has_more = false;
+    for (auto entry = idle_.begin(); entry != idle_.end();) {
+        const bool is_ours = entry->second.loop == &loop;
+        if (is_ours && entry->second.until <= now) {
+            dropped.push_back(std::move(entry->second));
+            entry = idle_.erase(entry);
+        } else {
+            has_more = has_more || is_ours;
+            ++entry;
+        }
+    }
+    if (has_more) {
+        watch(loop);
+    } else {
+        watched_.erase(&loop);
+    }
 }
 
 void SessionCore::drop_old(TimePoint now, std::vector<Idle>& dropped) {

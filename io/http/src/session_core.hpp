@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,7 @@ private:
     std::shared_ptr<Semaphore> semaphore_;  ///< acquired
 };
 
-class SessionCore {
+class SessionCore : public std::enable_shared_from_this<SessionCore> {
 public:
     explicit SessionCore(SessionOptions wanted);
 
@@ -61,11 +62,14 @@ private:
         TimePoint until;
     };
     void drop_old(TimePoint now, std::vector<Idle>& dropped);
+    void watch(const Loop& loop);
+    void drop_old_of(const Loop& loop);
 
     mutable std::mutex mutex_;
     std::multimap<std::string, Idle> idle_;  ///< with the mutex
     std::map<std::string, std::weak_ptr<Semaphore>> hosts_;  ///< likewise; kept by who waits and who has a permit
-    bool is_closed_ = false;                                 ///< likewise
+    std::set<const Loop*> watched_;  ///< likewise: loops with a timer for their idle connections
+    bool is_closed_ = false;         ///< likewise
     std::shared_ptr<Semaphore> limit_;
 };
 

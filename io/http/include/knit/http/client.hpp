@@ -35,7 +35,9 @@ struct RequestOptions {
     std::vector<std::pair<std::string, std::string>> params = {};  ///< added to the query, encoded
     std::string body = {};
     std::string content_type = {};  ///< of the body; empty: application/octet-stream
-    /// Instead of `body` (both: ValueError): writes it, in chunks. Called again for a redirect that repeats it.
+    /// Instead of `body` (both: ValueError): writes it, in chunks. Called again for a redirect that repeats it. A
+    /// server may answer before all is written: then this goes on while the answer is read, and is cancelled at the
+    /// answer's end, which waits for it; also when the answer is destroyed, which does not.
     std::function<Coro<>(RequestWriter&)> stream = {};
     bool allow_redirects = true;
     int max_redirects = 10;  ///< more: TooManyRedirects

@@ -17,18 +17,19 @@ namespace knit::http {
 namespace detail {
 class ClientConnection;
 class SessionCore;
+class Wire;
 }  // namespace detail
 
 /// Where a streamed request's body goes.
 class RequestWriter {
 public:
     /// knit's own use.
-    explicit RequestWriter(detail::ClientConnection& connection) noexcept : connection_(&connection) {}
+    explicit RequestWriter(detail::Wire& wire) noexcept : wire_(&wire) {}
     /// Sends a chunk; waits while the server takes no more.
     Coro<> write(std::string_view bytes);
 
 private:
-    detail::ClientConnection* connection_;
+    detail::Wire* wire_;
 };
 
 /// Move-only. Once its body has been read its connection goes back to the pool; destroyed before, it is closed. Used on

@@ -50,6 +50,8 @@ public:
     /// On the connection's loop.
     void close() noexcept;
     io::Endpoint peer_endpoint() const;
+    /// `tell` is called once, on the connection's loop, when the server closes: at once if it has. On that loop.
+    void when_closing(std::function<void()> tell) const;
 
 private:
     std::shared_ptr<detail::Upgraded> upgraded_;

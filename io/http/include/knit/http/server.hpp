@@ -10,7 +10,7 @@
 
 #include "knit/coro.hpp"
 #include "knit/http/access_log.hpp"
-#include "knit/http/detail/head.hpp"
+#include "knit/http/detail/handshake.hpp"
 #include "knit/http/detail/server_connection.hpp"
 #include "knit/http/router.hpp"
 #include "knit/http/server_options.hpp"

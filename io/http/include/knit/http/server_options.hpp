@@ -11,6 +11,7 @@ namespace knit::http {
 
 struct ServerOptions {
     // Zero: for ever.
+    Duration handshake_timeout = std::chrono::seconds(10);  ///< for `wrap`, TLS's handshake: then the end
     Duration header_timeout = std::chrono::seconds(10);  ///< for a head, from its first byte on: then 408
     Duration idle_timeout = std::chrono::seconds(75);    ///< for the next request's first byte: then the end
     Duration body_timeout = std::chrono::seconds(30);    ///< for the next KiB of a body: then 408

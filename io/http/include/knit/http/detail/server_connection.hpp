@@ -1,6 +1,7 @@
 /// A server's connection: ConnectionBase knows HTTP and no stream, ServerConnection<S> moves bytes on any ByteStream.
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -33,12 +34,11 @@ namespace knit::http::detail {
 
 class ServerCore;
 struct Shard;
+struct Upgraded;
 
 std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options);
 io::ServeOptions serve_options(const ServerOptions& options);
 bool is_closing(const ServerCore& core) noexcept;
-/// A peer that does not get as far as HTTP is no fault of ours: for LogLevel::debug.
-void log_wrap_error(const std::exception& error);
 
 /// The parts of a connection that do not depend on its stream. On one loop, that of its beginning: a handler that goes
 /// on to another is brought back.
@@ -52,13 +52,17 @@ public:
     /// Speaks until the end of the connection. Throws CancelledError only, when the server ends it.
     Coro<> run();
 
-    /// Between requests it ends now.
+    /// The server closes: between requests it ends now, and an upgraded one is told.
     void end_when_idle() noexcept;
+    void tell_closing() noexcept;
+    bool is_server_closing() const noexcept { return is_closing(*core_); }
 
     // The stream.
 
     /// Once, into the input, at most about `size` bytes; false at the end of the stream.
     virtual Coro<bool> fill(Input& input, std::size_t size) = 0;
+    /// Once, past the input.
+    virtual Coro<std::size_t> read_stream(std::span<std::byte> buffer) = 0;
     /// All the bytes.
     virtual Coro<> send(std::string_view bytes) = 0;
     /// At least one byte, by whichever task, without a deadline.
@@ -118,7 +122,8 @@ protected:
     static constexpr std::size_t kPiece = 64 << 10;
     static constexpr std::size_t kOutMost = 64 << 10;
     static constexpr std::size_t kFilePiece = 256 << 10;
-    static constexpr std::size_t kDrainMost = 16 << 20;
+    static constexpr Duration kDrainTime = std::chrono::seconds(5);
+    static constexpr Duration kDrainSilence = std::chrono::seconds(1);
 
     std::shared_ptr<ServerCore> core_;
     Shard* shard_ = nullptr;
@@ -134,12 +139,14 @@ protected:
 
 private:
     std::string_view take_body();
+    bool skip_body();
     Coro<> fill_body();
     bool has_answer_body(const Response& response) const noexcept;
     void append_head(const Response& response, bool is_chunked);
     void check_upgrade(Response& response);
     Coro<> put_body(Response& response);
     Coro<> put_file(Response& response);
+    Coro<> put_small_file(Response::Extra& extra);
     Coro<> put_stream(Response& response);
     Coro<> run_upgraded(Response& response);
     void note(const Response& response, std::uint64_t body_bytes);
@@ -157,6 +164,7 @@ private:
     Response error_response(const std::exception_ptr& error);
     Response missing_response(std::string allowed) const;
 
+    Upgraded* upgraded_ = nullptr;  ///< while the connection is one
     HeadScan scan_;
     Head head_;
     std::exception_ptr handler_error_;
@@ -165,7 +173,8 @@ private:
     std::uint64_t body_left_ = 0;
     std::uint64_t body_sent_ = 0;                  ///< of the answer
     std::optional<std::uint64_t> body_promised_;  ///< of an answer whose head says the length
-    std::size_t body_progress_ = 0;                ///< bytes since the body's deadline was set
+    std::size_t body_progress_ = 0;                ///< bytes of the KiB that body_timeout is for
+    Duration body_wait_{};                         ///< what is left of that; the handler's own time does not count
     bool is_idle_ = false;     ///< waits for the first byte of a request
     bool is_in_head_ = false;  ///< ... for more of a head
     bool is_writing_ = false;  ///< a piece of the answer's body
@@ -177,6 +186,7 @@ private:
     Handle flusher_;
     Task<> flushing_;
     TimePoint began_{};
+    std::string peer_text_;  ///< for the log
 };
 
 /// A connection on a stream of type S.
@@ -290,10 +300,14 @@ private:
     Coro<std::size_t> send_some(std::string_view bytes) final { co_return co_await write_part(bytes); }
 
     Coro<bool> fill(Input& input, std::size_t size) final {
+        Coro<std::size_t> reading = read_stream(input.make_room(size));
+        const std::size_t count = co_await std::move(reading);
+        input.grow(count);
+        co_return count != 0;
+    }
+    Coro<std::size_t> read_stream(std::span<std::byte> buffer) final {
         try {
-            const std::size_t count = co_await stream_.read_some(input.make_room(size));
-            input.grow(count);
-            co_return count != 0;
+            co_return co_await stream_.read_some(buffer);
         } catch (const std::system_error&) {
             has_peer_gone_ = true;
             throw;
@@ -320,19 +334,17 @@ private:
     }
 
     /// Closing with bytes unread would reset the connection and could take the last answer away: reads them first, but
-    /// neither many nor for long.
+    /// not for long.
     Coro<> close_gently() final {
-        watch_.begin(std::chrono::seconds(1));
+        const TimePoint end = watch_.loop().time() + kDrainTime;
+        watch_.begin(kDrainSilence);
         try {
             Coro<> shutting = shutdown_bare();
             co_await std::move(shutting);
-            for (std::size_t drained = 0; drained < kDrainMost;) {
+            for (std::size_t count = 1; count != 0 && watch_.loop().time() < end;) {
                 input_.consume(input_.rest().size());
-                const std::size_t count = co_await stream_.read_some(input_.make_room(kPiece));
-                if (count == 0) {
-                    break;
-                }
-                drained += count;
+                watch_.begin(kDrainSilence);
+                count = co_await stream_.read_some(input_.make_room(kPiece));
             }
         } catch (const CancelledError&) {
             end_wait_cancelled();
@@ -369,27 +381,6 @@ Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
     ServerConnection<S> connection(std::move(stream), std::move(core));
     Coro<> running = connection.run();
     co_await std::move(running);
-}
-
-template <class Wrap>
-Coro<> serve_wrapped(io::TcpStream stream, Wrap wrap, std::shared_ptr<ServerCore> core) {
-    if (is_closing(*core)) {
-        co_return;
-    }
-    using Wrapped = await_result_t<std::invoke_result_t<Wrap&, io::TcpStream>>;
-    std::optional<Wrapped> wrapped;
-    try {
-        auto wrapping = wrap(std::move(stream));
-        wrapped.emplace(co_await std::move(wrapping));
-    } catch (const std::system_error& error) {
-        knit::http::detail::log_wrap_error(error);
-    } catch (const TimeoutError& error) {
-        knit::http::detail::log_wrap_error(error);
-    }
-    if (wrapped) {
-        Coro<> serving = serve_stream(std::move(*wrapped), std::move(core));
-        co_await std::move(serving);
-    }
 }
 
 }  // namespace knit::http::detail
