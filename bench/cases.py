@@ -1,19 +1,16 @@
-"""How tools/bench runs things: programs to their end, servers under load, where on the CPUs, and what a run gives."""
+"""What tools/bench runs: cases, programs to their end, and what a run gives. Servers are in servers.py."""
 import dataclasses
 import json
 import os
 import pathlib
 import re
-import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 import typing
 
 SECONDS_MAX = 180
-TICKS = os.sysconf("SC_CLK_TCK")
+# All else that a user has set, such as GOGC or MALLOC_ARENA_MAX, would change what one of the runtimes does.
+ENVIRONMENT_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class RunError(Exception):
@@ -32,14 +29,16 @@ class Case:
     figure: str  # the one that counts, the less the better
     unit: str
     run: typing.Callable[[], dict]
-    targets: typing.List[str] = dataclasses.field(default_factory=list)
+    targets: typing.List[str] = dataclasses.field(default_factory=list)  # of CMake
+    programs: typing.List[pathlib.Path] = dataclasses.field(default_factory=list)  # have to have been built
+    kind: str = "server"
     size: typing.Optional[float] = None  # how many of what grows, for the curves
     placing: str = ""
     probe: typing.Optional[typing.Tuple[list, list]] = None  # two commands that differ in the number of operations
 
     @property
     def key(self):
-        return (self.name, self.runtime, self.form, self.loops)
+        return (self.name, self.runtime, self.form, self.loops, self.placing)
 
     @property
     def title(self):
@@ -71,8 +70,8 @@ def fields(line):
 
 
 def environment():
-    """Ours without KNIT_ variables: what the cases set by options is what is measured."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("KNIT_")}
+    """What the cases set by options is what is measured, not what happens to be in the user's environment."""
+    return {name: os.environ[name] for name in ENVIRONMENT_KEPT if name in os.environ}
 
 
 def on_cpus(cpus):
@@ -116,143 +115,16 @@ def instructions(command):
     return int(found.group(1))
 
 
-class Server:
-    """A server from the moment it listens to SIGTERM, with what it and its children use."""
-
-    def __init__(self, command, cpus):
-        self.command = [str(word) for word in command]
-        self.errors = tempfile.TemporaryFile(mode="w+")
-        try:
-            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-                                            env=environment(), preexec_fn=on_cpus(cpus))
-        except OSError as error:
-            self.errors.close()
-            raise RunError(f"{self.command[0]}: {error.strerror}") from None
-        try:
-            self.port = self.wait_listening()
-        except RunError:
-            self.__exit__()
-            raise
-
-    def wait_listening(self):
-        words = self.process.stdout.readline().split()
-        if len(words) != 2 or words[0] != "listening":
-            self.kill()
-            raise self.failure("did not start")
-        return int(words[1])
-
-    def failure(self, what):
-        self.errors.seek(0)
-        return RunError(f"{' '.join(self.command)} {what} (status {self.process.returncode}):\n{self.errors.read()}")
-
-    def processes(self):
-        found = [self.process.pid]
-        for pid in found:
-            for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-                found.extend(int(word) for word in children.read_text().split())
-        return found
-
-    def usage(self):
-        """CPU time so far in us, (total, user ticks, system ticks), and the most memory held, in KiB."""
-        total = user = system = memory = 0
-        for pid in self.processes():
-            folder = pathlib.Path(f"/proc/{pid}")
-            try:
-                # Nanoseconds that each thread has run: the ticks of `stat` alone are too coarse for a short run.
-                nanoseconds = sum(int(path.read_text().split()[0]) for path in folder.glob("task/*/schedstat"))
-                ticks = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-                held = int(re.search(r"VmHWM:\s*(\d+)", (folder / "status").read_text()).group(1))
-            except (OSError, AttributeError):
-                raise self.failure("has lost a process or a thread while it was measured") from None
-            total, memory = total + nanoseconds / 1000, memory + held
-            user, system = user + int(ticks[11]), system + int(ticks[12])
-        return total, user, system, memory
-
-    def stop(self):
-        """An orderly end is part of what is checked."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
-            raise self.failure("does not end at SIGTERM") from None
-        if self.process.returncode != 0:
-            raise self.failure("failed")
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.kill()
-        self.process.stdout.close()
-        self.errors.close()
+def run_micro(command):
+    """The one benchmark of Google's that a command runs: nanoseconds for each item."""
+    found = json.loads(run_text(command))["benchmarks"]
+    if len(found) != 1 or "per_item" not in found[0]:
+        raise RunError(f"{' '.join(map(str, command))} gives {len(found)} benchmarks in place of one with per_item")
+    return {"ns_per_task": found[0]["per_item"] * 1e9}
 
 
-NGINX = """
-daemon off; master_process on; worker_processes {loops}; pid {folder}/pid; error_log stderr error; {user}
-events {{ worker_connections 16384; multi_accept on; }}
-http {{
-    access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
-    fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; default_type text/plain;
-    server {{ listen 127.0.0.1:{port} reuseport backlog=4096; location / {{ return 200 "Hello, world!\\n"; }} }}
-}}
-"""
-
-
-class NginxServer(Server):
-    """nginx does not say when it listens, so it is asked; its workers are children."""
-
-    def __init__(self, program, loops, cpus):
-        self.folder = tempfile.mkdtemp(prefix="knit-bench-nginx-")
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.wanted_port = found.getsockname()[1]
-        user = "user root;" if os.geteuid() == 0 else ""
-        path = pathlib.Path(self.folder) / "nginx.conf"
-        path.write_text(NGINX.format(loops=loops, folder=self.folder, port=self.wanted_port, user=user))
-        super().__init__([program, "-c", str(path), "-p", self.folder], cpus)
-
-    def wait_listening(self):
-        end = time.monotonic() + 10
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.wanted_port), timeout=1).close()
-                return self.wanted_port
-            except OSError:
-                time.sleep(0.01)
-        self.kill()
-        raise self.failure("did not start")
-
-    def __exit__(self, *_):
-        super().__exit__()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def place(cpus, loops):
-    """CPUs for a server with so many loops and for the load, and how that is called in the table."""
-    if len(cpus) > loops:
-        return cpus[:loops], cpus[loops:], "apart"
-    return cpus, cpus, "shared"
-
-
-def run_server(start, load, load_cpus):
-    """`start` gives a Server. What it used while the load ran, divided by the requests that were answered."""
-    with start() as running:
-        before = running.usage()
-        text = run_text([*load, "--quiet", "--json", "-", "--port", running.port], load_cpus)
-        after = running.usage()
-        running.stop()
-    seen = json.loads(text)
-    requests = seen["requests"]
-    total, user, system = (later - earlier for later, earlier in zip(after[:3], before[:3]))
-    share = user / (user + system) if user + system else 0.0
-    figures = {"cpu_us": total / requests, "user_us": share * total / requests,
-               "system_us": (1 - share) * total / requests, "max_rss_kib": after[3],
-               "load_cpu_us": seen["own_cpu_us_per_request"], "seconds": seen["seconds"], "requests": requests}
-    figures.update({key: value for key, value in seen.items() if key.endswith(("p50_us", "p99_us", "p999_us"))})
-    figures["requests_per_second"] = seen["requests_per_second"]
-    return figures
+def run_against_one(command, alone):
+    """Beside the figures the bytes resident for each task: without what the same program holds for a single one."""
+    found, base = run_program(command), run_program(alone)
+    found["bytes_per_task"] = 1024 * max(0.0, found["max_rss_kib"] - base["max_rss_kib"]) / (found["tasks"] - 1)
+    return found

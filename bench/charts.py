@@ -40,12 +40,15 @@ def line_color(rows):
 def speed_up(run):
     """The first figure: what more loops give to CPU-bound work, and to work that waits or is up to the kernel."""
     panels = {"cpu": "CPU-bound: each loop adds its share", "io": "waiting: one loop overlaps it all",
-              "server": "serving: the load uses the CPUs too"}
+              "server": "serving: beside the load, on all CPUs"}
     rows = []
     for result in run["results"]:
-        if result["runtime"] != "knit" or result["form"] in ("both", "tasks") or result["size"] not in (None, 64, 1000):
+        if result["runtime"] != "knit" or result["form"] in ("both", "tasks") or result["size"] is not None:
             continue
-        if result["kind"] not in panels or result["workload"] in ("mixed", "connect", "files"):
+        # Of the servers only the one that has the same CPUs on one loop and on several.
+        if result["kind"] not in panels or (result["kind"] == "server") != (result["workload"] == "scaling"):
+            continue
+        if result["workload"] in ("files", "million"):
             continue
         found = stats.gain(result, run["results"])
         is_base = result["loops"] == min(run["loops"])
@@ -123,7 +126,8 @@ def bar_rows(results, is_stacked):
         if middle and min(values) > 0:
             more = {}
             if result["figure"] == "cpu_us" and is_stacked:
-                more = {"user": stats.median(result, "user_us"), "system": stats.median(result, "system_us")}
+                user, system, _ = stats.split(result)
+                more = {"user": user, "system": system} if user is not None else {}
             rows.append(datum(result, middle, low=min(values), high=max(values), text=tables.number(middle), **more))
     return rows
 
@@ -132,7 +136,8 @@ def bar_charts(run, kinds):
     """One chart for each workload and number of loops: [(title of the workload, [spec, ...]), ...]."""
     names = {}
     for result in run["results"]:
-        if result["kind"] in kinds and not (result["size"] is not None and result["kind"] != "server"):
+        is_point = result["size"] is not None and result["workload"] != "echo"
+        if result["kind"] in kinds and not is_point and result["workload"] != "scaling":
             names.setdefault(result["name"], {}).setdefault(result["loops"], []).append(result)
     made = []
     for name, by_loops in names.items():
@@ -153,15 +158,12 @@ def bar_charts(run, kinds):
 
 
 def latency(run):
-    """How long the slower requests take: one line for each server, 64 connections, on the fewest loops."""
-    rows = []
-    for result in run["results"]:
-        if result["workload"] == "echo" and result["size"] == 64 and result["loops"] == min(run["loops"]):
-            for figure, share in (("p50_us", "50 %"), ("p99_us", "99 %"), ("p999_us", "99.9 %")):
-                rows.append(datum(result, stats.median(result, figure), share=share))
-    x = {"field": "share", "type": "ordinal", "title": "share of the requests that are faster", "sort": None,
-         "axis": {"labelAngle": 0}}
-    return line_chart(rows, x, "latency, us") if rows else None
+    """How long the slowest hundredth of the requests takes at least, by how many are sent: a line for each server."""
+    rows = [datum(result, stats.median(result), rate=result["size"]) for result in run["results"]
+            if result["workload"] == "latency" and stats.median(result)]
+    x = {"field": "rate", "type": "quantitative", "title": "requests a second, due at fixed times",
+         "axis": {"values": sorted({row["rate"] for row in rows}), "format": "~s"}}
+    return line_chart(rows, x, "99 % are answered within, us") if rows else None
 
 
 def line_chart(rows, x, title):
@@ -181,7 +183,7 @@ def line_chart(rows, x, title):
 
 def flat_charts(run):
     """Cost of one against the number of all: level lines are what is wanted. [(title, spec), ...]"""
-    titles = {"spawns": "a task, by how many there are", "timers": "cancel and set a timer, by how many are set",
+    titles = {"local": "a task, by how many there are", "timers": "cancel and set a timer, by how many are set",
               "echo": "an echo, by connections"}
     made = []
     for key, title in titles.items():
@@ -197,10 +199,11 @@ def flat_charts(run):
 
 
 def memory(run):
-    """Bytes resident for each sleeping task, the process itself included."""
+    """Bytes resident for each sleeping task, without what the same process holds for one."""
     rows = []
     for result in run["results"]:
         if result["workload"] == "sleepers" and result["loops"] == min(run["loops"]):
-            value = stats.median(result, "max_rss_kib") * 1024 / stats.median(result, "tasks")
-            rows.append(datum(result, value, low=value, high=value, text=tables.number(value)))
+            value = stats.median(result, "bytes_per_task")
+            if value:
+                rows.append(datum(result, value, low=value, high=value, text=tables.number(value)))
     return bars(rows, "bytes", *domain_of(rows), "sleeping tasks") if rows else None

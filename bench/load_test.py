@@ -97,6 +97,57 @@ class LoadTest(unittest.TestCase):
         self.assertEqual(ended.returncode, 1)
         self.assertIn("what came back is not what was sent", ended.stderr)
 
+    def test_an_answer_that_belongs_to_an_earlier_message_is_an_error(self):
+        def repeat_the_first(connection):
+            first = connection.recv(4096)
+            connection.sendall(first)
+            while connection.recv(4096):
+                connection.sendall(first)
+        with FakeServer(repeat_the_first) as server:
+            ended = run_load("--port", server.port, "--connections", 1, "--requests", 2)
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("what came back is not what was sent", ended.stderr)
+
+    def test_another_body_than_expected_is_an_error(self):
+        def answer(connection):
+            while connection.recv(4096):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello")
+        for body, status in (("Hello", 0), ("hello", 1), ("Hello!", 1)):
+            with FakeServer(answer) as server:
+                ended = run_load("--port", server.port, "--mode", "http", "--connections", 1, "--requests", 3,
+                                 "--expect", body)
+            self.assertEqual(ended.returncode, status, ended.stderr)
+
+    def test_a_gate_holds_the_load_until_it_is_told_to_go_on(self):
+        with FakeServer(echo_with_a_stall) as server, \
+                subprocess.Popen([LOAD, "--port", str(server.port), "--connections", "1", "--requests", "3", "--gate"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+            said = []
+            for _ in range(2):
+                said.append(load.stdout.readline())
+                load.stdin.write("\n")
+                load.stdin.flush()
+            self.assertEqual(said, ["begin\n", "end\n"])
+            self.assertIn("requests=3 errors=0", load.communicate()[0])
+            self.assertEqual(load.returncode, 0)
+
+    def test_which_messages_are_heavy_is_decided_by_the_seed(self):
+        counts = []
+        for seed in (1, 1, 2):
+            marks = []
+
+            def note(connection):
+                while data := connection.recv(4096):
+                    marks.append(data[:1])
+                    connection.sendall(data)
+            with FakeServer(note) as server:
+                ended = run_load("--port", server.port, "--connections", 1, "--requests", 200, "--heavy", 20, "--seed", seed)
+            self.assertEqual(ended.returncode, 0, ended.stderr)
+            counts.append(marks)
+        self.assertEqual(counts[0], counts[1])
+        self.assertNotEqual(counts[0], counts[2])
+        self.assertTrue(15 < counts[0].count(b"B") < 70)
+
     def test_a_status_other_than_200_is_named(self):
         answer = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 

@@ -33,13 +33,29 @@ RUNTIMES = {runtime.key: runtime for runtime in (
     Runtime("asio", "Asio", "c++", ("libasio-dev",), ("/usr/include/asio.hpp",)),
     Runtime("uv", "libuv", "c++", ("libuv1-dev",), ("/usr/include/uv.h",)),
     Runtime("go", "Go", "go", ("golang-go",), (GO,)),
-    Runtime("tokio", "tokio", "rust", ("cargo", "librust-tokio-dev", "librust-libc-dev"), (CARGO, f"{CRATES}/tokio-*")),
+    Runtime("tokio", "tokio", "rust", ("cargo", "librust-tokio-dev", "librust-libc-dev",
+                                        "librust-async-channel-dev"),
+            (CARGO, f"{CRATES}/tokio-*")),
     Runtime("rayon", "rayon", "rust", ("cargo", "librust-rayon-dev", "librust-libc-dev"), (CARGO, f"{CRATES}/rayon-*")),
     Runtime("asyncio", "asyncio", "python", ("python3",), (), 1),
     Runtime("uvloop", "uvloop", "python", ("python3-uvloop",), ("/usr/lib/python3/dist-packages/uvloop",), 1),
-    Runtime("nginx", "nginx", "nginx", ("nginx-light",), ("/usr/sbin/nginx",)),
+    Runtime("nginx", "nginx", "nginx", ("nginx",), ("/usr/sbin/nginx",)),
 )}
-TOKIO_FEATURES = ("rt-multi-thread", "net", "io-util", "time", "sync", "signal", "fs")
+TOKIO_FEATURES = ("rt-multi-thread", "net", "io-util", "time", "sync", "signal")
+# Crates that one workload needs beside the runtime's own; without it that workload is left out.
+MORE_CRATES = {("channel", "tokio"): ("async-channel", "1")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A command that builds programs; `singles`: the same one by one, for when one of them does not build."""
+
+    what: str
+    command: typing.Tuple[str, ...]
+    environment: dict
+    folder: pathlib.Path
+    programs: typing.Tuple[pathlib.Path, ...]
+    singles: tuple = ()
 
 
 def is_there(pattern):
@@ -77,19 +93,24 @@ def command(build, workload, runtime):
 
 
 def go_steps(build, workloads):
-    """(command, environment, folder) of what builds the Go programs, without any network."""
+    """What builds the Go programs, without any network."""
     output = build / "peers" / "go"
     environment = {**os.environ, "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local",
                    "GOCACHE": str(output / "cache"), "GO111MODULE": "on"}
     output.mkdir(parents=True, exist_ok=True)
     for workload in workloads:
-        yield [GO, "build", "-o", str(output / f"{workload}_go"), f"./workloads/{workload}/go.go"], environment, HERE
+        program = output / f"{workload}_go"
+        yield Step(program.name, (GO, "build", "-o", str(program), f"./workloads/{workload}/go.go"), environment, HERE,
+                   (program,))
 
 
 def rust_manifest(runtime, workloads):
     """A Cargo.toml: the sources stay where they are, crates come from Debian's packages."""
     dependencies = {"tokio": f'tokio = {{ version = "1", features = {list(TOKIO_FEATURES)} }}'.replace("'", '"'),
                     "rayon": 'rayon = "1"'}[runtime.key]
+    for workload in workloads:
+        name, version = MORE_CRATES.get((workload, runtime.key), ("", ""))
+        dependencies += f'\n{name} = "{version}"' if name else ""
     programs = "\n".join(f'[[bin]]\nname = "{workload}_{runtime.key}"\npath = "{source(workload, runtime)}"\n'
                          for workload in workloads)
     return (f'[package]\nname = "peers-{runtime.key}"\nversion = "0.1.0"\nedition = "2021"\nautobins = false\n\n'
@@ -98,15 +119,26 @@ def rust_manifest(runtime, workloads):
 
 
 def rust_steps(build, runtime, workloads):
+    workloads = [workload for workload in workloads if has_crate(workload, runtime)]
     folder = build / "peers" / runtime.key
     folder.mkdir(parents=True, exist_ok=True)
+    # It names exact versions, of which an upgrade of the packages leaves none.
+    (folder / "Cargo.lock").unlink(missing_ok=True)
     write_if_changed(folder / "Cargo.toml", rust_manifest(runtime, workloads))
     (folder / ".cargo").mkdir(exist_ok=True)
     write_if_changed(folder / ".cargo" / "config.toml",
                      f'[source.crates-io]\nreplace-with = "debian"\n\n[source.debian]\ndirectory = "{CRATES}"\n')
     # Debian's compiler for Debian's crates, not one that a user has in addition.
     environment = {**os.environ, "RUSTC": "/usr/bin/rustc", "CARGO_HOME": str(folder / "home")}
-    yield [CARGO, "build", "--release", "--offline", "--quiet"], environment, folder
+    words = (CARGO, "build", "--release", "--offline", "--quiet")
+    made = {workload: command(build, workload, runtime)[0] for workload in workloads}
+    singles = tuple(Step(path.name, (*words, "--bin", path.name), environment, folder, (path,)) for path in made.values())
+    yield Step(runtime.key, words, environment, folder, tuple(made.values()), singles)
+
+
+def has_crate(workload, runtime):
+    more = MORE_CRATES.get((workload, runtime.key))
+    return more is None or is_there(f"{CRATES}/{more[0]}-{more[1]}*")
 
 
 def write_if_changed(path, text):
@@ -135,3 +167,8 @@ def version(runtime):
     told = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", name], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True, check=False)
     return told.stdout.strip()
+
+
+def versions():
+    told = {key: version(runtime) for key, runtime in RUNTIMES.items()}
+    return {key: text for key, text in told.items() if text}

@@ -7,6 +7,7 @@ import tarfile
 
 import charts
 import tables
+import targets
 
 # Name, version, and the file of the package that a page needs. Fetched once into build/plots, never committed.
 LIBRARIES = (("vega", "5.33.0", "package/build/vega.min.js"), ("vega-lite", "5.23.0", "package/build/vega-lite.min.js"),
@@ -64,15 +65,23 @@ def fetch_libraries(cache):
         kept = cache / f"{name}-{version}.min.js"
         if not kept.exists():
             if shutil.which("npm") is None:
-                return None, "The page has tables instead of plots: npm, which fetches the plotting library, is missing."
+                return None, ("The page has tables instead of plots: npm, which fetches the plotting library, is missing. "
+                              "Install it (apt install npm), then: tools/bench report RUN.json")
             packed = subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=cache, stdout=subprocess.PIPE,
                                     stderr=subprocess.DEVNULL, text=True, check=False, timeout=SECONDS_MAX)
             if packed.returncode != 0:
                 return None, f"The page has tables instead of plots: npm could not fetch {name} {version}."
-            with tarfile.open(cache / packed.stdout.split()[-1]) as package:
-                kept.write_bytes(package.extractfile(member).read())
+            kept.write_bytes(member_of(cache / packed.stdout.split()[-1], member))
         texts.append(kept.read_text(encoding="utf-8").replace("</script", "<\\/script"))
     return texts, ""
+
+
+def member_of(archive, name):
+    with tarfile.open(archive) as package:
+        source = package.extractfile(name)
+        if source is None:
+            raise KeyError(name)
+        return source.read()
 
 
 class Page:
@@ -108,6 +117,15 @@ class Page:
             is_open = "" if self.has_plots else " open"
             self.parts.append(f"<details{is_open}><summary>the figures</summary>{''.join(texts)}</details>")
 
+    def targets(self):
+        self.heading("The targets", "What knit is built to, and what this run gave.")
+        lines = ["<tr><th></th><th>target</th><th>measured</th><th></th></tr>"]
+        for group, target, measured, verdict in targets.judge(self.run):
+            mark = ' class="knit"' if verdict == "MISSED" else ""
+            cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in (group, target, measured, verdict))
+            lines.append(f"<tr{mark}>{cells}</tr>")
+        self.parts.append(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
+
     def table(self, rows_of):
         head, rows = tables.table_of(rows_of, self.run["results"])
         lines = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>"]
@@ -126,16 +144,19 @@ def fill(page, run):
     kinds = {}
     for result in run["results"]:
         kinds.setdefault(result["kind"], set()).add(result["workload"])
+    page.targets()
     first = charts.speed_up(run)
     if first:
         page.heading("What more loops give", "CPU-bound work is spread over the loops and gains with each. Work that "
-                     "waits is overlapped by one loop already, so more loops add nothing to it.")
+                     "waits is overlapped by one loop already, so more loops add nothing to it. The servers have all CPUs on "
+                 "any number of loops, and so has the load beside them.")
         page.plots([("", first)])
     sections = (("CPU-bound", "cpu", "Time for a task. Less is better; the thin line is the range over the rounds."),
                 ("Tasks and what they wait for", "tasks", "Starting, switching, timers, channels."),
                 ("Waiting and files", "io", "CPU time of a task that sleeps, time of a read from the page cache."),
                 ("Servers", "server", "The server's CPU time for a request: in user space, and pale in the kernel; for "
-                 "the mixed load, how long the light requests take while 1 % of all burn 1 ms of CPU."))
+                 "the mixed load, how long the light requests take while 1 % of all burn 1 ms of CPU."),
+                ("Memory", "memory", "Bytes resident that a server holds for a connection on which nothing happens."))
     for title, kind, text in sections:
         if kind in kinds:
             page.heading(title, text)
@@ -145,15 +166,16 @@ def fill(page, run):
             page.tables(kinds[kind])
     curve = charts.latency(run)
     if curve:
-        page.heading("Latency", "TCP echo, 64 connections that send as soon as they may: a saturated server's time.")
-        page.plots([("TCP echo, 64 B, 64 connections", curve)])
+        page.heading("Latency", "Requests are due at fixed times, whatever the answers do, and their time counts from "
+                     "there: a server that falls behind is charged for all that were due meanwhile.")
+        page.plots([("TCP echo, 64 B, 64 connections, one loop", curve)])
     flat = charts.flat_charts(run)
     if flat:
         page.heading("Cost against size", "A level line: the cost of one does not depend on how many there are.")
         page.plots(flat)
     resident = charts.memory(run)
     if resident:
-        page.heading("Memory", "Most bytes resident, by the number of tasks; the process itself included.")
+        page.heading("Sleeping tasks", "Bytes resident for each, without what the same process holds for a single one.")
         page.plots([("", resident)])
 
 
@@ -161,7 +183,7 @@ def write(run, page_path, cache):
     """Writes the page; gives a line for the user if it has no plots, else an empty text."""
     try:
         libraries, note = fetch_libraries(cache)
-    except (OSError, KeyError, subprocess.SubprocessError) as error:
+    except (OSError, KeyError, IndexError, tarfile.TarError, subprocess.SubprocessError) as error:
         libraries, note = None, f"The page has tables instead of plots: fetching the plotting library failed ({error})."
     page = Page(run, libraries is not None)
     fill(page, run)

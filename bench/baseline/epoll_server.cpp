@@ -106,7 +106,6 @@ void accept_all(Server& server) {
             }
             bench::die("error: accept4");
         }
-        bench::set_nodelay(descriptor);
         auto* const connection = new Connection(descriptor);
         if (server.is_http) {
             connection->hello = std::make_unique<bench::Hello>();

@@ -92,7 +92,6 @@ void on_accept(Server& server, const io_uring_cqe& cqe) {
         if (server.is_http) {
             connection->hello = std::make_unique<bench::Hello>();
         }
-        bench::set_nodelay(cqe.res);
         queue_receive(server, *connection);
     } else if (cqe.res != -ECONNABORTED && cqe.res != -EINTR && cqe.res != -EAGAIN) {
         check(cqe.res, "error: accept");

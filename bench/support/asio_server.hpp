@@ -19,21 +19,24 @@ struct alignas(64) AsioCount {
     std::uint64_t requests = 0;
 };
 
-using AsioHandler = asio::awaitable<void> (*)(asio::ip::tcp::socket, AsioCount&);
+// The context's own executor in place of any_io_executor, which is type-erased and costs something for each operation.
+using AsioExecutor = asio::io_context::executor_type;
+using AsioToken = asio::use_awaitable_t<AsioExecutor>;
+using AsioTask = asio::awaitable<void, AsioExecutor>;
+using AsioSocket = AsioToken::as_default_on_t<asio::basic_stream_socket<asio::ip::tcp, AsioExecutor>>;
+using AsioAcceptor = AsioToken::as_default_on_t<asio::basic_socket_acceptor<asio::ip::tcp, AsioExecutor>>;
+using AsioHandler = AsioTask (*)(AsioSocket, AsioCount&);
 
-inline asio::awaitable<void> accept_with_asio(asio::ip::tcp::acceptor& acceptor, AsioHandler handler,
-                                              AsioCount& count) {
+inline AsioTask accept_with_asio(AsioAcceptor& acceptor, AsioHandler handler, AsioCount& count) {
     for (;;) {
-        asio::ip::tcp::socket socket = co_await acceptor.async_accept(asio::use_awaitable);
-        socket.set_option(asio::ip::tcp::no_delay(true));
+        AsioSocket socket(co_await acceptor.async_accept());
         asio::co_spawn(acceptor.get_executor(), handler(std::move(socket), count), asio::detached);
     }
 }
 
-inline int asio_server_main(int argc, char** argv, const char* name, const char* mode, AsioHandler handler) {
-    const ServerOptions options = server_options(argc, argv, name, mode);
+inline int asio_server_main(const ServerOptions& options, AsioHandler handler) {
     std::list<asio::io_context> contexts;
-    std::list<asio::ip::tcp::acceptor> acceptors;
+    std::list<AsioAcceptor> acceptors;
     std::vector<AsioCount> counts(options.loops);
     std::uint16_t port = options.port;
     for (unsigned i = 0; i < options.loops; ++i) {

@@ -18,6 +18,15 @@ pub fn number(name: &str, fallback: u64) -> u64 {
     }
 }
 
+/// The word behind `--name`, or the fallback.
+pub fn text(name: &str, fallback: &str) -> String {
+    let words: Vec<String> = std::env::args().collect();
+    match words.iter().position(|word| word == name) {
+        None => fallback.to_string(),
+        Some(place) => words.get(place + 1).cloned().unwrap_or_default(),
+    }
+}
+
 pub fn loops() -> usize {
     let fallback = std::thread::available_parallelism().map_or(1, |count| count.get());
     number("--loops", fallback as u64) as usize

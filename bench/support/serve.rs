@@ -4,7 +4,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{signal, SignalKind};
 
-pub static REQUESTS: AtomicU64 = AtomicU64::new(0);
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// What one connection has answered: counted by its task alone, added to the others at its end.
+#[derive(Default)]
+pub struct Share {
+    pub requests: u64,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        REQUESTS.fetch_add(self.requests, Ordering::Relaxed);
+    }
+}
 
 async fn accept_all<H, F>(listener: TcpListener, handler: H)
 where
@@ -17,19 +29,12 @@ where
     }
 }
 
-/// One loop: tokio's scheduler for one thread; more: the one that steals.
 pub fn run<H, F>(handler: H)
 where
     H: Fn(TcpStream) -> F + Send + 'static,
     F: Future<Output = std::io::Result<()>> + Send + 'static,
 {
-    let loops = crate::bench::loops();
-    let mut builder = match loops {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let runtime = builder.worker_threads(loops).enable_all().build().unwrap();
-    runtime.block_on(async {
+    crate::runtime::build().block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", crate::bench::number("--port", 0) as u16)).await.unwrap();
         let mut stop = signal(SignalKind::terminate()).unwrap();
         println!("listening {}", listener.local_addr().unwrap().port());

@@ -90,7 +90,6 @@ inline void uv_accepted(uv_stream_t* listener, int status) {
     auto* const connection = new UvConnection{{}, owner, {}};
     uv_tcp_init(&owner->loop, &connection->stream);
     uv_check(uv_accept(listener, reinterpret_cast<uv_stream_t*>(&connection->stream)), "uv_accept");
-    uv_tcp_nodelay(&connection->stream, 1);
     const auto allocate = [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
         UvLoop* const loop = reinterpret_cast<UvConnection*>(handle)->owner;
         *buffer = uv_buf_init(loop->buffer, sizeof loop->buffer);

@@ -31,6 +31,8 @@ public:
         heard_ += count;  // the kernel adds up what was written since the last read
         rung_.exchange(false, std::memory_order_acq_rel);  // [bell.rung]
     }
+    /// How many rings have been heard. Owner.
+    std::uint64_t heard() const noexcept { return heard_; }
     /// Owner, at the end, after a ring of its own has been heard: whoever rang has left.
     void wait_for_ringers() const noexcept;
 

@@ -65,9 +65,9 @@ void UringDriver::close() noexcept {
     KNIT_ASSERT(in_flight_ == 0);
     // Rung and heard once more even if the doorbell is not armed: a waker that has set the flag but not written yet
     // would otherwise write to a descriptor that is somebody else's by then.
-    arm_doorbell();
+    const std::uint64_t heard = bell_.heard();
     wake();
-    while (is_armed_) {  // ends: the bell has been rung, and its read completes
+    while (bell_.heard() == heard) {  // ends: the bell has been rung, and a read of it that fails is begun again
         park(kNever);
     }
     bell_.wait_for_ringers();

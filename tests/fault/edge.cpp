@@ -1,4 +1,4 @@
-#include "edge.hpp"
+#include "edge_state.hpp"
 
 #include <liburing.h>
 
@@ -9,7 +9,6 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <span>
 #include <utility>
@@ -28,15 +27,9 @@ namespace {
 
 // The driver's own requests have one of these bits in their user data.
 constexpr std::uint64_t kTokens = 3;
+constexpr std::uint64_t kDoorbell = 1;
 constexpr std::uint64_t kUnwanted = 3;
 constexpr unsigned kHeldEnters = 4;
-
-constexpr std::array kReadErrors{ECONNRESET, EINTR, EIO, ENOMEM, ENOBUFS, ETIMEDOUT, EHOSTUNREACH, EBADF, EINVAL};
-constexpr std::array kWriteErrors{EPIPE, ECONNRESET, ENOBUFS, ENOMEM, EINTR, ENOSPC, EDQUOT, EFBIG, EIO, EHOSTUNREACH};
-constexpr std::array kAcceptErrors{EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EINTR, EPROTO, EPERM};
-constexpr std::array kConnectErrors{ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRNOTAVAIL, EACCES, EINTR, EAGAIN};
-constexpr std::array kOpenErrors{ENOENT, EACCES, EMFILE, ENFILE, ENOSPC, EROFS, ELOOP, EINTR, ENOMEM, EISDIR};
-constexpr std::array kSyncErrors{EIO, ENOSPC, EDQUOT, EINTR, EROFS};
 
 std::span<const int> errors_of(int opcode) {
     switch (opcode) {
@@ -45,6 +38,7 @@ std::span<const int> errors_of(int opcode) {
         case IORING_OP_RECVMSG: return kReadErrors;
         case IORING_OP_WRITE:
         case IORING_OP_SEND:
+        case IORING_OP_SEND_ZC:
         case IORING_OP_SENDMSG: return kWriteErrors;
         case IORING_OP_ACCEPT: return kAcceptErrors;
         case IORING_OP_CONNECT: return kConnectErrors;
@@ -56,23 +50,26 @@ std::span<const int> errors_of(int opcode) {
 
 bool is_transfer(const io_uring_sqe& sqe) {
     return sqe.opcode == IORING_OP_READ || sqe.opcode == IORING_OP_WRITE || sqe.opcode == IORING_OP_RECV ||
-           sqe.opcode == IORING_OP_SEND;
+           sqe.opcode == IORING_OP_SEND || sqe.opcode == IORING_OP_SEND_ZC;
 }
 
-/// What is written of a plan, by rings of several threads.
-struct Shared {
-    std::mutex mutex;
-    Plan plan;
-    Counts counts;
-    std::set<int> errors;
-    std::map<io_uring*, struct Edge*> edges;
-    std::uint64_t rings = 0;
-};
-
-Shared& shared() {
-    static Shared instance;
-    return instance;
+/// Makes of a request whose first completion would have F_MORE one that has a single completion. False: it is none.
+bool end_early(io_uring_sqe& sqe) {
+    const auto drop = [&sqe](unsigned flag) {
+        const bool had = (sqe.ioprio & flag) != 0;
+        sqe.ioprio = static_cast<std::uint16_t>(sqe.ioprio & ~flag);
+        return had;
+    };
+    switch (sqe.opcode) {
+        case IORING_OP_ACCEPT: return drop(IORING_ACCEPT_MULTISHOT);
+        case IORING_OP_RECV: return drop(IORING_RECV_MULTISHOT);
+        case IORING_OP_POLL_ADD: return (std::exchange(sqe.len, 0) & IORING_POLL_ADD_MULTI) != 0;
+        case IORING_OP_SEND_ZC: sqe.opcode = IORING_OP_SEND; return true;  // the other completion frees the buffer
+        default: return false;
+    }
 }
+
+}  // namespace
 
 /// One ring.
 struct Edge {
@@ -97,6 +94,8 @@ struct Edge {
     void look_at_completions();
     void change(io_uring_sqe& sqe);
     void fail(io_uring_sqe& sqe, std::span<const int> errors);
+    void change_bell(io_uring_sqe& sqe);
+    void hold(io_uring_sqe& sqe);
     void release_held(bool all);
     void note_owner(const io_uring_sqe& sqe);
 
@@ -109,9 +108,12 @@ struct Edge {
     std::set<unsigned> released;  ///< where requests stand that were held back, and are not to be changed again
     std::map<std::uint64_t, int> results;   ///< what a request that became a no-op completes with
     std::map<std::uint64_t, Range> owned;   ///< by requests in the kernel
+    int bell = -1;                          ///< the doorbell's descriptor, once a read of it was seen
     Counts counts;
     std::set<int> errors;
 };
+
+namespace {
 
 thread_local Edge* t_edge = nullptr;
 
@@ -121,6 +123,8 @@ void turn_into_nothing(io_uring_sqe& sqe, std::uint64_t data) {
     sqe.fd = -1;
     sqe.user_data = data;
 }
+
+}  // namespace
 
 void Edge::fail(io_uring_sqe& sqe, std::span<const int> list) {
     const int error = list[random() % list.size()];
@@ -132,32 +136,48 @@ void Edge::fail(io_uring_sqe& sqe, std::span<const int> list) {
 
 void Edge::change(io_uring_sqe& sqe) {
     constexpr unsigned kLinks = IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN;
+    if (sqe.user_data == kDoorbell) {
+        change_bell(sqe);
+        return;
+    }
     if ((sqe.user_data & kTokens) != 0 || (sqe.flags & kLinks) != 0) {
         return;
     }
-    const bool is_multishot = (sqe.opcode == IORING_OP_ACCEPT && (sqe.ioprio & IORING_ACCEPT_MULTISHOT) != 0) ||
-                              (sqe.opcode == IORING_OP_RECV && (sqe.ioprio & IORING_RECV_MULTISHOT) != 0);
     if (const std::span<const int> list = errors_of(sqe.opcode); !list.empty() && happens(plan.errors)) {
         fail(sqe, list);
         return;
     }
-    if (is_multishot && happens(plan.ended)) {
-        sqe.ioprio = static_cast<std::uint16_t>(
-            sqe.ioprio & ~(sqe.opcode == IORING_OP_ACCEPT ? IORING_ACCEPT_MULTISHOT : IORING_RECV_MULTISHOT));
+    if (plan.ended != 0 && happens(plan.ended) && end_early(sqe)) {
         ++counts.ended;
-    } else if (!is_multishot && is_transfer(sqe) && sqe.len > 1 && happens(plan.shortened)) {
+    } else if (is_transfer(sqe) && sqe.len > 1 && happens(plan.shortened)) {
         sqe.len = 1 + static_cast<unsigned>(random() % (sqe.len - 1));
         ++counts.shortened;
     }
     if (happens(plan.held)) {
-        Held later{1 + static_cast<unsigned>(random() % kHeldEnters), {}};
-        std::memcpy(later.request.data(), &sqe, sizeof sqe);
-        held.push_back(later);
-        turn_into_nothing(sqe, kUnwanted);
-        ++counts.held;
+        hold(sqe);
         return;
     }
     note_owner(sqe);
+}
+
+/// Of the read that hears the doorbell.
+void Edge::change_bell(io_uring_sqe& sqe) {
+    bell = sqe.fd;
+    if (happens(plan.bells_failed)) {
+        results[sqe.user_data] = -kBellErrors[random() % kBellErrors.size()];
+        turn_into_nothing(sqe, sqe.user_data);
+        ++counts.bells_failed;
+    } else if (happens(plan.held)) {
+        hold(sqe);
+    }
+}
+
+void Edge::hold(io_uring_sqe& sqe) {
+    Held later{1 + static_cast<unsigned>(random() % kHeldEnters), {}};
+    std::memcpy(later.request.data(), &sqe, sizeof sqe);
+    held.push_back(later);
+    turn_into_nothing(sqe, kUnwanted);
+    ++counts.held;
 }
 
 void Edge::note_owner(const io_uring_sqe& sqe) {
@@ -224,37 +244,6 @@ void Edge::look_at_completions() {
     }
 }
 
-void add(Counts& sum, const Counts& more) {
-    sum.errors += more.errors;
-    sum.shortened += more.shortened;
-    sum.held += more.held;
-    sum.ended += more.ended;
-    sum.swapped += more.swapped;
-    sum.enters += more.enters;
-    sum.short_enters += more.short_enters;
-    sum.denied += more.denied;
-}
-
-}  // namespace
-
-void set_plan(const Plan& plan) {
-    const std::lock_guard lock(shared().mutex);
-    shared().plan = plan;
-    shared().counts = {};
-    shared().errors.clear();
-    shared().rings = 0;
-}
-
-Counts counts() {
-    const std::lock_guard lock(shared().mutex);
-    return shared().counts;
-}
-
-std::set<int> errors_given() {
-    const std::lock_guard lock(shared().mutex);
-    return shared().errors;
-}
-
 bool is_owned_by_kernel(const void* bytes, std::size_t size) {
     if (t_edge == nullptr) {
         return false;
@@ -297,7 +286,8 @@ extern "C" void __wrap_io_uring_queue_exit(io_uring* ring) {
     {
         const std::lock_guard lock(shared().mutex);
         if (const auto found = shared().edges.find(ring); found != shared().edges.end()) {
-            knit::fault::add(shared().counts, found->second->counts);
+            shared().counts += found->second->counts;
+            shared().bells.erase(found->second->bell);
             shared().errors.merge(found->second->errors);
             t_edge = t_edge == found->second ? nullptr : t_edge;
             delete found->second;
@@ -318,6 +308,9 @@ extern "C" int __wrap_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned 
         constexpr int kErrors[] = {EINTR, EAGAIN, EBUSY};
         return -kErrors[edge->random() % 3];
     }
+    if (min_complete != 0 && edge->happens(edge->plan.bells_doubled)) {
+        knit::fault::ring_without_reason(edge->bell);
+    }
     edge->release_held(min_complete != 0);
     to_submit = *edge->ring.sq.ktail - *edge->ring.sq.khead;
     if (to_submit > 1 && edge->happens(edge->plan.short_enters)) {
@@ -329,5 +322,6 @@ extern "C" int __wrap_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned 
     min_complete = edge->held.empty() ? min_complete : 0;  // nobody waits for what is held back
     const int result = __real_io_uring_enter2(fd, to_submit, min_complete, flags, set, size);
     edge->look_at_completions();
+    edge->counts.overflows += (__atomic_load_n(edge->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) != 0;
     return result;
 }

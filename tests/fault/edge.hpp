@@ -1,12 +1,18 @@
-/// The kernel's edge: stands, by the linker's --wrap, between knit and liburing's few functions that enter the kernel,
-/// in the tests that are linked with it and nowhere else. By a seed it lets requests fail without being tried, shortens
-/// them, holds them back, ends multishot requests early, swaps completions, lets io_uring_enter fail or take less,
-/// denies set-up flags and forces tiny queues. It also knows which memory the kernel may write at any moment.
+/// The kernel's edge: stands, by the linker's --wrap, between knit and the functions that enter the kernel (liburing's
+/// for a ring; epoll's and the system calls that its driver makes), in the tests that are linked with it and nowhere
+/// else. By a seed it lets requests fail without being tried, shortens them, holds them back, takes away F_MORE, swaps
+/// completions, lets io_uring_enter fail or take less, denies set-up flags and forces tiny queues. It also knows which
+/// memory the kernel may write at any moment.
+///
+/// The doorbell that wakes a loop is an eventfd, a counter in the kernel. So it cannot be lost: a write that has
+/// succeeded stays readable until a read has said so. What can happen to it does: the read fails and the count stays,
+/// is late, or finds what was written twice; a write comes late; the loop wakes though nobody rang.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <set>
+#include <string>
 
 namespace knit::fault {
 
@@ -15,22 +21,32 @@ struct Plan {
     std::uint64_t seed = 0;  ///< 0: nothing happens
     unsigned errors = 0;     ///< a request fails with an errno of its manual page
     unsigned shortened = 0;  ///< a transfer is asked for fewer bytes
-    unsigned held = 0;       ///< a request reaches the kernel a few enters later
-    unsigned ended = 0;      ///< a multishot request becomes a single one: its completion has no F_MORE
+    unsigned held = 0;       ///< a request reaches the kernel a few enters later; epoll: an event comes later
+    unsigned ended = 0;      ///< a request whose completion would have F_MORE becomes one without
     unsigned swapped = 0;    ///< two completions of different requests change places
-    unsigned enters = 0;     ///< io_uring_enter says EINTR, EAGAIN or EBUSY and does nothing
-    unsigned short_enters = 0;      ///< it takes fewer requests than it was given
+    unsigned enters = 0;     ///< io_uring_enter says EINTR, EAGAIN or EBUSY and does nothing; epoll_wait says EINTR
+    unsigned short_enters = 0;      ///< it takes fewer requests than it was given; gives fewer events than there are
+    unsigned doubled = 0;           ///< epoll: an event comes twice
+    unsigned refused = 0;           ///< epoll: a descriptor cannot be registered
+    unsigned bells_failed = 0;      ///< the read of the doorbell fails, and reads nothing
+    unsigned bells_doubled = 0;     ///< the doorbell is rung once more, or without a reason
+    unsigned bells_late = 0;        ///< whoever rings it takes a while
     unsigned denied_flags = 0;      ///< set-up flags that are -EINVAL
     bool denies_registered = false; ///< the ring's descriptor cannot be registered
     unsigned sq_entries = 0;        ///< instead of what was asked for; 0: as asked
     unsigned cq_entries = 0;
+    bool is_epoll = false;  ///< the loops wait with epoll
 };
 
 struct Counts {
-    std::uint64_t errors = 0, shortened = 0, held = 0, ended = 0, swapped = 0, enters = 0, short_enters = 0, denied = 0;
-    std::uint64_t total() const noexcept {
-        return errors + shortened + held + ended + swapped + enters + short_enters + denied;
-    }
+    std::uint64_t errors = 0, shortened = 0, held = 0, ended = 0, swapped = 0, enters = 0, short_enters = 0, denied = 0,
+                  doubled = 0, refused = 0, bells_failed = 0, bells_doubled = 0, bells_late = 0;
+    std::uint64_t overflows = 0;  ///< enters that left completions behind a full queue: no fault, but what one brings
+
+    std::uint64_t total() const noexcept;
+    Counts& operator+=(const Counts& more) noexcept;
+    /// "12 errors, 7 shortened, ..."
+    std::string to_string() const;
 };
 
 /// For the rings that are made from now on. No ring may be in use.

@@ -1,227 +1,104 @@
-// Programs at a kernel's edge that fails, by a seed: echo over TCP, streams that are cancelled, files. What must hold:
-// nothing crashes or hangs, no descriptor is left, whoever sees an error sees one that was given, connections that saw
-// none carried every byte, and a loop goes on after each fault.
+// Programs at a ring's edge that fails, by a seed. See program.hpp for what must hold; and a loop goes on after each
+// fault.
 
 #include <gtest/gtest.h>
-#include <liburing.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include <poll.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <random>
-#include <string>
-#include <system_error>
+#include <atomic>
+#include <iostream>
+#include <stdexcept>
+#include <thread>
 #include <vector>
 
-#include "edge.hpp"
-#include "io_test.hpp"
-#include "knit/io/file.hpp"
-#include "knit/io/tcp.hpp"
+#include "../io/raw_op.hpp"
+#include "program.hpp"
+#include "knit/testing.hpp"
+#include "uring_driver.hpp"
 
 namespace knit::test {
 namespace {
 
-constexpr std::size_t kBytes = 20'000;
-constexpr int kClients = 6;
-
-/// What the tasks of one program saw.
-struct Seen {
-    void note(const std::system_error& error) { codes.insert(error.code().value()); }
-    std::set<int> codes;
-    int whole = 0;   ///< connections and files that carried everything
-    int broken = 0;
-    std::string fault;
-};
-
-Coro<> echo(io::TcpStream stream, Seen& seen) {
-    try {
-        std::vector<std::byte> buffer(3000);
-        for (;;) {
-            const std::size_t count = co_await stream.read_some(std::span(buffer));
-            if (count == 0) {
-                break;
-            }
-            co_await stream.write(std::span<const std::byte>(buffer).first(count));
+/// Runs `test` for each seed, prints what happened in all, gives it.
+template <class F>
+fault::Counts over_seeds(std::uint64_t seeds, F test) {
+    fault::Counts sum;
+    testing::for_each_seed(1, seeds, [&](std::uint64_t seed) {
+        sum += test(seed);
+        if (::testing::Test::HasFailure()) {
+            throw std::logic_error("not as it must be");
         }
-        stream.shutdown();
-    } catch (const std::system_error& error) {
-        seen.note(error);
-    }
+    });
+    std::cout << sum.to_string() << '\n';
+    return sum;
 }
 
-Coro<> serve(io::TcpListener& listener, Seen& seen) {
-    std::vector<Task<>> tasks;
-    for (;;) {
-        try {
-            io::TcpStream stream = co_await listener.accept();
-            tasks.push_back(create_task(echo(std::move(stream), seen)));
-        } catch (const std::system_error& error) {
-            seen.note(error);
-        }
-    }
-}
-
-Coro<> send(io::TcpStream& stream, const std::vector<std::byte>& bytes) {
-    std::exception_ptr error;
-    try {
-        co_await stream.write(std::span<const std::byte>(bytes));
-    } catch (const std::system_error&) {
-        error = std::current_exception();
-    }
-    stream.shutdown();  // in any case: else the other end would wait for the rest
-    if (error != nullptr) {
-        std::rethrow_exception(error);
-    }
-}
-
-Coro<> ask(io::Endpoint endpoint, Seen& seen, bool is_cancelled) {
-    std::vector<std::byte> sent(kBytes);
-    for (std::size_t index = 0; index < kBytes; ++index) {
-        sent[index] = static_cast<std::byte>(index % 251);
-    }
-    std::vector<std::byte> got(kBytes);
-    std::size_t count = 0;
-    bool has_failed = false;
-    try {
-        io::TcpStream stream = co_await io::TcpStream::connect(endpoint);
-        Task<> sender = create_task(send(stream, sent));
-        try {
-            while (count < kBytes) {
-                const std::size_t more = co_await stream.read_some(std::span(got).subspan(count));
-                if (more == 0) {
-                    break;
-                }
-                count += more;
-                if (is_cancelled && count > kBytes / 2) {
-                    sender.cancel();
-                }
-            }
-        } catch (const std::system_error& error) {
-            seen.note(error);
-            has_failed = true;
-        }
-        if (count < kBytes) {
-            sender.cancel();  // the other end may not read any more
-        }
-        const Result<void> outcome = co_await as_result(sender);
-        has_failed = has_failed || !outcome.has_value();
-    } catch (const std::system_error& error) {
-        seen.note(error);
-        has_failed = true;
-    }
-    if (std::memcmp(got.data(), sent.data(), count) != 0) {
-        seen.fault = "a wrong byte came back";
-    }
-    (count == kBytes && !has_failed ? seen.whole : seen.broken) += 1;
-}
-
-Coro<> copy_file(std::string path, Seen& seen) {
-    try {
-        io::File file = co_await io::File::open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-        const std::string text(kBytes, 'x');
-        std::size_t written = 0;
-        while (written < text.size()) {
-            written += co_await file.write_at(std::as_bytes(std::span(text)).subspan(written), written);
-        }
-        co_await file.fsync();
-        std::string back(kBytes, '\0');
-        std::size_t count = 0;
-        while (count < back.size()) {
-            const std::span<std::byte> rest = std::as_writable_bytes(std::span(back)).subspan(count);
-            const std::size_t more = co_await file.read_at(rest, count);
-            if (more == 0) {
-                break;
-            }
-            count += more;
-        }
-        if (back != text) {
-            seen.fault = "a file has lost something";
-        }
-        ++seen.whole;
-        co_await file.close();
-    } catch (const std::system_error& error) {
-        seen.note(error);
-        ++seen.broken;
-    }
-}
-
-Coro<> program(Seen& seen, std::uint64_t seed) {
-    io::TcpListener listener = io::TcpListener::bind("127.0.0.1:0");
-    Task<> server = create_task(serve(listener, seen));
-    const io::Endpoint endpoint = listener.local_endpoint();
-    std::vector<Task<>> tasks;
-    for (int count = 0; count < kClients; ++count) {
-        tasks.push_back(create_task(ask(endpoint, seen, (seed + static_cast<std::uint64_t>(count)) % 4 == 0)));
-    }
-    const std::string path = std::filesystem::temp_directory_path() / ("knit_fault_" + std::to_string(::getpid()));
-    tasks.push_back(create_task(copy_file(path, seen)));
-    for (Task<>& task : tasks) {
-        try {
-            co_await with_timeout(20s, task);
-        } catch (const TimeoutError&) {
-            seen.fault = "somebody waits in vain";
-        }
-    }
-    ::unlink(path.c_str());
-    // The loop is as good as ever: a reader that is cancelled while it waits.
-    server.cancel();
-    const Result<void> outcome = co_await as_result(server);
-    static_cast<void>(outcome);
-}
-
-fault::Counts run_with(const fault::Plan& plan, Seen& seen, unsigned ring_entries = 64) {
-    const std::size_t descriptors = open_descriptors();
-    fault::set_plan(plan);
-    run_io([&] { return program(seen, plan.seed); }, 1, ring_entries);
-    const fault::Counts counts = fault::counts();
-    const std::set<int> given = fault::errors_given();
-    for (const int code : seen.codes) {
-        // What the other end's death brings is nobody's injection.
-        const bool follows = code == ECONNRESET || code == EPIPE || code == ENOTCONN;
-        EXPECT_TRUE(follows || given.contains(code)) << "seed " << plan.seed << ": " << std::strerror(code);
-    }
-    fault::set_plan({});
-    EXPECT_EQ(seen.fault, "") << "seed " << plan.seed;
-    EXPECT_EQ(seen.whole + seen.broken, kClients + 1) << "seed " << plan.seed;
-    EXPECT_EQ(open_descriptors(), descriptors) << "seed " << plan.seed;
-    return counts;
-}
-
-std::uint64_t seed_count(std::uint64_t otherwise) {
-    const char* const text = std::getenv("FAULT_SEEDS");
-    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+fault::Plan everything(std::uint64_t seed) {
+    return {.seed = seed, .errors = seed % 3 == 0 ? 0U : 10U, .shortened = 300, .held = 100, .ended = 300,
+            .swapped = 200, .enters = 50, .short_enters = 100, .bells_failed = 100, .bells_doubled = 100,
+            .bells_late = 100};
 }
 
 TEST(Edge, WithoutFaultsEverythingIsWhole) {
-    Seen seen;
-    static_cast<void>(run_with({}, seen));
-    EXPECT_GE(seen.whole, kClients - 1);  // clients whose sender is cancelled may be broken
+    for (const bool is_epoll : {false, true}) {
+        Seen seen;
+        static_cast<void>(run_with({.is_epoll = is_epoll}, seen));
+        EXPECT_GE(seen.whole, kClients - 1);  // clients whose sender is cancelled may be broken
+    }
 }
 
 TEST(Edge, EachFaultReachesItsAwaiterAndNobodyElse) {
-    std::uint64_t faults = 0;
     int whole = 0;
-    for (std::uint64_t seed = 1; seed <= seed_count(60) && !HasFailure(); ++seed) {
-        fault::Plan plan{.seed = seed, .errors = 10, .shortened = 300, .held = 100, .ended = 300, .swapped = 200,
-                         .enters = 50, .short_enters = 100};
-        plan.errors = seed % 3 == 0 ? 0 : 10;
+    int seeds = 0;
+    const fault::Counts counts = over_seeds(60, [&](std::uint64_t seed) {
+        ++seeds;
         Seen seen;
-        faults += run_with(plan, seen).total();
+        const fault::Counts given = run_with(everything(seed), seen, 1 + static_cast<unsigned>(seed % 2));
         whole += seen.whole;
-    }
+        return given;
+    });
     EXPECT_GT(whole, 0);
-    std::cout << faults << " faults\n";
+    if (seeds >= 60) {
+        for (const std::uint64_t count : {counts.errors, counts.shortened, counts.held, counts.ended, counts.swapped,
+                                          counts.enters, counts.short_enters, counts.bells_failed,
+                                          counts.bells_doubled, counts.bells_late}) {
+            EXPECT_GT(count, 0U);
+        }
+    }
+}
+
+TEST(Edge, OnEpollEachFaultReachesItsAwaiterAndNobodyElse) {
+    int whole = 0;
+    int seeds = 0;
+    const fault::Counts counts = over_seeds(60, [&](std::uint64_t seed) {
+        ++seeds;
+        fault::Plan plan = everything(seed);
+        plan.is_epoll = true;
+        plan.doubled = 100;
+        plan.refused = seed % 3 == 0 ? 0 : 50;
+        Seen seen;
+        const fault::Counts given = run_with(plan, seen, 1 + static_cast<unsigned>(seed % 2));
+        whole += seen.whole;
+        return given;
+    });
+    EXPECT_GT(whole, 0);
+    if (seeds >= 60) {
+        for (const std::uint64_t count : {counts.errors, counts.shortened, counts.held, counts.swapped, counts.enters,
+                                          counts.short_enters, counts.doubled, counts.refused, counts.bells_failed,
+                                          counts.bells_doubled, counts.bells_late}) {
+            EXPECT_GT(count, 0U);
+        }
+    }
 }
 
 TEST(Edge, TinyQueues) {
-    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const fault::Counts counts = over_seeds(10, [](std::uint64_t seed) {
         Seen seen;
-        static_cast<void>(run_with({.seed = seed, .held = 50, .enters = 50, .short_enters = 300, .sq_entries = 2,
-                                    .cq_entries = 4}, seen));
+        const fault::Counts given = run_with({.seed = seed, .held = 50, .ended = 300, .enters = 50,
+                                              .short_enters = 300, .sq_entries = 2, .cq_entries = 4}, seen);
         EXPECT_GE(seen.whole, kClients / 2);
-    }
+        return given;
+    });
+    EXPECT_GT(counts.overflows, 0U);
 }
 
 /// The lower rungs of the ladder, each with what a kernel of that age lacks.
@@ -244,87 +121,126 @@ TEST(Edge, EveryRungOfTheLadderCarriesTheSameProgram) {
     }
 }
 
-/// A page of its own, which can be taken from the kernel and from everybody.
-class Page {
-public:
-    Page() : bytes_(::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {}
-    ~Page() { ::munmap(bytes_, kSize); }
-    Page(const Page&) = delete;
-    Page& operator=(const Page&) = delete;
-    std::span<std::byte> bytes() { return {static_cast<std::byte*>(bytes_), kSize}; }
-    void poison() {
-        std::memset(bytes_, 0x5a, kSize);
-        ::mprotect(bytes_, kSize, PROT_NONE);
+/// One end of a conversation between loops: each item is a wake of a loop that sleeps.
+Coro<> pass_on(Queue<int>& from, Queue<int>& to, int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+        const int item = co_await from.get();
+        co_await to.put(item + 1);
     }
-    bool is_untouched() {
-        ::mprotect(bytes_, kSize, PROT_READ | PROT_WRITE);
-        const auto all = bytes();
-        return std::all_of(all.begin(), all.end(), [](std::byte each) { return each == std::byte{0x5a}; });
-    }
-
-private:
-    static constexpr std::size_t kSize = 4096;
-    void* const bytes_;
-};
-
-/// The count outlives the task, whose result a cancellation that comes too late takes away, as in asyncio.
-Coro<> read_into(io::TcpStream& stream, std::span<std::byte> bytes, std::size_t& count) {
-    count = co_await stream.read_some(bytes);
 }
 
-Coro<> cancel_reads(std::uint64_t seed) {
-    std::mt19937_64 random(seed);
+Coro<> converse(int rounds, bool& is_whole) {
+    Queue<int> here;
+    Queue<int> there;
+    TaskOptions elsewhere;
+    elsewhere.loop = &get_runtime().loop(1);
+    Task<> other = create_task(pass_on(here, there, rounds), elsewhere);
+    co_await here.put(0);
+    Task<> mine = create_task(pass_on(there, here, rounds));
+    co_await with_timeout(20s, mine);
+    co_await with_timeout(20s, other);
+    const int last = co_await here.get();
+    is_whole = last == 2 * rounds;
+}
+
+TEST(Edge, NoWakeIsLostWhateverHappensToTheDoorbell) {
+    for (const bool is_epoll : {false, true}) {
+        const fault::Counts counts = over_seeds(20, [is_epoll](std::uint64_t seed) {
+            bool is_whole = false;
+            run_at_edge({.seed = seed, .held = 200, .enters = 100, .bells_failed = 300, .bells_doubled = 300,
+                         .bells_late = 100, .is_epoll = is_epoll},
+                        2, converse(100, is_whole));
+            EXPECT_TRUE(is_whole);
+            return fault::counts();
+        });
+        EXPECT_GT(counts.bells_failed, 0U);
+        EXPECT_GT(counts.bells_doubled, 0U);
+        EXPECT_GT(counts.bells_late, 0U);
+    }
+    fault::set_plan({});
+}
+
+/// Else the ringer would write to a descriptor that is closed, or somebody else's, by then.
+TEST(Edge, ADriverThatClosesHearsTheDoorbellThoughItsReadFails) {
+    static_cast<void>(over_seeds(20, [](std::uint64_t seed) {
+        fault::set_plan({.seed = seed, .bells_failed = 500, .bells_late = 1000});
+        {
+            knit::detail::UringDriver driver(8);
+            std::atomic<bool> has_begun = false;
+            std::thread ringer([&] {
+                has_begun = true;
+                driver.wake();
+            });
+            while (!has_begun) {
+                std::this_thread::yield();
+            }
+            while (fault::counts().bells_late == 0) {
+                std::this_thread::yield();
+            }
+            driver.close();
+            ringer.join();
+        }
+        return fault::counts();
+    }));
+    fault::set_plan({});
+}
+
+Coro<> end_multishots() {
+    const std::size_t descriptors = open_descriptors();
+    {
+        io::TcpListener listener = io::TcpListener::bind("127.0.0.1:0");
+        DescriptorOwner owner = own(dup(listener.native_handle()));
+        Task<int> accepting = create_task(perform(owner, [](io_uring_sqe& sqe, int number) {
+            io_uring_prep_multishot_accept(&sqe, number, nullptr, nullptr, SOCK_CLOEXEC);
+        }));
+        io::TcpStream near = co_await io::TcpStream::connect(listener.local_endpoint());
+        const int number = co_await accepting;
+        DescriptorOwner far = own(number);
+        char letter = 0;
+        Task<int> receiving = create_task(perform(far, [&letter](io_uring_sqe& sqe, int socket) {
+            io_uring_prep_recv_multishot(&sqe, socket, &letter, 1, 0);  // -EINVAL, were it one: it has a buffer
+        }));
+        Task<int> polling = create_task(perform(far, [](io_uring_sqe& sqe, int socket) {
+            io_uring_prep_poll_multishot(&sqe, socket, POLLOUT);
+        }));
+        const int events = co_await polling;
+        EXPECT_EQ(events, POLLOUT);
+        co_await near.write("x");
+        const int received = co_await receiving;
+        EXPECT_EQ(received, 1);
+        EXPECT_EQ(letter, 'x');
+    }
+    EXPECT_EQ(open_descriptors(), descriptors);
+}
+
+TEST(Edge, AMultishotRequestEndsWithTheCompletionWithoutMore) {
+    run_at_edge({.seed = 1, .ended = 1000}, 1, end_multishots());
+    EXPECT_EQ(fault::counts().ended, 3U);
+    fault::set_plan({});
+}
+
+Coro<> write_without_copy(std::size_t& sent) {
     Pair pair = co_await connected_pair();
-    for (int round = 0; round < 20; ++round) {
-        Page page;
-        std::size_t given = 0;
-        Task<> reader = create_task(read_into(pair.near, page.bytes(), given));
-        co_await turns(static_cast<int>(random() % 4));
-        const bool is_early = random() % 2 == 0;
-        if (is_early) {
-            const std::size_t sent = co_await pair.far.write_some("early");
-            EXPECT_GT(sent, 0U);
+    pair.near.zero_copy_threshold(1);
+    const std::string text(10'000, 'x');
+    co_await pair.near.write(text);
+    pair.near.shutdown();
+    char buffer[4096];
+    for (;;) {
+        const std::size_t count = co_await pair.far.read_some(buffer);
+        if (count == 0) {
+            break;
         }
-        reader.cancel();
-        const Result<void> outcome = co_await as_result(reader);
-        static_cast<void>(outcome);
-        EXPECT_FALSE(fault::is_owned_by_kernel(page.bytes().data(), page.bytes().size()));
-        page.poison();
-        co_await pair.far.write("late");
-        co_await turns(4);
-        EXPECT_TRUE(page.is_untouched());
-        // Nothing was lost either: what the cancelled read did not give is still there.
-        std::string text(64, '\0');
-        const std::size_t expected = 4 + (is_early ? 5 - given : 0);
-        std::size_t count = 0;
-        while (count < expected) {
-            count += co_await pair.near.read_some(std::as_writable_bytes(std::span(text)).subspan(count));
-        }
-        EXPECT_EQ(count, expected);
+        sent += count;
     }
 }
 
-TEST(Ownership, TheKernelNeverWritesToTheBufferOfACancelledRead) {
-    for (std::uint64_t seed = 1; seed <= seed_count(20); ++seed) {
-        fault::set_plan({.seed = seed, .held = 200, .swapped = 200, .enters = 50, .short_enters = 100});
-        run_io([&] { return cancel_reads(seed); });
-    }
+TEST(Edge, AZeroCopyWriteEndsWithoutItsNotification) {
+    std::size_t sent = 0;
+    run_at_edge({.seed = 1, .ended = 1000}, 1, write_without_copy(sent));
+    EXPECT_GT(fault::counts().ended, 0U);
+    EXPECT_EQ(sent, 10'000U);
     fault::set_plan({});
-}
-
-TEST(Ownership, IsSeenWhileAReadIsInTheKernel) {
-    fault::set_plan({});
-    run_io([]() -> Coro<> {
-        Pair pair = co_await connected_pair();
-        Page page;
-        Task<std::size_t> reader = create_task(pair.near.read_some(page.bytes()));
-        co_await turns();
-        EXPECT_TRUE(fault::is_owned_by_kernel(page.bytes().data(), 1));
-        reader.cancel();
-        const Result<std::size_t> outcome = co_await as_result(reader);
-        EXPECT_FALSE(outcome.has_value());
-        EXPECT_FALSE(fault::is_owned_by_kernel(page.bytes().data(), 1));
-    });
 }
 
 }  // namespace

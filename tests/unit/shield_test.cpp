@@ -8,6 +8,11 @@
 namespace knit::test {
 namespace {
 
+Coro<> fail_behind(Future<>& gate) {
+    co_await gate;
+    throw Err("x");
+}
+
 // SHIELD-01
 CO_TEST(Shield, GivesWhatTheInnerOneGives) {
     Trace log;
@@ -275,6 +280,21 @@ CO_TEST(Shield, CancelledInTheTurnInWhichTheInnerOneEndsIsCancelled) {
     co_await tick(3);
     log(other.cancelled(), error_text(second.exception()));
     EXPECT_TRUE(log.shows({"true", "true", "!Err"}));
+}
+
+// Python 3.14: the shield is not told any more, and does not look after an inner one that has ended already.
+CO_TEST(Shield, CancelledInTheTurnInWhichATaskFailsLeavesItsFailureUnretrieved) {
+    Trace log;
+    on_error(log);
+    Future<> gate;
+    Future<> shielded = shield(fail_behind(gate));
+    co_await tick();
+    gate.set_result();
+    co_await tick();
+    shielded.cancel();
+    co_await tick(3);
+    log(shielded.cancelled());
+    EXPECT_TRUE(log.shows({"handler:Task exception was never retrieved", "true"}));
 }
 
 CO_TEST(Shield, MovesAMoveOnlyResult) {

@@ -3,9 +3,12 @@
 #include <knit/io/tcp.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -19,31 +22,40 @@
 #include "load/http_answer.hpp"
 #include "load/plan.hpp"
 #include "load/progress.hpp"
+#include "workloads/mixed/case.hpp"
 
 namespace load {
 
 namespace {
 
+constexpr char kLight = 'k';
+
 using Clock = std::chrono::steady_clock;
 using knit::io::TcpStream;
 
-/// Whether the next request is heavy: evenly spread, without a random number.
-class HeavyShare {
+/// Whether the next request is heavy: by chance, so that several may meet. The same for every server, by the seed.
+class HeavyChoice {
 public:
-    HeavyShare(double share, std::uint64_t start) : share_(share), sum_(share * static_cast<double>(start % 100)) {}
+    HeavyChoice(const Plan& plan, std::uint64_t connection)
+        : share_(plan.heavy_share), state_(mix(plan.seed) ^ mix(~connection)) {}
 
     bool next() {
-        sum_ += share_;
-        if (sum_ < 1) {
-            return false;
-        }
-        sum_ -= static_cast<double>(static_cast<std::uint64_t>(sum_));
-        return true;
+        state_ += kStep;
+        constexpr double kUnit = 0x1p-53;
+        return static_cast<double>(mix(state_) >> 11) * kUnit < share_;
     }
 
 private:
+    static constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15;
+
+    static std::uint64_t mix(std::uint64_t word) {
+        word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9;
+        word = (word ^ (word >> 27)) * 0x94d049bb133111eb;
+        return word ^ (word >> 31);
+    }
+
     double share_;
-    double sum_;
+    std::uint64_t state_;
 };
 
 /// When the requests of one connection are due: at a fixed distance, whatever the answers do.
@@ -74,7 +86,8 @@ private:
 /// One connection's dealings with the server.
 class Talker {
 public:
-    Talker(const Plan& plan, Shard& shard) : plan_(plan), shard_(shard) {}
+    Talker(const Plan& plan, Shard& shard, std::uint64_t number)
+        : plan_(plan), shard_(shard), request_(plan.request), number_(number) {}
 
     knit::Coro<> connect() {
         stream_ = co_await TcpStream::connect(plan_.endpoint);
@@ -83,17 +96,20 @@ public:
         }
     }
 
-    knit::Coro<> trip(const std::string& request) {
+    knit::Coro<> trip(bool is_heavy) {
         if (plan_.is_reconnecting) {
             co_await connect();
         }
-        co_await stream_.write(std::string_view(request));
+        if (!plan_.is_http) {
+            sign(is_heavy);
+        }
+        co_await stream_.write(std::string_view(request_));
         if (plan_.is_http) {
             co_await read_answers();
         } else {
-            answer_.resize(request.size());
+            answer_.resize(request_.size());
             co_await stream_.read_exactly(std::span<char>(answer_));
-            if (answer_ != request) {
+            if (answer_ != request_) {
                 throw std::runtime_error("what came back is not what was sent");
             }
         }
@@ -103,7 +119,21 @@ public:
         }
     }
 
+    void close() { stream_.close(); }
+
 private:
+    /// Each message that has room for it bears the connection's number and its own: an answer that belongs to another
+    /// connection, or to an earlier message, does not go unseen.
+    void sign(bool is_heavy) {
+        request_.front() = is_heavy ? bench::mixed::kHeavy : kLight;
+        const std::array<std::uint64_t, 2> signature{number_, ++sent_};
+        for (std::size_t start = 1; start + sizeof signature <= request_.size(); start += plan_.size) {
+            if (plan_.size > sizeof signature) {
+                std::memcpy(request_.data() + start, signature.data(), sizeof signature);
+            }
+        }
+    }
+
     /// Answers are as long as the one before as a rule, so that one read takes them; else their heads are looked at.
     knit::Coro<> read_answers() {
         std::size_t count = 0;
@@ -124,6 +154,9 @@ private:
                 if (length == 0 || start + length > count) {
                     break;
                 }
+                if (!std::string_view(answer_).substr(start, length).ends_with(plan_.expected_end)) {
+                    throw std::runtime_error("the HTTP answer has another body than --expect says");
+                }
                 start += length;
                 ++answers;
             }
@@ -139,6 +172,9 @@ private:
 
     const Plan& plan_;
     Shard& shard_;
+    std::string request_;
+    std::uint64_t number_;
+    std::uint64_t sent_ = 0;
     TcpStream stream_;
     std::string answer_;
     std::size_t expected_ = 0;
@@ -156,7 +192,7 @@ void note(const Plan& plan, Shard& shard, bool is_heavy, Clock::time_point due, 
 knit::Coro<> drive_connection(const Plan& plan, Shard& shard, Talker& talker, std::uint64_t number, std::uint64_t trips,
                               Clock::time_point begin) {
     const Clock::time_point deadline = begin + plan.time;
-    HeavyShare heavy(plan.heavy_share, number);
+    HeavyChoice heavy(plan, number);
     Schedule schedule(plan, number, begin);
     Clock::time_point due = Clock::now();
     for (std::uint64_t trip = 0; trips == 0 || trip < trips; ++trip) {
@@ -170,7 +206,7 @@ knit::Coro<> drive_connection(const Plan& plan, Shard& shard, Talker& talker, st
             co_await knit::sleep_until(due);
         }
         const bool is_heavy = heavy.next();
-        co_await talker.trip(is_heavy ? plan.heavy_request : plan.request);
+        co_await talker.trip(is_heavy);
         const Clock::time_point end = Clock::now();
         note(plan, shard, is_heavy, due, end);
         due = end;
@@ -199,7 +235,7 @@ using Talkers = std::vector<std::unique_ptr<Talker>>;
 knit::Coro<Talkers> connect_shard(const Plan& plan, Shard& shard) {
     Talkers talkers;
     for (std::uint64_t number = shard.number; number < plan.connections; number += plan.loops) {
-        talkers.push_back(std::make_unique<Talker>(plan, shard));
+        talkers.push_back(std::make_unique<Talker>(plan, shard, number));
         if (!plan.is_reconnecting) {
             co_await talkers.back()->connect();
         }
@@ -207,7 +243,7 @@ knit::Coro<Talkers> connect_shard(const Plan& plan, Shard& shard) {
     co_return talkers;
 }
 
-knit::Coro<> drive_shard(const Plan& plan, Shard& shard, Talkers talkers, Clock::time_point begin) {
+knit::Coro<> drive_shard(const Plan& plan, Shard& shard, const Talkers& talkers, Clock::time_point begin) {
     std::vector<knit::Coro<>> connections;
     for (std::size_t index = 0; index < talkers.size(); ++index) {
         const std::uint64_t number = shard.number + index * plan.loops;
@@ -216,14 +252,35 @@ knit::Coro<> drive_shard(const Plan& plan, Shard& shard, Talkers talkers, Clock:
     co_await knit::gather(std::move(connections));
 }
 
-/// Connects on every loop, then sends on every loop; only the second part is measured.
-knit::Coro<double> run_plan(const Plan& plan, std::vector<std::unique_ptr<Shard>>& shards) {
+knit::Coro<> close_shard(const Talkers& talkers) {
+    for (const auto& talker : talkers) {
+        talker->close();
+    }
+    co_return;
+}
+
+/// Says how far the load is and waits to be told to go on: whoever measures the server looks at it meanwhile.
+void wait_at_gate(const Plan& plan, const char* name) {
+    if (plan.is_gated) {
+        std::printf("%s\n", name);
+        std::fflush(stdout);
+        if (std::getchar() == EOF) {
+            throw std::runtime_error("--gate: stdin ended before the run");
+        }
+    }
+}
+
+/// Connects on every loop, sends on every loop, closes on every loop; only the second part is measured.
+knit::Coro<> run_plan(const Plan& plan, Outcome& outcome) {
+    const std::vector<std::unique_ptr<Shard>>& shards = outcome.shards;
     knit::Runtime& runtime = knit::get_runtime();
     std::vector<knit::Task<Talkers>> connecting;
     for (const auto& shard : shards) {
         connecting.push_back(knit::create_task(connect_shard(plan, *shard), {.loop = &runtime.loop(shard->number)}));
     }
-    std::vector<Talkers> talkers = co_await knit::gather(std::move(connecting));
+    const std::vector<Talkers> talkers = co_await knit::gather(std::move(connecting));
+    wait_at_gate(plan, "begin");
+    const bench::CpuTime before = bench::CpuTime::now();
     const Clock::time_point begin = Clock::now();
     std::optional<knit::Task<>> progress;
     if (plan.shows_progress) {
@@ -231,29 +288,37 @@ knit::Coro<double> run_plan(const Plan& plan, std::vector<std::unique_ptr<Shard>
     }
     std::vector<knit::Task<>> driving;
     for (const auto& shard : shards) {
-        driving.push_back(knit::create_task(drive_shard(plan, *shard, std::move(talkers[shard->number]), begin),
+        driving.push_back(knit::create_task(drive_shard(plan, *shard, talkers[shard->number], begin),
                                             {.loop = &runtime.loop(shard->number)}));
     }
     co_await knit::gather(std::move(driving));
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    const bench::CpuTime after = bench::CpuTime::now();
+    outcome.user_us = after.user_us - before.user_us;
+    outcome.system_us = after.system_us - before.system_us;
     if (progress) {
         progress->cancel();
     }
-    co_return seconds;
+    wait_at_gate(plan, "end");
+    std::vector<knit::Task<>> closing;
+    for (const auto& shard : shards) {
+        closing.push_back(
+            knit::create_task(close_shard(talkers[shard->number]), {.loop = &runtime.loop(shard->number)}));
+    }
+    co_await knit::gather(std::move(closing));
 }
 
 /// run_plan, but for no longer than the limit: a server that hangs must not hang the load.
-knit::Coro<double> run_limited(const Plan& plan, std::vector<std::unique_ptr<Shard>>& shards) {
+knit::Coro<> run_limited(const Plan& plan, Outcome& outcome) {
     bool is_late = false;
     try {
-        co_return co_await knit::wait_for(run_plan(plan, shards), plan.limit);
+        co_await knit::wait_for(run_plan(plan, outcome), plan.limit);
     } catch (const knit::TimeoutError&) {
         is_late = true;
     }
     if (is_late) {
         throw std::runtime_error("the run did not end within its limit: does the server answer?");
     }
-    co_return 0;
 }
 
 }  // namespace
@@ -264,7 +329,7 @@ Outcome drive(const Plan& plan) {
         outcome.shards.push_back(std::make_unique<Shard>());
         outcome.shards.back()->number = i;
     }
-    outcome.seconds = knit::run(run_limited(plan, outcome.shards), {.loops = plan.loops});
+    knit::run(run_limited(plan, outcome), {.loops = plan.loops});
     return outcome;
 }
 

@@ -13,7 +13,6 @@
 #include "load/output.hpp"
 #include "load/plan.hpp"
 #include "support/args.hpp"
-#include "workloads/mixed/case.hpp"
 
 namespace {
 
@@ -27,7 +26,9 @@ constexpr char kUsage[] =
     "  --size BYTES        of an echo message (64)\n"
     "  --path PATH         of an HTTP request (/)\n"
     "  --pipeline N        requests sent at once on a connection (1)\n"
-    "  --heavy PERCENT     of echo messages that begin with 'B' and are told apart in the latency (0)\n"
+    "  --heavy PERCENT     of echo messages that begin with 'B', chosen by chance, and told apart in the latency (0)\n"
+    "  --seed N            of that choice (1)\n"
+    "  --expect TEXT       the body that each HTTP answer has to have (any)\n"
     "how\n"
     "  --connections N     kept open (64)\n"
     "  --rate N            requests a second over all connections, at fixed times whatever the answers do; latency\n"
@@ -38,6 +39,8 @@ constexpr char kUsage[] =
     "  --requests N        how many requests in all\n"
     "  --limit N           seconds after which the run counts as failed (30 more than the duration)\n"
     "  --loops N           loops to use, each a thread (1)\n"
+    "  --gate              says \"begin\" when connected and \"end\" when all is answered, on stdout, and waits for a\n"
+    "                      line on stdin each time: so that one may look at the server before and after\n"
     "what is printed: one line of key=value, and\n"
     "  --histogram         how the latencies are distributed\n"
     "  --json FILE         all of it and the histogram's buckets; - is stdout, instead of the line\n"
@@ -83,7 +86,10 @@ load::Plan parse_plan(bench::Args& args, const std::string& host) {
     const std::uint64_t requests = args.number("--requests", 0);
     plan.rate = static_cast<double>(args.number("--rate", 0, 0, 1'000'000'000));
     plan.heavy_share = parse_percent(args, args.text("--heavy", "0")) / 100;
+    plan.seed = args.number("--seed", 1);
     plan.is_reconnecting = args.flag("--reconnect");
+    plan.is_gated = args.flag("--gate");
+    plan.size = size;
     plan.loops = static_cast<unsigned>(args.number("--loops", 1, 1, 1024));
     plan.connections = args.number("--connections", 64, 1, 1'000'000);
     plan.pipeline = args.number("--pipeline", 1, 1, 1024);
@@ -95,6 +101,9 @@ load::Plan parse_plan(bench::Args& args, const std::string& host) {
         args.fail("--mode=" + mode + ": expected echo or http");
     }
     plan.is_http = mode == "http";
+    if (const std::string body = args.text("--expect", ""); !body.empty()) {
+        plan.expected_end = "\r\n\r\n" + body;
+    }
     if (plan.is_http && plan.heavy_share > 0) {
         args.fail("--heavy is for --mode echo: a server tells a heavy message by its first byte");
     }
@@ -102,12 +111,10 @@ load::Plan parse_plan(bench::Args& args, const std::string& host) {
     plan.time = std::chrono::nanoseconds(static_cast<std::int64_t>(duration * 1e9));
     plan.limit = std::chrono::seconds(limit);
     const std::string one =
-        plan.is_http ? "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n" : std::string(size, 'k');
+        plan.is_http ? "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n" : std::string(size, '.');
     for (std::uint64_t i = 0; i < plan.pipeline; ++i) {
         plan.request += one;
     }
-    plan.heavy_request = plan.request;
-    plan.heavy_request.front() = plan.is_http ? plan.request.front() : bench::mixed::kHeavy;
     return plan;
 }
 

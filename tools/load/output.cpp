@@ -9,8 +9,6 @@
 #include <string>
 #include <system_error>
 
-#include "support/measure.hpp"
-
 namespace load {
 
 namespace {
@@ -52,12 +50,14 @@ void add_percentiles(Json& json, const bench::Histogram& histogram, const std::s
 }
 
 Json describe(const Plan& plan, const Outcome& outcome, const Sum& sum) {
-    const bench::CpuTime time = bench::CpuTime::now();
     const auto count = static_cast<double>(std::max<std::uint64_t>(sum.requests, 1));
     Json json;
     json["mode"] = plan.is_http ? "http" : "echo";
     json["loop"] = plan.rate > 0 ? "open" : "closed";
     json["connections"] = plan.connections;
+    if (plan.heavy_share > 0) {
+        json["seed"] = plan.seed;
+    }
     json["loops"] = plan.loops;
     json["seconds"] = outcome.seconds;
     json["requests"] = sum.requests;
@@ -69,9 +69,9 @@ Json describe(const Plan& plan, const Outcome& outcome, const Sum& sum) {
     if (plan.heavy_share > 0) {
         add_percentiles(json, sum.heavy_latency, "heavy_");
     }
-    json["user_us"] = time.user_us;
-    json["system_us"] = time.system_us;
-    json["own_cpu_us_per_request"] = static_cast<double>(time.user_us + time.system_us) / count;
+    json["user_us"] = outcome.user_us;
+    json["system_us"] = outcome.system_us;
+    json["own_cpu_us_per_request"] = static_cast<double>(outcome.user_us + outcome.system_us) / count;
     return json;
 }
 
@@ -106,12 +106,19 @@ void print_histogram(const bench::Histogram& histogram) {
     }
 }
 
-void write_json(Json json, const bench::Histogram& histogram, const std::string& path) {
+Json buckets_of(const bench::Histogram& histogram) {
     Json buckets = Json::array();
     histogram.for_each([&buckets](std::uint64_t upper, std::uint64_t count) {
         buckets.push_back({microseconds(upper), count});
     });
-    json["histogram_us"] = std::move(buckets);
+    return buckets;
+}
+
+void write_json(Json json, const Sum& sum, const std::string& path) {
+    json["histogram_us"] = buckets_of(sum.latency);
+    if (sum.heavy_latency.total() != 0) {
+        json["heavy_histogram_us"] = buckets_of(sum.heavy_latency);
+    }
     const std::string text = json.dump(1) + "\n";
     if (path == "-") {
         std::fputs(text.c_str(), stdout);
@@ -133,11 +140,15 @@ int print_outcome(const Plan& plan, const Outcome& outcome, const OutputOptions&
     if (options.json != "-") {
         if (options.shows_histogram) {
             print_histogram(sum.latency);
+            if (sum.heavy_latency.total() != 0) {
+                std::printf("heavy\n");
+                print_histogram(sum.heavy_latency);
+            }
         }
         print_line(json);
     }
     if (!options.json.empty()) {
-        write_json(json, sum.latency, options.json);
+        write_json(json, sum, options.json);
     }
     if (sum.errors != 0) {
         std::fprintf(stderr, "error: %llu of %llu connections failed, the first one: %s\n",

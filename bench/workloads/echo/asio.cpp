@@ -3,12 +3,12 @@
 
 namespace {
 
-asio::awaitable<void> echo(asio::ip::tcp::socket socket, bench::AsioCount& count) {
+bench::AsioTask echo(bench::AsioSocket socket, bench::AsioCount& count) {
     char buffer[bench::kBufferSize];
     try {
         for (;;) {
-            const std::size_t received = co_await socket.async_read_some(asio::buffer(buffer), asio::use_awaitable);
-            co_await asio::async_write(socket, asio::buffer(buffer, received), asio::use_awaitable);
+            const std::size_t received = co_await socket.async_read_some(asio::buffer(buffer));
+            co_await asio::async_write(socket, asio::buffer(buffer, received));
             ++count.requests;
         }
     } catch (const asio::system_error&) {
@@ -18,4 +18,6 @@ asio::awaitable<void> echo(asio::ip::tcp::socket socket, bench::AsioCount& count
 
 }  // namespace
 
-int main(int argc, char** argv) { return bench::asio_server_main(argc, argv, "echo_asio", "echo", echo); }
+int main(int argc, char** argv) {
+    return bench::asio_server_main(bench::server_options(argc, argv, "echo_asio", "echo"), echo);
+}

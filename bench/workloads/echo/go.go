@@ -11,6 +11,9 @@ import (
 
 func echo(connection net.Conn) {
 	defer connection.Close()
+	// Counted here and added at the end, so that threads do not share a counter.
+	answered := int64(0)
+	defer func() { support.Requests.Add(answered) }()
 	buffer := make([]byte, 2048)
 	for {
 		count, err := connection.Read(buffer)
@@ -20,7 +23,7 @@ func echo(connection net.Conn) {
 		if _, err = connection.Write(buffer[:count]); err != nil {
 			return
 		}
-		support.Requests.Add(1)
+		answered++
 	}
 }
 

@@ -1,14 +1,16 @@
 // Echo server on tokio: a task for each connection.
 #[path = "../../support/bench.rs"]
 mod bench;
+#[path = "../../support/runtime.rs"]
+mod runtime;
 #[path = "../../support/serve.rs"]
 mod serve;
 
-use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut share = serve::Share::default();
     let mut buffer = [0u8; 2048];
     loop {
         let count = stream.read(&mut buffer).await?;
@@ -16,7 +18,7 @@ async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
         stream.write_all(&buffer[..count]).await?;
-        serve::REQUESTS.fetch_add(1, Ordering::Relaxed);
+        share.requests += 1;
     }
 }
 

@@ -1,6 +1,8 @@
 // fib on tokio: one child as a task, the other awaited in place.
 #[path = "../../support/bench.rs"]
 mod bench;
+#[path = "../../support/runtime.rs"]
+mod runtime;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,7 +24,7 @@ fn expected(n: u64) -> i64 {
 
 fn main() {
     let n = bench::number("--n", 37);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(bench::loops()).build().unwrap();
+    let runtime = runtime::build();
     let started = std::time::Instant::now();
     let answer = runtime.block_on(async move { tokio::spawn(fib(n)).await.unwrap() });
     let taken = started.elapsed();

@@ -4,15 +4,15 @@
 
 namespace {
 
-asio::awaitable<void> answer(asio::ip::tcp::socket socket, bench::AsioCount& count) {
+bench::AsioTask answer(bench::AsioSocket socket, bench::AsioCount& count) {
     char buffer[bench::kBufferSize];
     bench::Hello hello;
     try {
         for (;;) {
-            const std::size_t received = co_await socket.async_read_some(asio::buffer(buffer), asio::use_awaitable);
+            const std::size_t received = co_await socket.async_read_some(asio::buffer(buffer));
             const std::uint64_t before = hello.answered();
             const std::string_view answers = hello.answers_to({buffer, received});
-            co_await asio::async_write(socket, asio::buffer(answers), asio::use_awaitable);
+            co_await asio::async_write(socket, asio::buffer(answers));
             count.requests += hello.answered() - before;
         }
     } catch (const asio::system_error&) {
@@ -22,4 +22,6 @@ asio::awaitable<void> answer(asio::ip::tcp::socket socket, bench::AsioCount& cou
 
 }  // namespace
 
-int main(int argc, char** argv) { return bench::asio_server_main(argc, argv, "http_asio", "http", answer); }
+int main(int argc, char** argv) {
+    return bench::asio_server_main(bench::server_options(argc, argv, "http_asio", "http"), answer);
+}

@@ -1,10 +1,11 @@
 // HTTP hello on tokio. As in hello.hpp it only finds where requests without a body end.
 #[path = "../../support/bench.rs"]
 mod bench;
+#[path = "../../support/runtime.rs"]
+mod runtime;
 #[path = "../../support/serve.rs"]
 mod serve;
 
-use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -14,6 +15,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-L
 const END: &[u8] = b"\r\n\r\n";
 
 async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut share = serve::Share::default();
     let mut buffer = [0u8; 2048];
     let mut matched = 0;
     let mut answers = Vec::new();
@@ -31,7 +33,7 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
             if matched == END.len() {
                 matched = 0;
                 answers.extend_from_slice(ANSWER);
-                serve::REQUESTS.fetch_add(1, Ordering::Relaxed);
+                share.requests += 1;
             }
         }
         stream.write_all(&answers).await?;

@@ -1,10 +1,11 @@
-// mixed on knit: one loop serves all connections, as a program written for asyncio would; what burns is spawned, so
-// that any loop may take it, and awaited.
+// mixed on knit: what burns is spawned, so that any loop may take it, and awaited. One loop serves all connections, as
+// a program written for asyncio would; or every loop serves its share.
 #include <knit/knit.hpp>
 
 #include <array>
 #include <csignal>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include "support/args.hpp"
 #include "support/measure.hpp"
 #include "support/server_main.hpp"
+#include "support/tally.hpp"
 
 namespace {
 
@@ -25,7 +27,8 @@ knit::Coro<> burn() {
     co_return;
 }
 
-knit::Coro<> echo(knit::io::TcpStream stream, std::uint64_t& requests) {
+knit::Coro<> echo(knit::io::TcpStream stream, bench::Tally& tally) {
+    bench::Tally::Share share(tally, knit::get_running_loop().id());
     std::array<char, 2048> buffer;
     try {
         while (const std::size_t count = co_await stream.read_some(std::span<char>(buffer))) {
@@ -34,7 +37,7 @@ knit::Coro<> echo(knit::io::TcpStream stream, std::uint64_t& requests) {
                 co_await knit::spawn(burn());
             }
             co_await stream.write(message);
-            ++requests;
+            share.add(1);
         }
     } catch (const std::system_error& error) {
         if (!bench::is_peer_gone(error)) {
@@ -44,14 +47,14 @@ knit::Coro<> echo(knit::io::TcpStream stream, std::uint64_t& requests) {
 }
 
 /// Accepts on the loop that it runs on, and starts each connection's task there.
-knit::Coro<> accept_all(std::uint16_t port, std::uint64_t& requests) {
+knit::Coro<> accept_all(std::uint16_t port, bench::Tally& tally) {
     knit::io::TcpListener listener = knit::io::TcpListener::bind(knit::io::endpoint("127.0.0.1", port));
     std::printf("listening %u\n", static_cast<unsigned>(listener.local_endpoint().port()));
     std::fflush(stdout);
     try {
         for (;;) {
             knit::io::TcpStream stream = co_await listener.accept();
-            knit::create_task(echo(std::move(stream), requests));
+            knit::create_task(echo(std::move(stream), tally));
         }
     } catch (const knit::CancelledError&) {
         // One of shutdown_signals has come.
@@ -61,23 +64,32 @@ knit::Coro<> accept_all(std::uint16_t port, std::uint64_t& requests) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    bench::Args args(argc, argv, "usage: mixed_knit [--port N] [--loops N] [--steal on|off]");
+    bench::Args args(argc, argv, "usage: mixed_knit [--port N] [--loops N] [--steal on|off] [--serve one|all]");
     const auto port = static_cast<std::uint16_t>(args.number("--port", 0, 0, 65535));
     const std::string steal = args.text("--steal", "on");
+    const std::string serve = args.text("--serve", "one");
     knit::RunOptions options;
     options.loops = static_cast<unsigned>(args.number("--loops", 0, 0, 1024));
     args.finish();
     if (steal != "on" && steal != "off") {
         args.fail("--steal=" + steal + ": expected on or off");
     }
+    if (serve != "one" && serve != "all") {
+        args.fail("--serve=" + serve + ": expected one or all");
+    }
     options.steal = steal == "on";
     options.shutdown_signals = {SIGINT, SIGTERM};
-    std::uint64_t requests = 0;
+    const auto tally = std::make_unique<bench::Tally>();
     try {
-        knit::run(accept_all(port, requests), options);
+        if (serve == "one") {
+            knit::run(accept_all(port, *tally), options);
+        } else {
+            const auto handler = [&tally](knit::io::TcpStream stream) { return echo(std::move(stream), *tally); };
+            knit::run(bench::serve_until_stopped(knit::io::endpoint("127.0.0.1", port), handler), options);
+        }
     } catch (const std::exception& error) {
         std::fprintf(stderr, "error: %s\n", error.what());
         return 1;
     }
-    bench::print_server_usage(requests);
+    bench::print_server_usage(tally->sum());
 }

@@ -1,10 +1,11 @@
-// mixed on tokio: what burns is a task of its own, which any worker may take.
+// mixed on tokio: what burns is given to the threads for blocking work and awaited, or burns in place.
 #[path = "../../support/bench.rs"]
 mod bench;
+#[path = "../../support/runtime.rs"]
+mod runtime;
 #[path = "../../support/serve.rs"]
 mod serve;
 
-use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -13,7 +14,8 @@ fn burn() {
     while started.elapsed().as_micros() < 1000 {}
 }
 
-async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+async fn echo(mut stream: TcpStream, is_in_place: bool) -> std::io::Result<()> {
+    let mut share = serve::Share::default();
     let mut buffer = [0u8; 2048];
     loop {
         let count = stream.read(&mut buffer).await?;
@@ -21,13 +23,18 @@ async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
         if buffer[0] == b'B' {
-            tokio::spawn(async { burn() }).await.unwrap();
+            if is_in_place {
+                burn();
+            } else {
+                tokio::task::spawn_blocking(burn).await.unwrap();
+            }
         }
         stream.write_all(&buffer[..count]).await?;
-        serve::REQUESTS.fetch_add(1, Ordering::Relaxed);
+        share.requests += 1;
     }
 }
 
 fn main() {
-    serve::run(echo);
+    let is_in_place = bench::text("--form", "blocking") == "place";
+    serve::run(move |stream| echo(stream, is_in_place));
 }

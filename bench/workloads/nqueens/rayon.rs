@@ -1,6 +1,8 @@
-// nqueens on rayon: a scope for each board, the boards that follow from it spawned in it.
+// nqueens on rayon: a parallel iterator over the columns, each board that follows a job of its own on the stack.
 #[path = "../../support/bench.rs"]
 mod bench;
+
+use rayon::prelude::*;
 
 type Board = [i8; 16];
 
@@ -18,20 +20,19 @@ fn is_safe(board: &Board, row: usize, column: i32) -> bool {
     })
 }
 
-fn nqueens(mut board: Board, row: usize, n: usize) -> i64 {
+fn nqueens(board: Board, row: usize, n: usize) -> i64 {
     if row == n {
         return 1;
     }
-    let mut found = [0i64; 16];
-    rayon::scope(|scope| {
-        for (column, sum) in found.iter_mut().enumerate().take(n) {
-            if is_safe(&board, row, column as i32) {
-                board[row] = column as i8;
-                scope.spawn(move |_| *sum = nqueens(board, row + 1, n));
-            }
+    let follow = |column| {
+        if !is_safe(&board, row, column as i32) {
+            return 0;
         }
-    });
-    found.iter().sum()
+        let mut next = board;
+        next[row] = column as i8;
+        nqueens(next, row + 1, n)
+    };
+    (0..n).into_par_iter().with_max_len(1).map(follow).sum()
 }
 
 fn main() {

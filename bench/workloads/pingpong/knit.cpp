@@ -1,6 +1,8 @@
 // pingpong on knit: the two tasks are on the first and on the last loop.
 #include <knit/core.hpp>
 
+#include <chrono>
+
 #include "workloads/pingpong/case.hpp"
 
 #include "support/args.hpp"
@@ -9,6 +11,8 @@
 namespace {
 
 namespace problem = bench::pingpong;
+
+constexpr std::uint64_t kSpinUnsaid = UINT64_MAX;
 
 using Channel = knit::Queue<std::int64_t>;
 
@@ -37,11 +41,18 @@ knit::Coro<std::int64_t> play(std::uint64_t trips) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    bench::Args args(argc, argv, "usage: pingpong_knit [--trips N] [--loops N]");
+    bench::Args args(argc, argv,
+                     "usage: pingpong_knit [--trips N] [--loops N] [--spin US (0: a loop without work sleeps)]");
     const std::uint64_t trips = args.number("--trips", problem::kTrips, 1);
     const auto loops = static_cast<unsigned>(args.number("--loops", 0, 0, 1024));
+    const std::uint64_t spin = args.number("--spin", kSpinUnsaid, 0, 1'000'000);
     args.finish();
-    knit::Runtime runtime({.loops = loops});
+    knit::RunOptions options;
+    options.loops = loops;
+    if (spin != kSpinUnsaid) {
+        options.spin = std::chrono::microseconds(spin);
+    }
+    knit::Runtime runtime(options);
     const bench::Stopwatch watch;
     const std::int64_t answer = runtime.run_until_complete(play(trips));
     const double seconds = watch.seconds();

@@ -1,19 +1,15 @@
-// skynet on rayon: a scope for each node, its ten children spawned in it.
+// skynet on rayon: a parallel iterator over the ten children, each of them a job of its own on the stack.
 #[path = "../../support/bench.rs"]
 mod bench;
+
+use rayon::prelude::*;
 
 fn skynet(number: i64, leaves: i64) -> i64 {
     if leaves == 1 {
         return number;
     }
     let share = leaves / 10;
-    let mut sums = [0i64; 10];
-    rayon::scope(|scope| {
-        for (child, sum) in sums.iter_mut().enumerate() {
-            scope.spawn(move |_| *sum = skynet(number + child as i64 * share, share));
-        }
-    });
-    sums.iter().sum()
+    (0..10).into_par_iter().with_max_len(1).map(|child| skynet(number + child as i64 * share, share)).sum()
 }
 
 fn main() {

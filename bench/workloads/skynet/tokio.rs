@@ -1,6 +1,8 @@
 // skynet on tokio: every node spawns ten tasks and awaits their handles.
 #[path = "../../support/bench.rs"]
 mod bench;
+#[path = "../../support/runtime.rs"]
+mod runtime;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,7 +25,7 @@ fn skynet(number: i64, leaves: i64) -> Pin<Box<dyn Future<Output = i64> + Send>>
 fn main() {
     let leaves = bench::number("--leaves", 1_000_000) as i64;
     let nodes: i64 = std::iter::successors(Some(leaves), |level| Some(level / 10)).take_while(|level| *level > 0).sum();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(bench::loops()).build().unwrap();
+    let runtime = runtime::build();
     let started = std::time::Instant::now();
     let answer = runtime.block_on(async move { tokio::spawn(skynet(0, leaves)).await.unwrap() });
     let taken = started.elapsed();

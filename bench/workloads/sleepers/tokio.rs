@@ -1,6 +1,8 @@
 // sleepers on tokio: a task each.
 #[path = "../../support/bench.rs"]
 mod bench;
+#[path = "../../support/runtime.rs"]
+mod runtime;
 
 use std::time::Duration;
 
@@ -21,11 +23,7 @@ async fn sleep_all(tasks: u64, shortest: Duration) -> i64 {
 
 fn main() {
     let (tasks, shortest) = (bench::number("--tasks", 1000), Duration::from_millis(bench::number("--ms", 10)));
-    let mut builder = match bench::loops() {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let runtime = builder.worker_threads(bench::loops()).enable_time().build().unwrap();
+    let runtime = runtime::build();
     let started = std::time::Instant::now();
     let woken = runtime.block_on(async move { tokio::spawn(sleep_all(tasks, shortest)).await.unwrap() });
     let taken = started.elapsed();

@@ -1,6 +1,8 @@
-// uts on rayon: a scope for each node, its children spawned in it.
+// uts on rayon: a parallel iterator over the children, each of them a job of its own on the stack.
 #[path = "../../support/bench.rs"]
 mod bench;
+
+use rayon::prelude::*;
 
 // As in case.hpp.
 const NODES: [i64; 13] =
@@ -30,13 +32,8 @@ fn count(state: u64, depth: u64, deepest: u64) -> i64 {
     if width == 0 {
         return 1;
     }
-    let mut found = vec![0i64; width];
-    rayon::scope(|scope| {
-        for (index, sum) in found.iter_mut().enumerate() {
-            scope.spawn(move |_| *sum = count(mix(state ^ mix(index as u64 + 1)), depth + 1, deepest));
-        }
-    });
-    1 + found.iter().sum::<i64>()
+    let child = |index| count(mix(state ^ mix(index as u64 + 1)), depth + 1, deepest);
+    1 + (0..width).into_par_iter().with_max_len(1).map(child).sum::<i64>()
 }
 
 fn main() {

@@ -89,8 +89,8 @@ private:
 /// A future that ends as `inner` does; a coroutine or other awaitable becomes a task on the current loop at once, what
 /// is done already is given back itself. `inner` may live on any loop. RuntimeError "no running event loop".
 /// Cancelled, or its awaiter: the shield alone is, `inner` goes on; what it then fails with is reported to the loop's
-/// exception handler, "<type> exception in shielded future", unless somebody else takes it. When `inner` is cancelled,
-/// so is the shield.
+/// exception handler, "<type> exception in shielded future", unless somebody else takes it; had it failed already,
+/// without the shield knowing, as an exception that was never retrieved. When `inner` is cancelled, so is the shield.
 template <Child A>
 Future<child_t<A>> shield(A&& inner) {
     using T = child_t<A>;

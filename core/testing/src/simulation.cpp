@@ -1,16 +1,15 @@
 #include "simulation.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <thread>
 
 #include "knit/detail/worker.hpp"
 #include "knit/dump.hpp"
 #include "knit/testing.hpp"
 #include "runtime_core.hpp"
+#include "seeds.hpp"
 
 namespace knit::testing {
 namespace detail {
@@ -19,18 +18,6 @@ namespace {
 constexpr std::chrono::hours kGrace{24};
 // So many idle turns for each loop before all are looked at in turn.
 constexpr std::size_t kIdleTurns = 8;
-
-/// KNIT_TEST_SEED, or null.
-const char* seed_text() noexcept { return std::getenv("KNIT_TEST_SEED"); }
-
-std::uint64_t seed_of(const char* text) {
-    std::uint64_t seed = 0;
-    const auto [end, error] = std::from_chars(text, text + std::strlen(text), seed);
-    if (error != std::errc() || *end != '\0') {
-        throw ValueError(std::string("KNIT_TEST_SEED is \"") + text + "\": write a number, as the failed test said it");
-    }
-    return seed;
-}
 
 class SimulationDriver final : public knit::detail::Driver {
 public:
@@ -136,14 +123,13 @@ private:
 }  // namespace
 
 World& world() noexcept {
-    static World instance;
-    static const bool is_set = [] {
+    static World instance = [] {
+        World made;
         if (const char* const text = seed_text()) {
-            instance.seed = std::strtoull(text, nullptr, 10);
+            made.seed = std::strtoull(text, nullptr, 10);
         }
-        return true;
+        return made;
     }();
-    static_cast<void>(is_set);
     return instance;
 }
 
@@ -189,22 +175,6 @@ Duration elapsed() noexcept { return detail::world().elapsed; }
 void pass_time(Duration time) noexcept { detail::world().elapsed += time; }
 void note(std::string_view text) { detail::world().add(text); }
 std::uint64_t random_below(std::uint64_t limit) { return detail::world().below(limit); }
-
-void for_each_seed(std::uint64_t first, std::uint64_t count, const std::function<void(std::uint64_t)>& test) {
-    if (const char* const text = detail::seed_text()) {
-        first = detail::seed_of(text);
-        count = 1;
-    }
-    for (std::uint64_t seed = first; seed < first + count; ++seed) {
-        try {
-            test(seed);
-        } catch (...) {
-            std::fprintf(stderr, "seed %llu failed; KNIT_TEST_SEED=%llu repeats it\n",
-                         static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed));
-            throw;
-        }
-    }
-}
 
 }  // namespace knit::testing
 

@@ -75,11 +75,12 @@ Inflater::Outcome Inflater::take(std::string_view piece, std::string& text, std:
         const int result = inflate(&stream_, Z_SYNC_FLUSH);
         const std::size_t count = buffer.size() - stream_.avail_out;
         is_full = stream_.avail_out == 0;
-        if (result != Z_OK && result != Z_BUF_ERROR && result != Z_STREAM_END) {
-            return Outcome::broken;
-        }
+        // First, so that what is both is told alike wherever its bytes were cut.
         if (count > size_max - text.size()) {
             return Outcome::too_long;
+        }
+        if (result != Z_OK && result != Z_BUF_ERROR && result != Z_STREAM_END) {
+            return Outcome::broken;
         }
         text.append(buffer.data(), count);
         if (result == Z_STREAM_END) {

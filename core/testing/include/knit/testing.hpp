@@ -63,9 +63,24 @@ void note(std::string_view text);
 /// A number below `limit` that depends on the seed and on what has been asked before.
 std::uint64_t random_below(std::uint64_t limit);
 
-/// Calls `test` with `count` seeds from `first` on. When one throws, says on stderr which, and rethrows. With
-/// KNIT_TEST_SEED in the environment: with that seed alone, which is how a failure is repeated.
+/// Calls `test` with `count` seeds from `first` on. When one throws, says on stderr which, with the command that
+/// repeats it, and rethrows. KNIT_TEST_SEED in the environment, or --seed on the command line: with that seed alone.
 void for_each_seed(std::uint64_t first, std::uint64_t count, const std::function<void(std::uint64_t)>& test);
+
+/// Lets the command line of a test program say which seeds every for_each_seed() runs: `--seed=N` that one alone,
+/// `--seeds=N` so many, `--first=N` from there on; it wins over what the test and the environment say. Takes those out
+/// of the arguments, as test frameworks take theirs. `select_test` gives the argument that selects the running test,
+/// for the command that repeats a failure. Throws ValueError for what is no number.
+///
+///     int main(int count, char** arguments) {
+///         ::testing::InitGoogleTest(&count, arguments);
+///         knit::testing::take_seed_arguments(count, arguments, [] {
+///             const auto* const test = ::testing::UnitTest::GetInstance()->current_test_info();
+///             return std::string("--gtest_filter=") + test->test_suite_name() + "." + test->name();
+///         });
+///         return RUN_ALL_TESTS();
+///     }
+void take_seed_arguments(int& count, char** arguments, std::function<std::string()> select_test = {});
 
 namespace detail {
 
