@@ -23,6 +23,10 @@ knit::Coro<knit::http::Server> serve_securely(knit::io::Endpoint endpoint, knit:
                                               knit::http::ServerOptions options, std::string certificate,
                                               std::string key) {
     knit::tls::Context context = knit::tls::Context::server(certificate, key);
-    context.alpn({"http/1.1"});
+    if (options.http2) {
+        context.alpn({"h2", "http/1.1"});
+    } else {
+        context.alpn({"http/1.1"});
+    }
     return knit::http::serve(std::move(endpoint), std::move(router), options, Secured(std::move(context)));
 }
