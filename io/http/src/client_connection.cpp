@@ -45,16 +45,10 @@ Coro<> connect_tunnel(io::TcpStream& stream, const Url& url, const Url& proxy) {
     }
 }
 
-/// RFC 9110, 9.2.2: doing it twice is as doing it once.
-bool is_idempotent(std::string_view method) noexcept {
-    constexpr std::array<std::string_view, 6> kMethods = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
-    return std::ranges::find(kMethods, method) != kMethods.end();
-}
-
 }  // namespace
 
 Coro<std::unique_ptr<Transport>> open_transport(Url url, std::optional<Url> proxy, const tls::Context* context,
-                                                Duration limit) {
+                                                Duration limit, std::string_view alpn) {
     const Url& first = proxy ? *proxy : url;
     if (proxy && proxy->is_secure()) {
         throw ClientError("the proxy " + proxy->origin() + " is to be spoken to over TLS, which is not done here: say "
@@ -69,7 +63,7 @@ Coro<std::unique_ptr<Transport>> open_transport(Url url, std::optional<Url> prox
         Coro<> tunnel = connect_tunnel(stream, url, *proxy);
         co_await std::move(tunnel);
     }
-    Coro<std::unique_ptr<Transport>> securing = secure(std::move(stream), url, context, limit);
+    Coro<std::unique_ptr<Transport>> securing = secure(std::move(stream), url, context, limit, alpn);
     co_return co_await std::move(securing);
 }
 
@@ -194,11 +188,7 @@ Coro<bool> ClientConnection::read_head(const std::string& method) {
 }
 
 Coro<bool> ClientConnection::fill() {
-    std::optional<TimePoint> until = deadline_;
-    if (timeout_.read > Duration::zero()) {
-        const TimePoint read_until = knit::detail::after(std::chrono::steady_clock::now(), timeout_.read);
-        until = until ? std::min(*until, read_until) : read_until;
-    }
+    const std::optional<TimePoint> until = read_until(timeout_.read);
     Coro<std::size_t> reading = transport_->read_some(input_.make_room(kPiece));
     std::size_t count = 0;
     if (until) {
@@ -262,8 +252,7 @@ Coro<> ClientConnection::drain() {
         drained += piece.size();
     }
     transport_ = nullptr;
-    permit_ = Permit();
-    host_permit_ = Permit();
+    release_permits();
 }
 
 /// The answer is whole. Its last piece may still be looked at: the input stays.
@@ -279,8 +268,7 @@ void ClientConnection::finish() noexcept {
         }
     }
     transport_ = nullptr;
-    permit_ = Permit();
-    host_permit_ = Permit();
+    release_permits();
 }
 
 }  // namespace knit::http::detail

@@ -57,6 +57,12 @@ int H2Callbacks::header(nghttp2_session* session, const nghttp2_frame* frame, co
     });
 }
 
+/// A message with such a field is refused as a whole, as HTTP/1.1's is; nghttp2 would leave the field out.
+int H2Callbacks::invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*, std::size_t,
+                                const std::uint8_t*, std::size_t, std::uint8_t, void*) noexcept {
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
 int H2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame* frame, void* self) noexcept {
     return guarded([&] {
         if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
@@ -125,11 +131,12 @@ H2SessionPtr H2Callbacks::make(H2Session& session, decltype(nghttp2_session_serv
     if (nghttp2_session_callbacks_new(&made) == 0 && nghttp2_option_new(&options) == 0) {
         nghttp2_session_callbacks_set_on_begin_headers_callback(made, &H2Callbacks::begin_headers);
         nghttp2_session_callbacks_set_on_header_callback(made, &H2Callbacks::header);
+        nghttp2_session_callbacks_set_on_invalid_header_callback(made, &H2Callbacks::invalid_header);
         nghttp2_session_callbacks_set_on_frame_recv_callback(made, &H2Callbacks::frame_received);
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, &H2Callbacks::data);
         nghttp2_session_callbacks_set_on_frame_send_callback(made, &H2Callbacks::frame_sent);
         nghttp2_session_callbacks_set_on_stream_close_callback(made, &H2Callbacks::stream_closed);
-        // Windows open as bodies are read. What else could be flooded with (CONTINUATION, resets) nghttp2 limits unasked.
+        // Windows open as bodies are read. Floods of CONTINUATION frames nghttp2 limits unasked.
         nghttp2_option_set_no_auto_window_update(options, 1);
         nghttp2_option_set_no_closed_streams(options, 1);
         nghttp2_option_set_max_outbound_ack(options, 256);

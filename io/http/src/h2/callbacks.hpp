@@ -18,6 +18,8 @@ private:
     static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* self) noexcept;
     static int header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
                       const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* self) noexcept;
+    static int invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*, std::size_t,
+                              const std::uint8_t*, std::size_t, std::uint8_t, void*) noexcept;
     static int frame_received(nghttp2_session*, const nghttp2_frame* frame, void* self) noexcept;
     static int data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* bytes, std::size_t size,
                     void* self) noexcept;

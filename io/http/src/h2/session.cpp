@@ -19,8 +19,7 @@ H2Session::H2Session(Side side, Duration write_timeout) : side_(side), write_tim
 H2Session::~H2Session() { timer_.cancel(); }
 
 void H2Session::start(const std::vector<nghttp2_settings_entry>& settings, std::int32_t connection_window) {
-    reader_watch_.start();
-    loop_ = &reader_watch_.loop();
+    loop_ = &get_running_loop();
     session_ = side_ == Side::server ? H2Callbacks::make_server(*this) : H2Callbacks::make_client(*this);
     const bool is_made =
         nghttp2_submit_settings(handle(), NGHTTP2_FLAG_NONE, settings.data(), settings.size()) == 0 &&
@@ -70,7 +69,7 @@ void H2Session::fail_streams() noexcept {
     is_failed_ = true;
     for (std::size_t left = streams_.size(); left > 0; --left) {
         if (left <= streams_.size() && !streams_[left - 1]->is_closed()) {
-            streams_[left - 1]->closed(NGHTTP2_INTERNAL_ERROR);
+            streams_[left - 1]->closed(H2Stream::kLost);
         }
     }
 }
@@ -117,6 +116,7 @@ Coro<> H2Session::wait_for_room() {
 }
 
 Coro<> H2Session::read_frames() {
+    reader_watch_.start();
     for (;;) {
         feed(input_.rest());
         input_.consume(input_.rest().size());

@@ -59,7 +59,7 @@ protected:
     enum class Side { server, client };
     H2Session(Side side, Duration write_timeout);
 
-    /// On the loop and in the task that read_frames() will be on. std::system_error.
+    /// On the connection's loop.
     void start(const std::vector<nghttp2_settings_entry>& settings, std::int32_t connection_window);
     /// Until the connection's end; throws what the stream below throws.
     Coro<> read_frames();

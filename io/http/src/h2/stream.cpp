@@ -23,6 +23,9 @@ H2Stream::~H2Stream() {
 }
 
 void H2Stream::throw_closed() const {
+    if (error_code_ == kLost) {
+        throw std::system_error(ECONNRESET, std::generic_category(), "the HTTP/2 connection has ended");
+    }
     throw std::system_error(ECONNRESET, std::generic_category(),
                             error_code_ == NGHTTP2_NO_ERROR
                                 ? std::string("the HTTP/2 stream has ended")
@@ -170,6 +173,11 @@ void H2Stream::write_last(std::string_view bytes, Duration limit) noexcept {
     is_last_ = true;
     write_limit_ = limit;
     resume_sending();
+}
+
+void H2Stream::keep_rest() {
+    kept_.assign(out_);
+    out_ = kept_;
 }
 
 std::ptrdiff_t H2Stream::give_data(std::span<std::uint8_t> room, std::uint32_t& flags) noexcept {

@@ -21,6 +21,9 @@ class H2Session;
 /// been taken into frames, which the peer's window decides.
 class H2Stream {
 public:
+    /// An error code that no peer can send: the connection has ended before the stream.
+    static constexpr std::uint32_t kLost = 0xffff'ffff;
+
     explicit H2Stream(H2Session& session);
     H2Stream(const H2Stream&) = delete;
     H2Stream& operator=(const H2Stream&) = delete;
@@ -40,7 +43,7 @@ public:
     void take_data(std::string_view bytes);
     /// The peer sends no more.
     void take_end() noexcept;
-    /// Bytes for a frame; nghttp2's flags for its end, or NGHTTP2_ERR_DEFERRED when there are none yet.
+    /// Bytes for a frame, and nghttp2's flag for the last one; NGHTTP2_ERR_DEFERRED when there are none yet.
     std::ptrdiff_t give_data(std::span<std::uint8_t> room, std::uint32_t& flags) noexcept;
     /// What ends this side is in a frame on its way.
     virtual void sent_end() noexcept {}
@@ -54,10 +57,12 @@ public:
     /// The next piece, good until the next call; empty at the end. `limit` is for the next KiB; throw_late() comes
     /// after it. std::system_error when the stream is reset. Cancelled: CancelledError, and nothing is lost.
     Coro<std::string_view> read(Duration limit);
-    /// Waits until all is in frames. `limit`: for the peer to take any bytes. Cancelled, or failed: the stream is reset.
+    /// Waits until all is in frames. `limit`: for the peer to take any bytes. Cancelled or failed: resets the stream.
     Coro<> write(std::string_view bytes, Duration limit);
     /// All that this side will send, besides what is under way; the bytes stay until the stream is closed.
     void write_last(std::string_view bytes, Duration limit) noexcept;
+    /// Keeps what is left of write_last()'s bytes, which go.
+    void keep_rest();
     void reset(std::uint32_t error_code) noexcept;
 
 protected:
@@ -85,6 +90,7 @@ private:
     std::string received_;
     std::string current_;  ///< what the last read gave
     std::size_t read_progress_ = 0;  ///< bytes since read_until_ was set
+    std::string kept_;               ///< by keep_rest()
     std::string_view out_;           ///< what give_data() has still to give
     Event writable_;                 ///< out_ is empty, or will not become so
     Duration write_limit_{};
