@@ -19,14 +19,17 @@ namespace {
 using knit::Coro;
 
 constexpr char kUsage[] =
-    "usage: knit-get [-i] [-X METHOD] [-H 'Name: value']... [-d BODY] [--no-redirect] [--timeout SECONDS] URL...\n"
+    "usage: knit-get [-i] [-X METHOD] [-H 'Name: value']... [-d BODY] [--no-redirect] [--timeout SECONDS]\n"
+    "                [--http1 | --http2] URL...\n"
     "Fetches the URLs at the same time and prints their bodies in order; -i prints the heads too. Proxies are those\n"
-    "of the environment. Ends with 0 when every answer had a status below 400.";
+    "of the environment. HTTP/2 is spoken over TLS with servers that choose it; --http1: never; --http2: always, in\n"
+    "clear text too. Ends with 0 when every answer had a status below 400.";
 
 struct Wish {
     std::vector<std::string> urls;
     std::string method = "GET";
     knit::http::RequestOptions options;
+    knit::http::HttpVersion version = knit::http::HttpVersion::automatic;
     bool shows_heads = false;
 };
 
@@ -40,7 +43,7 @@ Coro<bool> fetch(knit::http::ClientSession& session, const Wish& wish, std::stri
     }
     if (wish.shows_heads) {
         const std::string reason(knit::http::reason_of(response.status()));
-        std::printf("HTTP/1.1 %d %s\n", response.status(), reason.c_str());
+        std::printf("HTTP/%s %d %s\n", response.is_http2() ? "2" : "1.1", response.status(), reason.c_str());
         for (const knit::http::Field& field : response.headers()) {
             std::printf("%s: %s\n", std::string(field.name).c_str(), std::string(field.value).c_str());
         }
@@ -74,6 +77,7 @@ Coro<int> fetch_all(const Wish& wish) {
     knit::http::SessionOptions options;
     options.trust_env = true;
     options.user_agent = "knit-get";
+    options.http_version = wish.version;
     options.limit = 0;  // an answer waits for its turn with its connection: a limit could keep the one whose turn it is
     knit::http::ClientSession session(options);
     std::vector<knit::Event> turns(wish.urls.size());
@@ -138,6 +142,8 @@ Wish read_arguments(int argc, char** argv) {
             wish.method = wish.method == "GET" ? "POST" : wish.method;
         } else if (word == "--no-redirect") {
             wish.options.allow_redirects = false;
+        } else if (word == "--http1" || word == "--http2") {
+            wish.version = word == "--http1" ? knit::http::HttpVersion::http1 : knit::http::HttpVersion::http2;
         } else if (word == "--timeout") {
             knit::http::ClientTimeout timeout;
             timeout.total = std::chrono::seconds(read_seconds(value()));

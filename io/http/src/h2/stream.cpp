@@ -110,8 +110,10 @@ Coro<std::string_view> H2Stream::read(Duration limit) {
         if (is_late_) {
             throw_late();
         }
-        if (limit > Duration::zero() && (read_progress_ == 0 || read_until_ == TimePoint::max())) {
-            read_until_ = knit::detail::after(session_.now(), limit);
+        if (limit > Duration::zero()) {
+            const TimePoint now = session_.now();
+            const bool is_new = read_progress_ == 0 || read_until_ <= now || read_until_ == TimePoint::max();
+            read_until_ = is_new ? knit::detail::after(now, limit) : read_until_;
             session_.look_at(read_until_);
         }
         is_reading_ = true;
