@@ -12,7 +12,7 @@ using http::ClientSession;
 using http::HttpVersion;
 
 /// "h2" or "http/1.1", as a request to a server that offers `protocols` was answered.
-std::string spoken(std::initializer_list<std::string_view> protocols, HttpVersion version, int requests = 20) {
+std::string spoken(std::initializer_list<std::string_view> protocols, HttpVersion version, int requests = 5) {
     const Authority authority("Knit Test CA");
     const Identity identity = authority.issue();
     tls::Context serving = tls::Context::server();

@@ -51,10 +51,10 @@ public:
     void add_lines(std::string_view lines) {
         while (!lines.empty()) {
             std::string_view value = cut(lines, '\n');
-            const std::string_view name = cut(value, ':');
-            if (!value.empty() && value.back() == '\r') {
+            if (value.ends_with('\r')) {
                 value.remove_suffix(1);
             }
+            const std::string_view name = cut(value, ':');
             if (!name.empty() && !is_of_connection(name)) {
                 add(name, trim(value));
             }
