@@ -104,6 +104,18 @@ TEST(Http2Server, TakesABodyWithTrailersAndCookiesInPieces) {
     EXPECT_EQ(data_of(frames, 1), "hello");
 }
 
+TEST(Http2Server, ABodyThatNobodyWantsIsDroppedAndThenStoppedWithoutBlame) {
+    const std::string block = std::string("\x83\x86\x41\x01") + "a\x44\x07/unread";
+    const std::string asked = hello() + frame(kHeaders, kEndHeaders, 1, block) + frame(kData, 0, 1, "hel");
+    auto frames = frames_of(asked + frame(kData, kEndStream, 1, "lo") + goodbye());
+    EXPECT_EQ(data_of(frames, 1), "unread");
+    EXPECT_EQ(find(frames, kReset, 1), nullptr);
+    frames = frames_of(asked + goodbye());
+    EXPECT_EQ(data_of(frames, 1), "unread");
+    ASSERT_NE(find(frames, kReset, 1), nullptr);
+    EXPECT_EQ(find(frames, kReset, 1)->code(), 0U);
+}
+
 TEST(Http2Server, LimitsHeads) {
     const std::string large(20'000, 'x');
     const auto get_large = [&](std::string_view more) {

@@ -98,10 +98,12 @@ int H2Callbacks::data(nghttp2_session* session, std::uint8_t, std::int32_t id, c
 
 int H2Callbacks::frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void*) noexcept {
     H2Stream* const stream = ends_stream(*frame) ? stream_of(*frame, session) : nullptr;
-    if (stream != nullptr) {
-        stream->sent_end();
-    }
-    return 0;
+    return guarded([&] {
+        if (stream != nullptr) {
+            stream->sent_end();
+        }
+        return 0;
+    });
 }
 
 int H2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std::uint32_t error_code, void*) noexcept {

@@ -107,9 +107,9 @@ void H2ServerStream::end_fields() {
 }
 
 /// A client that is answered need not send the rest of its body (RFC 9113, 8.1).
-void H2ServerStream::sent_end() noexcept {
+void H2ServerStream::sent_end() {
     if (!has_peer_ended()) {
-        reset(NGHTTP2_NO_ERROR);
+        linger();
     }
 }
 

@@ -28,7 +28,7 @@ public:
 
     void take_field(std::string_view name, std::string_view value) final;
     void end_fields() final;
-    void sent_end() noexcept final;
+    void sent_end() final;
     void closed(std::uint32_t error_code) noexcept final;
 
     Coro<std::string_view> read_body() final;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <system_error>
@@ -57,7 +58,7 @@ TimePoint H2Stream::expire(TimePoint now) noexcept {
     if (write_until_ <= now) {
         write_until_ = TimePoint::max();
         is_late_ = true;
-        reset(NGHTTP2_CANCEL);
+        reset(is_lingering_ ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
         writable_.set();
     }
     return std::min(is_reading_ ? read_until_ : TimePoint::max(), write_until_);
@@ -68,6 +69,10 @@ TimePoint H2Stream::expire(TimePoint now) noexcept {
 void H2Stream::take_data(std::string_view bytes) {
     if (is_dropping_) {
         consume(bytes.size());
+        lingered_ += is_lingering_ ? bytes.size() : 0;
+        if (lingered_ > kLingerMost) {
+            reset(NGHTTP2_NO_ERROR);
+        }
         return;
     }
     received_.append(bytes);
@@ -95,6 +100,12 @@ void H2Stream::stop_reading() noexcept {
     consume(received_.size() + current_.size());
     received_.clear();
     current_.clear();
+}
+
+void H2Stream::linger() {
+    is_lingering_ = true;
+    write_until_ = knit::detail::after(session_.now(), std::chrono::seconds(1));
+    session_.look_at(write_until_);
 }
 
 Coro<std::string_view> H2Stream::read(Duration limit) {

@@ -46,7 +46,7 @@ public:
     /// Bytes for a frame, and nghttp2's flag for the last one; NGHTTP2_ERR_DEFERRED when there are none yet.
     std::ptrdiff_t give_data(std::span<std::uint8_t> room, std::uint32_t& flags) noexcept;
     /// What ends this side is in a frame on its way.
-    virtual void sent_end() noexcept {}
+    virtual void sent_end() {}
     /// The stream is over for nghttp2, and so are reads and writes. It may be gone afterwards.
     virtual void closed(std::uint32_t error_code) noexcept;
     /// Ends the waits whose deadline has come; gives the next deadline.
@@ -71,6 +71,9 @@ protected:
     H2Session& session() const noexcept { return session_; }
     /// What comes is dropped from here on.
     void stop_reading() noexcept;
+    /// Drops for a while what the peer still sends of a body that nobody wants, then resets the stream without blame:
+    /// some clients that are reset at once lose the answer before it.
+    void linger();
 
     Event readable_;  ///< something has come, or will not come
 
@@ -78,6 +81,7 @@ private:
     friend class H2Session;
 
     static constexpr std::size_t kProgress = 1024;
+    static constexpr std::size_t kLingerMost = 16 << 20;  ///< bytes
 
     void consume(std::size_t size) noexcept;
     void expect_writable() const;
@@ -100,6 +104,8 @@ private:
     bool has_ended_ = false;      ///< the peer
     bool is_reading_ = false;     ///< a read waits
     bool is_dropping_ = false;    ///< nobody reads any more
+    bool is_lingering_ = false;   ///< ... and this side has ended
+    std::size_t lingered_ = 0;    ///< bytes
     bool is_late_ = false;        ///< a deadline has come
     bool is_last_ = false;        ///< nothing follows out_
     bool is_deferred_ = false;    ///< nghttp2 waits to be told of more
