@@ -20,14 +20,17 @@ namespace {
 using knit::Coro;
 
 constexpr char kUsage[] =
-    "usage: knit-get [-i] [-X METHOD] [-H 'Name: value']... [-d BODY] [--no-redirect] [--timeout SECONDS] URL...\n"
+    "usage: knit-get [-i] [-X METHOD] [-H 'Name: value']... [-d BODY] [--no-redirect] [--timeout SECONDS]\n"
+    "                [--http1 | --http2] URL...\n"
     "Fetches the URLs at the same time and prints their bodies in order; -i prints the heads too. Proxies are those\n"
-    "of the environment. Ends with 0 when every answer had a status below 400.";
+    "of the environment. HTTP/2 is spoken over TLS with servers that choose it; --http1: never; --http2: always, in\n"
+    "clear text too. Ends with 0 when every answer had a status below 400.";
 
 struct Wish {
     std::vector<std::string> urls;
     std::string method = "GET";
     knit::http::RequestOptions options;
+    knit::http::HttpVersion version = knit::http::HttpVersion::automatic;
     bool shows_heads = false;
     bool has_method = false;
 };
@@ -45,7 +48,7 @@ Coro<bool> fetch(knit::http::ClientSession& session, const Wish& wish, std::stri
     knit::http::ClientResponse response = co_await std::move(asking);
     std::string kept;
     if (wish.shows_heads) {
-        kept = "HTTP/1.1 " + std::to_string(response.status()) + " " +
+        kept = std::string(response.is_http2() ? "HTTP/2 " : "HTTP/1.1 ") + std::to_string(response.status()) + " " +
                std::string(knit::http::reason_of(response.status())) + "\n";
         for (const knit::http::Field& field : response.headers()) {
             kept.append(field.name).append(": ").append(field.value).append("\n");
@@ -88,6 +91,7 @@ Coro<int> fetch_all(const Wish& wish) {
     knit::http::SessionOptions options;
     options.trust_env = true;
     options.user_agent = "knit-get";
+    options.http_version = wish.version;
     options.limit = 0;  // answers may wait for their turn with their connections, also for one that has none yet
     knit::http::ClientSession session(options);
     std::vector<knit::Event> turns(wish.urls.size());
@@ -152,6 +156,8 @@ Wish read_arguments(int argc, char** argv) {
             wish.options.content_type = "application/x-www-form-urlencoded";
         } else if (word == "--no-redirect") {
             wish.options.allow_redirects = false;
+        } else if (word == "--http1" || word == "--http2") {
+            wish.version = word == "--http1" ? knit::http::HttpVersion::http1 : knit::http::HttpVersion::http2;
         } else if (word == "--timeout") {
             knit::http::ClientTimeout timeout;
             timeout.total = std::chrono::seconds(read_seconds(value()));

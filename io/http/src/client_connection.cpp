@@ -1,7 +1,6 @@
 #include "client_connection.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <exception>
@@ -11,7 +10,6 @@
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
-#include "knit/wait.hpp"
 #include "proxy.hpp"
 #include "text.hpp"
 
@@ -48,12 +46,6 @@ Coro<> connect_tunnel(io::TcpStream& stream, const Url& url, const Url& proxy) {
     }
 }
 
-/// RFC 9110, 9.2.2: doing it twice is as doing it once.
-bool is_idempotent(std::string_view method) noexcept {
-    constexpr std::array<std::string_view, 6> kMethods = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
-    return std::ranges::find(kMethods, method) != kMethods.end();
-}
-
 bool is_system_error(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
@@ -67,7 +59,7 @@ bool is_system_error(const std::exception_ptr& error) {
 }  // namespace
 
 Coro<std::unique_ptr<Transport>> open_transport(Url url, std::optional<Url> proxy, const tls::Context* context,
-                                                Duration limit) {
+                                                Duration limit, std::string_view alpn) {
     const Url& first = proxy ? *proxy : url;
     if (proxy && proxy->is_secure()) {
         throw ClientError("the proxy " + proxy->origin() + " is to be spoken to over TLS, which is not done here: say "
@@ -82,14 +74,8 @@ Coro<std::unique_ptr<Transport>> open_transport(Url url, std::optional<Url> prox
         Coro<> tunnel = connect_tunnel(stream, url, *proxy);
         co_await std::move(tunnel);
     }
-    Coro<std::unique_ptr<Transport>> securing = secure(std::move(stream), url, context, limit);
+    Coro<std::unique_ptr<Transport>> securing = secure(std::move(stream), url, context, limit, alpn);
     co_return co_await std::move(securing);
-}
-
-ClientConnection::~ClientConnection() {
-    if (upload_.ref()) {
-        upload_.cancel();
-    }
 }
 
 // The request.
@@ -102,7 +88,7 @@ Coro<bool> ClientConnection::exchange(std::string head, const std::string& metho
     if (is_small) {
         co_await std::move(sending);
     } else {
-        upload_ = create_task(std::move(sending));
+        begin_upload(std::move(sending));
     }
     const Result<bool> read = co_await as_result(read_head(method));
     if (read && read.value()) {
@@ -167,26 +153,6 @@ Coro<> ClientConnection::send_body(Wire& wire, std::string head, const RequestOp
         co_await std::move(streaming);
         Coro<> ending = wire.write("0\r\n\r\n");
         co_await std::move(ending);
-    }
-}
-
-/// The function that makes the body has what it refers to as long as the request and its answer are under way.
-Coro<> ClientConnection::end_upload() {
-    if (!upload_.ref()) {
-        co_return;
-    }
-    Task<> upload = std::exchange(upload_, Task<>());
-    upload.cancel();
-    std::exception_ptr cancelled;
-    while (!upload.done()) {
-        try {
-            static_cast<void>(co_await wait({upload}));
-        } catch (const CancelledError&) {
-            cancelled = std::current_exception();
-        }
-    }
-    if (cancelled != nullptr) {
-        std::rethrow_exception(cancelled);
     }
 }
 
@@ -259,28 +225,17 @@ Coro<bool> ClientConnection::read_head(const std::string& method) {
 }
 
 /// The read timeout begins when the request is sent.
-std::optional<TimePoint> ClientConnection::read_until() const {
-    std::optional<TimePoint> until = deadline_;
-    if (timeout_.read > Duration::zero()) {
-        const TimePoint read_until = knit::detail::after(std::chrono::steady_clock::now(), timeout_.read);
-        until = until ? std::min(*until, read_until) : read_until;
-    }
-    return until;
-}
-
 Coro<bool> ClientConnection::fill() {
     const std::shared_ptr<Wire> wire = wire_;
     for (;;) {
-        const std::optional<TimePoint> until = read_until();
+        const std::optional<TimePoint> until = read_until(timeout_.read);
         Coro<std::size_t> reading = wire->transport->read_some(input_.make_room(kPiece));
         try {
             const std::size_t count = co_await with_timeout_at(until, std::move(reading));
             input_.grow(count);
             co_return count != 0;
         } catch (const TimeoutError&) {
-            const TimePoint now = std::chrono::steady_clock::now();
-            const bool is_waited_for = wire->is_sending || now < knit::detail::after(wire->sent_at, timeout_.read);
-            if (!is_waited_for || (deadline_ && now >= *deadline_)) {
+            if (!is_early(wire->is_sending, wire->sent_at, timeout_.read)) {
                 throw;
             }
         } catch (const std::system_error&) {
@@ -354,8 +309,7 @@ Coro<> ClientConnection::drain() {
         wire_ = nullptr;
     }
     wire_ = nullptr;
-    permit_ = Permit();
-    host_permit_ = Permit();
+    release_permits();
     Coro<> ending = end_upload();
     co_await std::move(ending);
 }
@@ -383,8 +337,7 @@ void ClientConnection::finish() noexcept {
         }
     }
     wire_ = nullptr;
-    permit_ = Permit();
-    host_permit_ = Permit();
+    release_permits();
 }
 
 }  // namespace knit::http::detail

@@ -54,7 +54,7 @@ void clear(Head& head) noexcept {
     head.length = 0;
     head.status = 0;
     head.framing = Framing::none;
-    head.is_http10 = head.keeps_alive = head.expects_continue = head.wants_upgrade = false;
+    head.is_http10 = head.is_http2 = head.keeps_alive = head.expects_continue = head.wants_upgrade = false;
 }
 
 /// The first line of a request: method, one blank, target, one blank, version; llhttp forgives more blanks.

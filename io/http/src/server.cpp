@@ -94,6 +94,9 @@ std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerO
         throw ValueError("ServerOptions: no request has room in so small a head_max, request_line_max or "
                          "header_count_max");
     }
+    if (options.http2_streams_max == 0 || options.http2_streams_max > 1'000'000) {
+        throw ValueError("ServerOptions::http2_streams_max is 1 to 1,000,000");
+    }
     const auto routes = router.core();
     routes->freeze();
     return std::make_shared<ServerCore>(routes, options);

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "answers.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/server_connection.hpp"
 #include "knit/http/error.hpp"
@@ -18,9 +19,6 @@
 
 namespace knit::http::detail {
 namespace {
-
-/// Whether an answer of this status has a body, and a length.
-bool has_content(int status) noexcept { return status >= 200 && status != 204 && status != 304; }
 
 [[noreturn]] void throw_file_cut() {
     throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
@@ -86,13 +84,6 @@ Coro<> ConnectionBase::settle_handler() {
     }
 }
 
-Response ConnectionBase::missing_response(std::string allowed) const {
-    if (allowed.empty()) {
-        return Response(404, HttpError(404).text());
-    }
-    return Response(405, HttpError(405).text()).header("Allow", allowed);
-}
-
 /// An HttpError is an answer; all else is a fault of the handler's: 500 to the peer, the exception to the loop.
 Response ConnectionBase::error_response(const std::exception_ptr& error) {
     try {
@@ -130,13 +121,7 @@ std::string ConnectionBase::request_name() const {
 }
 
 void ConnectionBase::report(const std::exception_ptr& error, const std::string& request) {
-    Loop& loop = watch_.loop();
-    ExceptionContext context;
-    context.message = "Unhandled exception in the handler of " + request;
-    context.exception = error;
-    context.task = watch_.task();
-    context.loop = &loop;
-    loop.call_exception_handler(context);
+    report_handler_error(watch_.loop(), watch_.task(), error, request);
 }
 
 void ConnectionBase::cut_off(const std::exception_ptr& error, const std::string& request) {
@@ -374,23 +359,12 @@ Coro<> ConnectionBase::put_file(Response& response) {
 }
 
 void ConnectionBase::note(const Response& response, std::uint64_t body_bytes) {
-    if (!core_->router->log) {
-        return;
+    if (core_->router->log) {
+        if (peer_text_.empty()) {
+            peer_text_ = peer().host();
+        }
+        log_request(core_->router->log, peer_text_, head_, response.status_, body_bytes, watch_.loop().time() - began_);
     }
-    if (peer_text_.empty()) {
-        peer_text_ = peer().host();
-    }
-    AccessRecord record;
-    record.peer = peer_text_;
-    record.method = head_.method;
-    record.target = head_.target;
-    record.referer = head_.fields.get("referer");
-    record.user_agent = head_.fields.get("user-agent");
-    record.status = response.status_;
-    record.version_minor = head_.is_http10 ? 0 : 1;
-    record.body_bytes = body_bytes;
-    record.time = watch_.loop().time() - began_;
-    core_->router->log.add(record);
 }
 
 }  // namespace knit::http::detail

@@ -33,7 +33,7 @@ Coro<> ConnectionBase::run() {
     }
     std::exception_ptr cancelled;
     try {
-        Coro<> serving = serve_requests();
+        Coro<> serving = has_chosen_http2() ? speak_http2({}) : serve_requests();
         co_await std::move(serving);
         if (is_last_ && !is_closed_) {
             Coro<> closing = close_gently();
@@ -73,7 +73,9 @@ Coro<> ConnectionBase::run() {
 }
 
 void ConnectionBase::end_when_idle() noexcept {
-    if (is_idle_) {
+    if (takeover_ != nullptr) {
+        takeover_->end_soon();
+    } else if (is_idle_) {
         is_last_ = true;
         watch_.expire();
     } else {
@@ -106,11 +108,15 @@ ConnectionBase::Next ConnectionBase::next_head() {
     scan_.reset();
     is_in_head_ = false;
     const int status = read_request_head(bytes, head_);
+    if (status == 505 && is_first_ && bytes == kPreface && core_->options.http2 && has_http2()) {
+        return Next::http2;
+    }
+    is_first_ = false;
     if (status != 200) {
         refuse(status);
         return Next::refused;
     }
-    if (!request_.open(head_, *this, core_->options.body_max)) {
+    if (!open(request_, head_, core_->options.body_max)) {
         refuse(400);
         return Next::refused;
     }

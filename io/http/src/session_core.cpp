@@ -29,6 +29,16 @@ Coro<Permit> acquire(std::shared_ptr<Semaphore> semaphore) {
     co_return Permit(std::move(semaphore));
 }
 
+/// From any thread, once the loop may be gone: then the connection is as well.
+void end_on_its_loop(const std::shared_ptr<SharedConnection>& connection) {
+    try {
+        auto end = [connection] { connection->end_soon(); };
+        connection->loop().call_soon_threadsafe(std::move(end));
+    } catch (const RuntimeError&) {
+        return;
+    }
+}
+
 Coro<Permit> acquire_nothing() { co_return Permit(); }
 
 }  // namespace
@@ -146,9 +156,61 @@ bool SessionCore::is_closed() const {
 
 void SessionCore::close() {
     std::multimap<std::string, Idle> closed;
+    std::vector<std::shared_ptr<SharedConnection>> ending;
+    {
+        const std::lock_guard lock(mutex_);
+        is_closed_ = true;
+        closed.swap(idle_);
+        for (const auto& [key, origin] : origins_) {
+            if (origin->connection != nullptr) {
+                ending.push_back(std::move(origin->connection));
+            }
+        }
+    }
+    for (const std::shared_ptr<SharedConnection>& connection : ending) {
+        end_on_its_loop(connection);
+    }
+}
+
+// Connections that are shared.
+
+std::shared_ptr<Origin> SessionCore::origin(const std::string& key, const Loop& loop) {
     const std::lock_guard lock(mutex_);
-    is_closed_ = true;
-    closed.swap(idle_);
+    if (origins_.size() >= kIdleMost) {
+        std::erase_if(origins_, [](const auto& entry) {
+            return entry.second.use_count() == 1 && entry.second->connection == nullptr;
+        });
+    }
+    std::shared_ptr<Origin>& found = origins_[OriginKey(key, &loop)];
+    if (found == nullptr) {
+        found = std::make_shared<Origin>();
+    }
+    return found;
+}
+
+std::shared_ptr<SharedConnection> SessionCore::shared(const Origin& origin) const {
+    const std::lock_guard lock(mutex_);
+    const bool is_good = origin.connection != nullptr && origin.connection->can_open();
+    return is_good ? origin.connection : nullptr;
+}
+
+void SessionCore::set_shared(Origin& origin, std::shared_ptr<SharedConnection> connection) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!is_closed_) {
+            std::swap(origin.connection, connection);  // the one before ends when its requests have
+            return;
+        }
+    }
+    connection->end_with_requests();
+}
+
+void SessionCore::drop_shared(Origin& origin, const SharedConnection& connection) {
+    std::shared_ptr<SharedConnection> dropped;
+    const std::lock_guard lock(mutex_);
+    if (origin.connection.get() == &connection) {
+        dropped.swap(origin.connection);
+    }
 }
 
 }  // namespace knit::http::detail

@@ -340,7 +340,7 @@ Coro<WebSocket> shake_hands(Url url, WebSocketOptions options, WebSocketHeaders 
     io::TcpStream tcp = co_await std::move(connecting);
     std::unique_ptr<detail::Transport> transport;
     if (url.is_secure()) {
-        auto securing = detail::secure(std::move(tcp), url, context, options.connect_timeout);
+        auto securing = detail::secure(std::move(tcp), url, context, options.connect_timeout, {});
         transport = co_await std::move(securing);
     } else {
         transport = std::make_unique<detail::TransportOf<io::TcpStream>>(std::move(tcp));

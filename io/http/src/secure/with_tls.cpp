@@ -13,9 +13,11 @@ const tls::Context* default_context() {
 
 }  // namespace
 
-Coro<std::unique_ptr<Transport>> secure(io::TcpStream stream, Url url, const tls::Context* context, Duration limit) {
+Coro<std::unique_ptr<Transport>> secure(io::TcpStream stream, Url url, const tls::Context* context, Duration limit,
+                                        std::string_view alpn) {
     tls::Options options;
     options.server_name = url.host();
+    options.alpn = alpn;
     if (limit > Duration::zero()) {
         options.handshake_timeout = limit;
     }

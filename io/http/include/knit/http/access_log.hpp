@@ -19,6 +19,7 @@ struct AccessRecord {
     std::string_view referer;
     std::string_view user_agent;
     int status = 0;
+    int version_major = 1;
     int version_minor = 1;
     std::uint64_t body_bytes = 0;
     Duration time{};  ///< from the head's last byte to the answer's; a small one's is then still to be sent

@@ -23,6 +23,9 @@ struct ServerOptions {
     std::size_t body_max = std::size_t{1} << 20;  ///< bytes that Request::text() takes; more: 413
     std::size_t max_connections = 0;  ///< at one time, over all loops; the others wait. 0: no limit
     int backlog = 1024;
+    /// HTTP/2 for clients that say its preface on a clear-text port, or have chosen "h2" by TLS's ALPN.
+    bool http2 = true;
+    std::size_t http2_streams_max = 100;  ///< requests at one time on one of its connections
 };
 static_assert(std::is_trivially_destructible_v<ServerOptions>, "GCC 12 destroys others twice inside a co_await");
 

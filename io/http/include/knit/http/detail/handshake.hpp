@@ -11,7 +11,7 @@
 #include "knit/coro.hpp"
 #include "knit/detail/awaitable.hpp"
 #include "knit/error.hpp"
-#include "knit/http/detail/server_connection.hpp"
+#include "knit/http/detail/serve_stream.hpp"
 #include "knit/http/detail/watch.hpp"
 #include "knit/io/tcp.hpp"
 #include "knit/loop.hpp"

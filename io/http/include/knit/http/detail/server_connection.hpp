@@ -27,8 +27,6 @@
 #include "knit/http/router.hpp"
 #include "knit/http/server_options.hpp"
 #include "knit/io/byte_stream.hpp"
-#include "knit/io/server.hpp"
-#include "knit/io/tcp.hpp"
 
 namespace knit::http::detail {
 
@@ -36,9 +34,18 @@ class ServerCore;
 struct Shard;
 struct Upgraded;
 
-std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options);
-io::ServeOptions serve_options(const ServerOptions& options);
 bool is_closing(const ServerCore& core) noexcept;
+
+/// HTTP/2, which has taken a connection over.
+class Takeover {
+public:
+    virtual ~Takeover() = default;
+    /// Takes no new requests, and ends with those that run.
+    virtual void end_soon() noexcept = 0;
+};
+
+/// Whether this knit was built with HTTP/2.
+bool has_http2() noexcept;
 
 /// The parts of a connection that do not depend on its stream. On one loop, that of its beginning: a handler that goes
 /// on to another is brought back.
@@ -67,6 +74,8 @@ public:
     virtual Coro<> send(std::string_view bytes) = 0;
     /// At least one byte, by whichever task, without a deadline.
     virtual Coro<std::size_t> send_some(std::string_view bytes) = 0;
+    /// Whether TLS's ALPN has chosen it.
+    virtual bool has_chosen_http2() const = 0;
     /// Answers what comes until nothing more will.
     virtual Coro<> serve_requests() = 0;
     virtual Coro<> close_gently() = 0;
@@ -85,7 +94,7 @@ public:
     ConnectionBase* previous = nullptr;
 
 protected:
-    enum class Next { more, request, refused };
+    enum class Next { more, request, refused, http2 };
 
     /// Looks for the next request in what has come; a refusal is answered already.
     Next next_head();
@@ -119,6 +128,11 @@ protected:
     void time_out();
     void begin_write();
 
+    /// From its preface on; `preface` is what was taken of that already. Throws CancelledError.
+    Coro<> speak_http2(std::string_view preface);
+    /// What llhttp calls a request, "PRI * HTTP/2.0": the first 18 bytes of the preface of HTTP/2 (RFC 9113, 3.4).
+    static constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\n";
+
     static constexpr std::size_t kPiece = 64 << 10;
     static constexpr std::size_t kOutMost = 64 << 10;
     static constexpr std::size_t kFilePiece = 256 << 10;
@@ -136,6 +150,8 @@ protected:
     bool has_peer_gone_ = false;  ///< reading or writing has failed
     bool is_broken_ = false;      ///< bytes are missing in what was sent: nothing may follow them
     bool is_closed_ = false;      ///< the stream is
+    bool is_first_ = true;        ///< no request was before
+    Takeover* takeover_ = nullptr;
 
 private:
     std::string_view take_body();
@@ -162,7 +178,6 @@ private:
     Coro<> flush_beside(std::string bytes);
     void flush_when_suspended();
     Response error_response(const std::exception_ptr& error);
-    Response missing_response(std::string allowed) const;
 
     Upgraded* upgraded_ = nullptr;  ///< while the connection is one
     HeadScan scan_;
@@ -234,6 +249,11 @@ private:
                 if (out_.size() < kOutMost) {
                     continue;
                 }
+            }
+            if (found == Next::http2) {
+                Coro<> speaking = speak_http2(kPreface);
+                co_await std::move(speaking);
+                break;
             }
             if (!out_.empty()) {
                 begin_write();
@@ -365,6 +385,13 @@ private:
             stream_.close();
         }
     }
+    bool has_chosen_http2() const final {
+        if constexpr (requires { stream_.alpn_protocol() == ""; }) {
+            return stream_.alpn_protocol() == "h2";
+        } else {
+            return false;
+        }
+    }
     io::Endpoint peer() const final {
         if constexpr (requires { stream_.peer_endpoint(); }) {
             return stream_.peer_endpoint();
@@ -375,12 +402,5 @@ private:
 
     S stream_;
 };
-
-template <io::ByteStream S>
-Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
-    ServerConnection<S> connection(std::move(stream), std::move(core));
-    Coro<> running = connection.run();
-    co_await std::move(running);
-}
 
 }  // namespace knit::http::detail
