@@ -44,10 +44,11 @@ Coro<> ClientExchange::end_upload() {
     }
     Task<> upload = std::exchange(upload_, Task<>());
     upload.cancel();
+    const std::array<Task<>, 1> uploads = {upload};
     std::exception_ptr cancelled;
     while (!upload.done()) {
         try {
-            static_cast<void>(co_await wait({upload}));
+            static_cast<void>(co_await wait(uploads));
         } catch (const CancelledError&) {
             cancelled = std::current_exception();
         }
