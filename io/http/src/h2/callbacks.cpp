@@ -117,7 +117,10 @@ int H2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std::u
 ssize_t H2Callbacks::read(nghttp2_session* session, std::int32_t id, std::uint8_t* room, std::size_t size,
                           std::uint32_t* flags, nghttp2_data_source*, void*) noexcept {
     auto* const stream = static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
-    return stream != nullptr ? stream->give_data({room, size}, *flags) : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (stream == nullptr) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    return stream->give_data({room, size}, *flags);
 }
 
 nghttp2_data_provider H2Callbacks::data_provider() noexcept {

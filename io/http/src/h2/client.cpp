@@ -3,6 +3,7 @@
 #include "client.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <system_error>
 #include <utility>
@@ -27,6 +28,8 @@ H2Client::H2Client(std::unique_ptr<Transport> transport, Duration keepalive, End
       is_secure_(!transport_->alpn_protocol().empty()) {
     constexpr std::uint32_t kClientWindow = 256 << 10;  // one answer, over a line with some delay, and not read
     start({{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kClientWindow}}, 4 << 20);
+    idle_until_ = knit::detail::after(now(), std::max<Duration>(keepalive_, std::chrono::seconds(1)));
+    look_at(idle_until_);
 }
 
 Coro<> H2Client::run(std::shared_ptr<H2Client> self) {
@@ -63,7 +66,6 @@ bool H2Client::can_open() const noexcept {
 }
 
 std::unique_ptr<ClientExchange> H2Client::open(const ClientTimeout& timeout) {
-    idle_until_ = TimePoint::max();
     return std::make_unique<H2Exchange>(shared_from_this(), timeout);
 }
 
@@ -81,8 +83,10 @@ void H2Client::last_stream_gone() noexcept {
 
 TimePoint H2Client::expire(TimePoint now) noexcept {
     if (idle_until_ <= now) {
-        idle_until_ = TimePoint::max();
-        H2Session::end_soon();
+        idle_until_ = TimePoint::max();  // the last request's end sets it again
+        if (stream_count() == 0) {
+            H2Session::end_soon();
+        }
     }
     return idle_until_;
 }

@@ -50,7 +50,7 @@ private:
     const Ended ended_;
     const bool is_secure_;
     bool has_answered_ = false;
-    TimePoint idle_until_ = TimePoint::max();
+    TimePoint idle_until_ = TimePoint::max();  ///< looked at when it has come: streams may have begun since
 };
 
 /// Kept by the task that sends its body, too.
