@@ -4,7 +4,7 @@
 
 #include "client_connection.hpp"
 #include "knit/error.hpp"
-#include "knit/http/detail/server_connection.hpp"
+#include "knit/http/detail/takeover.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
 #include "proxy.hpp"

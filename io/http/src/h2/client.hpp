@@ -108,9 +108,14 @@ public:
     Coro<> drain() override;
 
 private:
+    /// Destroyed in the other order: the stream belongs to the connection, and refers to the body.
+    struct Upload {
+        std::shared_ptr<H2Client> connection;
+        std::shared_ptr<const RequestOptions> options;
+        std::shared_ptr<H2ClientStream> stream;
+    };
     bool submit(std::string_view head, bool has_body);
-    static Coro<> send_body(std::shared_ptr<H2Client> connection, std::shared_ptr<H2ClientStream> stream,
-                            std::shared_ptr<const RequestOptions> options);
+    static Coro<> send_body(Upload upload);
     Coro<> wait_for_head();
     Coro<std::string_view> read_piece();
     bool may_repeat(const std::string& method) const;

@@ -137,7 +137,8 @@ Coro<bool> H2Exchange::exchange(std::string head, const std::string& method,
     }
     options_ = std::move(options);
     if (options_->stream) {
-        begin_upload(send_body(connection_, stream_, options_));
+        Upload upload{connection_, options_, stream_};
+        begin_upload(send_body(std::move(upload)));
     } else {
         stream_->write_last(options_->body, Duration::zero());
     }
@@ -180,19 +181,17 @@ bool H2Exchange::may_repeat(const std::string& method) const {
     return !options_->stream && (was_dead || stream_->error_code() == NGHTTP2_REFUSED_STREAM);
 }
 
-/// Throws CancelledError only: an answer may have come whatever has become of the request. The stream belongs to the
-/// connection, so this keeps both.
-Coro<> H2Exchange::send_body(std::shared_ptr<H2Client>, std::shared_ptr<H2ClientStream> stream,
-                             std::shared_ptr<const RequestOptions> options) {
+/// Throws CancelledError only: an answer may have come whatever has become of the request.
+Coro<> H2Exchange::send_body(Upload upload) {
     try {
-        RequestWriter writer(*stream);
-        Coro<> streaming = options->stream(writer);
+        RequestWriter writer(*upload.stream);
+        Coro<> streaming = upload.options->stream(writer);
         co_await std::move(streaming);
-        stream->write_last({}, Duration::zero());
+        upload.stream->write_last({}, Duration::zero());
     } catch (const CancelledError&) {
         throw;
     } catch (...) {
-        stream->body_failed(std::current_exception());
+        upload.stream->body_failed(std::current_exception());
     }
 }
 

@@ -79,6 +79,8 @@ void H2Stream::take_data(std::string_view bytes) {
     read_progress_ += bytes.size();
     if (read_progress_ >= kProgress) {
         read_progress_ = 0;
+        read_left_ = Duration::zero();
+        read_until_ = TimePoint::max();
     }
     readable_.set();
 }
@@ -122,7 +124,7 @@ Coro<std::string_view> H2Stream::read(Duration limit) {
             throw_late();
         }
         if (limit > Duration::zero()) {
-            read_left_ = read_progress_ == 0 ? limit : read_left_;
+            read_left_ = read_left_ == Duration::zero() ? limit : read_left_;
             read_until_ = knit::detail::after(session_.now(), read_left_);
             session_.look_at(read_until_);
         }
@@ -135,7 +137,8 @@ Coro<std::string_view> H2Stream::read(Duration limit) {
             throw;
         }
         is_reading_ = false;
-        read_left_ = std::max(read_until_ - session_.now(), Duration(1));
+        read_left_ = read_until_ == TimePoint::max() ? Duration::zero()
+                                                     : std::max<Duration>(read_until_ - session_.now(), Duration(1));
     }
     current_.swap(received_);
     co_return current_;

@@ -92,7 +92,7 @@ private:
     std::string received_;
     std::string current_;  ///< what the last read gave
     std::size_t read_progress_ = 0;  ///< bytes of the KiB that the limit is for
-    Duration read_left_{};           ///< what is left of that; the reader's own time does not count
+    Duration read_left_{};           ///< what is left of that, zero: all; the reader's own time does not count
     std::string_view out_;           ///< what give_data() has still to give
     Event writable_;                 ///< out_ is empty, or will not become so
     Duration write_limit_{};

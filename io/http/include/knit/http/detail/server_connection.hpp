@@ -21,6 +21,7 @@
 #include "knit/http/detail/exchange.hpp"
 #include "knit/http/detail/head.hpp"
 #include "knit/http/detail/input.hpp"
+#include "knit/http/detail/takeover.hpp"
 #include "knit/http/detail/watch.hpp"
 #include "knit/http/request.hpp"
 #include "knit/http/response.hpp"
@@ -35,17 +36,6 @@ struct Shard;
 struct Upgraded;
 
 bool is_closing(const ServerCore& core) noexcept;
-
-/// HTTP/2, which has taken a connection over.
-class Takeover {
-public:
-    virtual ~Takeover() = default;
-    /// Takes no new requests, and ends with those that run.
-    virtual void end_soon() noexcept = 0;
-};
-
-/// Whether this knit was built with HTTP/2.
-bool has_http2() noexcept;
 
 /// The parts of a connection that do not depend on its stream. On one loop, that of its beginning: a handler that goes
 /// on to another is brought back.
