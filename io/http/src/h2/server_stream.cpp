@@ -77,7 +77,7 @@ void H2ServerStream::build_head() {
     if (!host) {
         add("host", authority);
     }
-    const bool is_good = is_token(head_.method) && !head_.target.empty() && kTarget.has_all(head_.target) &&
+    const bool is_good = is_token(head_.method) && is_target(head_.target) &&
                          !is_contradiction && kHost.has_all(head_.fields.get("host"));
     refusal_ = refusal_ != 0 || is_good ? refusal_ : 400;
 }
