@@ -2,11 +2,12 @@
 #include <knit/http.hpp>
 #include <knit/knit.hpp>
 
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -19,32 +20,40 @@ namespace {
 using knit::Coro;
 
 constexpr char kUsage[] =
-    "usage: knit-get [-i] [-X METHOD] [-H 'Name: value']... [-d BODY] [--no-redirect] [--timeout SECONDS] URL...\n"
+    "usage: knit-get [-i] [-X METHOD] [-H 'Name: value']... [-d BODY] [--no-redirect] [--timeout SECONDS]\n"
+    "                [--http1 | --http2] URL...\n"
     "Fetches the URLs at the same time and prints their bodies in order; -i prints the heads too. Proxies are those\n"
-    "of the environment. Ends with 0 when every answer had a status below 400.";
+    "of the environment. HTTP/2 is spoken over TLS with servers that choose it; --http1: never; --http2: always, in\n"
+    "clear text too. Ends with 0 when every answer had a status below 400.";
 
 struct Wish {
     std::vector<std::string> urls;
     std::string method = "GET";
     knit::http::RequestOptions options;
+    knit::http::HttpVersion version = knit::http::HttpVersion::automatic;
     bool shows_heads = false;
+    bool has_method = false;
 };
 
-/// A body of any size goes straight to the output; when several are fetched they are kept until their turn.
+void print(std::string_view bytes) {
+    if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) {
+        throw std::system_error(errno, std::generic_category(), "cannot write the output");
+    }
+}
+
+/// A body goes straight to the output when it is its turn, and is kept until then: its server is not kept waiting.
 Coro<bool> fetch(knit::http::ClientSession& session, const Wish& wish, std::string url, knit::Event* turn,
                  knit::Event& next) {
     Coro<knit::http::ClientResponse> asking = session.request(wish.method, url, wish.options);
     knit::http::ClientResponse response = co_await std::move(asking);
-    if (turn != nullptr) {
-        co_await turn->wait();
-    }
+    std::string kept;
     if (wish.shows_heads) {
-        const std::string reason(knit::http::reason_of(response.status()));
-        std::printf("HTTP/1.1 %d %s\n", response.status(), reason.c_str());
+        kept = std::string(response.is_http2() ? "HTTP/2 " : "HTTP/1.1 ") + std::to_string(response.status()) + " " +
+               std::string(knit::http::reason_of(response.status())) + "\n";
         for (const knit::http::Field& field : response.headers()) {
-            std::printf("%s: %s\n", std::string(field.name).c_str(), std::string(field.value).c_str());
+            kept.append(field.name).append(": ").append(field.value).append("\n");
         }
-        std::printf("\n");
+        kept.append("\n");
     }
     for (;;) {
         Coro<std::string_view> reading = response.read_some();
@@ -52,8 +61,16 @@ Coro<bool> fetch(knit::http::ClientSession& session, const Wish& wish, std::stri
         if (piece.empty()) {
             break;
         }
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
+        kept.append(piece);
+        if (turn == nullptr || turn->is_set()) {
+            print(kept);
+            kept.clear();
+        }
     }
+    if (turn != nullptr) {
+        co_await turn->wait();
+    }
+    print(kept);
     next.set();
     co_return response.ok();
 }
@@ -74,7 +91,8 @@ Coro<int> fetch_all(const Wish& wish) {
     knit::http::SessionOptions options;
     options.trust_env = true;
     options.user_agent = "knit-get";
-    options.limit = 0;  // an answer waits for its turn with its connection: a limit could keep the one whose turn it is
+    options.http_version = wish.version;
+    options.limit = 0;  // answers may wait for their turn with their connections, also for one that has none yet
     knit::http::ClientSession session(options);
     std::vector<knit::Event> turns(wish.urls.size());
     std::vector<Coro<bool>> fetches;
@@ -123,6 +141,7 @@ Wish read_arguments(int argc, char** argv) {
             wish.shows_heads = true;
         } else if (word == "-X") {
             wish.method = value();
+            wish.has_method = true;
         } else if (word == "-H") {
             const std::string field = value();
             const std::size_t colon = field.find(':');
@@ -135,9 +154,10 @@ Wish read_arguments(int argc, char** argv) {
         } else if (word == "-d") {
             wish.options.body = value();
             wish.options.content_type = "application/x-www-form-urlencoded";
-            wish.method = wish.method == "GET" ? "POST" : wish.method;
         } else if (word == "--no-redirect") {
             wish.options.allow_redirects = false;
+        } else if (word == "--http1" || word == "--http2") {
+            wish.version = word == "--http1" ? knit::http::HttpVersion::http1 : knit::http::HttpVersion::http2;
         } else if (word == "--timeout") {
             knit::http::ClientTimeout timeout;
             timeout.total = std::chrono::seconds(read_seconds(value()));
@@ -147,6 +167,9 @@ Wish read_arguments(int argc, char** argv) {
         } else {
             wish.urls.emplace_back(word);
         }
+    }
+    if (!wish.has_method && !wish.options.body.empty()) {
+        wish.method = "POST";
     }
     if (wish.urls.empty()) {
         fail("which URL?");
@@ -161,7 +184,11 @@ int main(int argc, char** argv) {
     knit::RunOptions options;
     options.loops = 1;
     try {
-        return knit::run(fetch_all(wish), options);
+        const int status = knit::run(fetch_all(wish), options);
+        if (std::fflush(stdout) != 0) {
+            throw std::system_error(errno, std::generic_category(), "cannot write the output");
+        }
+        return status;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "knit-get: %s\n", error.what());
         return 1;

@@ -62,8 +62,11 @@ const Refused kHeads = {
     {400, "GET / HTTP/1.1 \r\nHost: a\r\n\r\n"},
     {400, "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n"},
     {400, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"},
-    {400, "GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n"},
-    {400, "GET /<> HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET http://a\xff/x HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET /a\tb HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET /a\fb HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n"},
     {400, "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n"},
     {400, "GET /%4 HTTP/1.1\r\nHost: a\r\n\r\n"},
     {400, "GET users HTTP/1.1\r\nHost: a\r\n\r\n"},
@@ -125,6 +128,7 @@ TEST(Smuggling, WhatIsAllowedIsTaken) {
     for (const std::string& request : {
              std::string("GET http://other/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
              std::string("\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+             std::string("GET /?a={b|c}^`\\\"<>\xc3\xa4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
              std::string("GET /?a=b%20c HTTP/1.1\r\nHost: [::1]:80\r\nConnection: close\r\n\r\n"),
              std::string("GET / HTTP/1.1\r\nhost:a\r\nX-Empty:\r\nX-Umlaut: \xc3\xa4\r\nConnection: close\r\n\r\n"),
          }) {
@@ -133,6 +137,16 @@ TEST(Smuggling, WhatIsAllowedIsTaken) {
         ASSERT_EQ(scan.scan(request, {}), 200) << request;
         const std::string_view bytes = std::string_view(request).substr(scan.begin());
         EXPECT_EQ(http::detail::read_request_head(bytes, head), 200) << request;
+    }
+}
+
+TEST(Smuggling, TheAbsoluteFormsHostIsTheHost) {
+    for (const char* const target : {"http://internal:80/x", "http://user@internal:80?x", "HTTP://internal:80"}) {
+        const std::string request = "GET " + std::string(target) + " HTTP/1.1\r\nHost: public\r\n\r\n";
+        http::detail::Head head;
+        ASSERT_EQ(http::detail::read_request_head(request, head), 200) << target;
+        EXPECT_EQ(head.fields.get("host"), "internal:80");
+        EXPECT_EQ(head.fields.size(), 1U);
     }
 }
 

@@ -110,6 +110,52 @@ TEST(StaticFiles, RangesAndConditionsAreAnswered) {
     EXPECT_TRUE(answer_to(get("/a%20b.txt", "If-Match: \"other\"\r\n")).starts_with("HTTP/1.1 412"));
 }
 
+TEST(StaticFiles, SeveralRangesComeInOneBody) {
+    const std::string answer = answer_to(get("/a%20b.txt", "Range: bytes=0-1, 4-5,, -1\r\n"));
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 206 Partial Content\r\nContent-Length: ")) << answer;
+    const std::size_t type = answer.find("Content-Type: multipart/byteranges; boundary=") + 45;
+    const std::string boundary = answer.substr(type, answer.find('\r', type) - type);
+    const auto part = [&](std::string_view range, std::string_view bytes) {
+        return "\r\n--" + boundary + "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes " +
+               std::string(range) + "/10\r\n\r\n" + std::string(bytes);
+    };
+    const std::string body = part("0-1", "01") + part("4-5", "45") + part("9-9", "9") + "\r\n--" + boundary + "--\r\n";
+    EXPECT_TRUE(answer.ends_with("\r\n\r\n" + body)) << answer;
+    EXPECT_EQ(count_of(answer, "Content-Length: " + std::to_string(body.size()) + "\r\n"), 1) << answer;
+}
+
+TEST(Conditions, RangesAreReadAsTheyAreMeant) {
+    const http::detail::Validators file{"\"tag\"", 784'111'777};
+    const auto ranges = [&](std::string text) {
+        const std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\nRange: " + text + "\r\n\r\n";
+        http::detail::Head head;
+        EXPECT_EQ(http::detail::read_request_head(bytes, head), 200);
+        std::string result;
+        for (const http::detail::Range& range : http::detail::check_ranges(head.fields, "GET", file, 100)) {
+            result += std::to_string(range.status) + " " + std::to_string(range.offset) + "+" +
+                      std::to_string(range.count) + ";";
+        }
+        return result;
+    };
+    EXPECT_EQ(ranges("bytes=0-9"), "206 0+10;");
+    EXPECT_EQ(ranges("Bytes=0-9"), "206 0+10;");
+    EXPECT_EQ(ranges("bytes=5-99999999999999999999999"), "206 5+95;");
+    EXPECT_EQ(ranges("bytes=-99999999999999999999999"), "206 0+100;");
+    EXPECT_EQ(ranges("bytes=99999999999999999999999-"), "416 0+0;");
+    EXPECT_EQ(ranges("bytes=90-,0-9"), "206 90+10;206 0+10;");
+    EXPECT_EQ(ranges("bytes=0-9,200-300"), "206 0+10;");
+    EXPECT_EQ(ranges("bytes=200-300,-0"), "416 0+0;");
+    for (const char* const none : {"bytes=", "bytes=,", "bytes=5", "bytes=9-0", "bytes=x-", "lines=0-9", "bytes=0-9,x",
+                                   "bytes=0-9,5-14", "bytes=0-,-1"}) {
+        EXPECT_EQ(ranges(none), "200 0+100;") << none;
+    }
+    std::string many = "bytes=0-0";
+    for (int i = 1; i < 20; ++i) {
+        many += "," + std::to_string(2 * i) + "-" + std::to_string(2 * i);
+    }
+    EXPECT_EQ(ranges(many), "200 0+100;");
+}
+
 TEST(Conditions, FollowTheirOrder) {
     const http::detail::Validators file{"\"tag\"", 784'111'777};
     const auto status = [&](std::string fields, std::string_view method = "GET") {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""knit-serve against curl and Python's client, knit-get against Python's server. usage: ... KNIT_SERVE KNIT_GET"""
+"""knit-serve against curl and Python's client, knit-get against Python's server.
+usage: ... KNIT_SERVE KNIT_GET [tls]"""
 import concurrent.futures
 import hashlib
 import http.client
@@ -68,6 +69,10 @@ def check_curl(base, folder):
     expect(curl(f"{base}/small.txt", "-H", "X: " + "y" * 20_000)[0] == 431, "a large head")
     expect(curl(f"{base}/small.txt", "-H", "Connection: close")[2] == b"0123456789", "Connection: close")
     expect(curl(f"{base}/small.txt", f"{base}/index.html", "-o", "/dev/null")[0] == 200, "two files, one connection")
+    raw = "/small.txt?q={a|b}^`\\\"<>\u00e4"
+    expect(curl("-g", base + raw)[2] == b"0123456789", "a target as browsers and curl send it")
+    status, head, body = curl(f"{base}/small.txt", "-r", "0-1,8-9")
+    expect(status == 206 and b"\r\n\r\n01\r\n--" in body and b"\r\n\r\n89\r\n--" in body, "two ranges")
     with tempfile.TemporaryDirectory() as work:
         part = pathlib.Path(work) / "part"
         part.write_bytes(large[:1_000_000])
@@ -147,7 +152,33 @@ def check_get(program):
     missing = get(f"{base}/nobody", "http://127.0.0.1:1/")
     expect(missing.returncode == 1 and missing.stdout == "missing\n" and "refused" in missing.stderr, "and tells errors")
     expect(get("-i", f"{base}/number/1").stdout.startswith("HTTP/1.1 200 OK\n"), "and shows heads")
+    expect(get("-X", "PUT", "-d", "a", f"{base}/x").returncode == 1, "-X is the method, whatever is sent")
+    with open("/dev/full", "w") as full:
+        plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        lost = subprocess.run([program, f"{base}/number/1"], stdout=full, stderr=subprocess.PIPE, timeout=SECONDS_MAX,
+                              env=plain)
+    expect(lost.returncode == 1 and b"cannot write" in lost.stderr, "output that is lost is an error")
     server.shutdown()
+
+
+def check_tls(program, work):
+    pem = work / "both.pem"
+    made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                           "-nodes", "-subj", "/CN=localhost", "-keyout", work / "key.pem", "-out", work / "cert.pem"],
+                          capture_output=True, timeout=SECONDS_MAX)
+    expect(made.returncode == 0, "a certificate is made")
+    pem.write_bytes((work / "key.pem").read_bytes() + (work / "cert.pem").read_bytes())
+    alone = subprocess.run([program, "--key", pem, "--port", "0"], capture_output=True, timeout=SECONDS_MAX)
+    expect(alone.returncode == 2, "a key alone is no HTTPS, and no plain HTTP either")
+    server = subprocess.Popen([program, "--folder", work / "site", "--port", "0", "--loops", "1", "--cert", pem,
+                               "--key", pem], stdout=subprocess.PIPE, text=True)
+    try:
+        base = f"https://127.0.0.1:{server.stdout.readline().split()[1]}"
+        for version in ("--http1.1", "--http1.0"):
+            expect(curl("-k", version, f"{base}/small.txt")[2] == b"0123456789", f"{version} over TLS")
+    finally:
+        server.terminate()
+        server.communicate(timeout=SECONDS_MAX)
 
 
 def main():
@@ -172,6 +203,8 @@ def main():
             if server.poll() is None:
                 server.kill()
                 server.wait()
+        if CURL and shutil.which("openssl") and sys.argv[3:] == ["tls"]:
+            check_tls(sys.argv[1], pathlib.Path(work))
     check_get(sys.argv[2])
 
 

@@ -23,6 +23,7 @@ constexpr char kUsage[] =
     "usage: knit-serve [--folder DIR (default: the current one)] [--host ADDRESS (default 127.0.0.1)]\n"
     "                  [--port N (default 8080; 0: any)] [--loops N (default: one for each CPU)]\n"
     "                  [--cert FILE --key FILE (PEM): HTTPS] [--access-log FILE] [--no-list] [--max-connections N]\n"
+    "                  [--http1: no HTTP/2]\n"
     "Serves the folder's files. /.knit/ is a page with bars of the loops, /.knit/metrics is Prometheus's text,\n"
     "/.knit/metrics.json JSON, /.knit/echo a WebSocket that echoes.\n"
     "Prints \"listening PORT\"; SIGTERM or SIGINT ends it, requests first.";
@@ -109,7 +110,9 @@ Coro<> echo(knit::http::WebSocket& socket) {
 }
 
 Coro<knit::http::Response> echo_socket(knit::http::Request& request) {
-    co_return knit::http::websocket(request, echo);
+    knit::http::WebSocketOptions options;
+    options.heartbeat = 30s;  // a browser whose network is gone says nothing
+    co_return knit::http::websocket(request, echo, options);
 }
 
 struct Settings {
@@ -121,6 +124,7 @@ struct Settings {
     std::string access_log;
     bool lists_folders = true;
     std::size_t max_connections = 0;
+    bool http2 = true;
 };
 
 Coro<> serve(const Settings& settings) {
@@ -138,6 +142,7 @@ Coro<> serve(const Settings& settings) {
     knit::http::ServerOptions options;
     options.shutdown_timeout = 2s;
     options.max_connections = settings.max_connections;
+    options.http2 = settings.http2;
     const knit::io::Endpoint endpoint(settings.host, settings.port);
     Coro<knit::http::Server> starting =
         settings.certificate.empty() ? knit::http::serve(endpoint, router, options)
@@ -158,9 +163,14 @@ int main(int argc, char** argv) {
     settings.port = static_cast<long>(args.number("--port", 8080, 0, 65535));
     settings.certificate = args.text("--cert", "");
     settings.key = args.text("--key", "");
+    if (settings.certificate.empty() != settings.key.empty()) {
+        std::fprintf(stderr, "error: --cert and --key go together; a file that has both is named twice\n%s\n", kUsage);
+        return 2;
+    }
     settings.access_log = args.text("--access-log", "");
     settings.lists_folders = !args.flag("--no-list");
     settings.max_connections = args.number("--max-connections", 0);
+    settings.http2 = !args.flag("--http1");
     knit::RunOptions options;
     options.loops = static_cast<unsigned>(args.number("--loops", 0, 0, 1024));
     options.shutdown_signals = {SIGINT, SIGTERM};

@@ -23,6 +23,11 @@ knit::Coro<knit::http::Server> serve_securely(knit::io::Endpoint endpoint, knit:
                                               knit::http::ServerOptions options, std::string certificate,
                                               std::string key) {
     knit::tls::Context context = knit::tls::Context::server(certificate, key);
-    context.alpn({"http/1.1"});
+    // "http/1.0": curl --http1.0 offers that alone.
+    if (options.http2) {
+        context.alpn({"h2", "http/1.1", "http/1.0"});
+    } else {
+        context.alpn({"http/1.1", "http/1.0"});
+    }
     return knit::http::serve(std::move(endpoint), std::move(router), options, Secured(std::move(context)));
 }

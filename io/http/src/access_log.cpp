@@ -96,7 +96,10 @@ void AccessLogCore::add(const AccessRecord& record) {
     line.append(record.peer.empty() ? "-" : record.peer).append(" - - ").append(mine.time).append(" ");
     std::string request(record.method);  // none: what came was no request
     if (!request.empty()) {
-        request.append(" ").append(record.target).append(record.version_minor == 0 ? " HTTP/1.0" : " HTTP/1.1");
+        request.append(" ").append(record.target).append(" HTTP/");
+        append_number(request, static_cast<std::uint64_t>(record.version_major));
+        request.push_back('.');
+        append_number(request, static_cast<std::uint64_t>(record.version_minor));
     }
     append_quoted(line, request);
     line.push_back(' ');
@@ -182,7 +185,7 @@ Coro<AccessLog> AccessLog::open(std::filesystem::path path) {
     co_return log;
 }
 
-void AccessLog::add(const AccessRecord& record) {
+void AccessLog::add(const AccessRecord& record) const {
     if (core_ != nullptr) {
         core_->add(record);
     }

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <tuple>
 #include <utility>
 
-#include "client_connection.hpp"
+#include "client_route.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/loop.hpp"
@@ -17,7 +18,9 @@ namespace knit::http {
 namespace detail {
 namespace {
 
-using Connection = std::unique_ptr<ClientConnection>;
+using ExchangePtr = std::unique_ptr<ClientExchange>;
+
+constexpr int kTriesMost = 5;
 
 bool has_field(const std::vector<std::pair<std::string, std::string>>& fields, std::string_view name) {
     return std::ranges::any_of(fields, [&](const auto& field) { return equals_ignoring_case(field.first, name); });
@@ -28,10 +31,10 @@ struct Job {
     std::shared_ptr<SessionCore> session;
     std::string method;
     Url url;
-    RequestOptions options;
+    std::shared_ptr<const RequestOptions> options;  ///< a body that is being sent keeps it
     ClientTimeout timeout;
     std::optional<TimePoint> deadline;
-    const Loop* loop = nullptr;
+    Loop* loop = nullptr;
     bool may_authorize = true;  ///< the origin is still the first one
 };
 
@@ -49,7 +52,7 @@ bool is_credential(std::string_view name) {
 
 /// Fields of the request's own, then those of the session that it does not say otherwise.
 void add_fields(std::string& head, const Job& job, bool goes_to_proxy) {
-    for (const auto* fields : {&job.options.headers, &job.session->options.headers}) {
+    for (const auto* fields : {&job.options->headers, &job.session->options.headers}) {
         const bool is_session = fields == &job.session->options.headers;
         for (const auto& [name, value] : *fields) {
             const bool is_own = equals_ignoring_case(name, "host") || equals_ignoring_case(name, "content-length") ||
@@ -57,7 +60,7 @@ void add_fields(std::string& head, const Job& job, bool goes_to_proxy) {
             if (is_own) {
                 throw ValueError(name + " is said by the client itself: it follows from the URL and the body");
             }
-            const bool is_said = is_session && has_field(job.options.headers, name);
+            const bool is_said = is_session && has_field(job.options->headers, name);
             const bool is_for_proxy = equals_ignoring_case(name, "proxy-authorization");
             const bool is_allowed = is_for_proxy ? goes_to_proxy : job.may_authorize || !is_credential(name);
             if (!is_said && is_allowed) {
@@ -68,7 +71,7 @@ void add_fields(std::string& head, const Job& job, bool goes_to_proxy) {
 }
 
 std::string make_head(const Job& job, const std::optional<Url>& proxy) {
-    const RequestOptions& options = job.options;
+    const RequestOptions& options = *job.options;
     const SessionOptions& session = job.session->options;
     const bool is_plain_proxy = proxy && !job.url.is_secure();
     std::string head = job.method + " " + (is_plain_proxy ? job.url.to_string() : job.url.target()) + " HTTP/1.1\r\n";
@@ -107,32 +110,25 @@ std::string make_head(const Job& job, const std::optional<Url>& proxy) {
     return head += "\r\n";
 }
 
-/// Sends the request to where it is to go now; gives the connection, whose answer's head has come.
-Coro<Connection> send_request(Job& job) {
-    const std::optional<Url> proxy = job.session->options.trust_env ? proxy_for(job.url) : std::nullopt;
-    const std::string key = job.url.origin() + (proxy ? " " + proxy->to_string() : std::string());
-    Coro<Permit> admitting_to = job.session->admit_to(key);
+/// Sends the request to where it is to go now; gives the exchange, whose answer's head has come.
+Coro<ExchangePtr> send_request(Job& job) {
+    Route route = make_route(job.session, job.url, *job.loop, job.timeout);
+    Coro<Permit> admitting_to = job.session->admit_to(route.key);
     Permit host_permit = co_await std::move(admitting_to);
     Coro<Permit> admitting = job.session->admit();
     Permit permit = co_await std::move(admitting);
-    auto connection = std::make_unique<ClientConnection>(job.session, key, *job.loop, job.timeout);
-    connection->set_permits(std::move(permit), std::move(host_permit));
-    std::unique_ptr<Transport> transport = job.session->take_idle(key, *job.loop);
-    for (;;) {
-        const bool is_reused = transport != nullptr;
-        if (!is_reused) {
-            const Duration limit = job.timeout.connect;
-            auto opening = open_transport(job.url, proxy, job.session->options.tls, limit);
-            auto limited = with_timeout(limit > Duration::zero() ? std::optional(limit) : std::nullopt,
-                                        std::move(opening));
-            transport = co_await std::move(limited);
-        }
-        connection->set_transport(std::move(transport), is_reused);
-        Coro<bool> exchanging = connection->exchange(make_head(job, proxy), job.method, job.options);
+    for (int tries = 0; tries < kTriesMost; ++tries) {
+        Coro<ExchangePtr> opening = open_exchange(route);
+        ExchangePtr exchange = co_await std::move(opening);
+        exchange->set_permits(std::move(permit), std::move(host_permit));
+        Coro<bool> exchanging = exchange->exchange(make_head(job, route.proxy), job.method, job.options);
         if (co_await std::move(exchanging)) {
-            co_return connection;
+            co_return exchange;
         }
+        std::tie(permit, host_permit) = exchange->take_permits();
+        route.is_fresh = true;
     }
+    throw ServerProtocolError("the server " + job.url.origin() + " refuses the request again and again");
 }
 
 bool is_redirect(int status) noexcept {
@@ -144,11 +140,13 @@ void turn_to(Job& job, Url target, int status) {
     const bool becomes_get = (status == 303 && job.method != "HEAD") || (status < 303 && job.method == "POST");
     if (becomes_get) {
         job.method = "GET";
-        job.options.body.clear();
-        job.options.stream = nullptr;
-        std::erase_if(job.options.headers, [](const auto& field) {
+        auto options = std::make_shared<RequestOptions>(*job.options);
+        options->body.clear();
+        options->stream = nullptr;
+        std::erase_if(options->headers, [](const auto& field) {
             return equals_ignoring_case(field.first, "content-type");
         });
+        job.options = std::move(options);
     }
     job.may_authorize = job.may_authorize && target.origin() == job.url.origin();
     job.url = std::move(target);
@@ -156,25 +154,25 @@ void turn_to(Job& job, Url target, int status) {
 
 Coro<ClientResponse> follow(Job job) {
     for (int redirects = 0;; ++redirects) {
-        Coro<Connection> sending = send_request(job);
-        Connection connection = co_await std::move(sending);
-        const Head& head = connection->head();
+        Coro<ExchangePtr> sending = send_request(job);
+        ExchangePtr exchange = co_await std::move(sending);
+        const Head& head = exchange->head();
         if (job.session->options.cookies) {
             for (const std::string_view cookie : head.fields.get_all("set-cookie")) {
                 job.session->jar.store(job.url, cookie, std::time(nullptr));
             }
         }
         const std::string location(head.fields.get("location"));
-        if (!job.options.allow_redirects || !is_redirect(head.status) || location.empty()) {
-            connection->set_deadline(job.deadline);
-            co_return ClientResponse(std::move(connection), std::move(job.url), redirects);
+        if (!job.options->allow_redirects || !is_redirect(head.status) || location.empty()) {
+            exchange->set_deadline(job.deadline);
+            co_return ClientResponse(std::move(exchange), std::move(job.url), redirects);
         }
-        if (redirects >= job.options.max_redirects) {
+        if (redirects >= job.options->max_redirects) {
             throw TooManyRedirects("more than " + std::to_string(redirects) + " redirects, the last one to " +
                                    location);
         }
         const int status = head.status;
-        Coro<> draining = connection->drain();
+        Coro<> draining = exchange->drain();
         co_await std::move(draining);
         turn_to(job, job.url.join(location), status);
     }
@@ -235,7 +233,7 @@ Coro<ClientResponse> ClientSession::request(std::string method, Url url, Request
     job.method = std::move(method);
     job.url = std::move(url);
     job.timeout = options.timeout.value_or(core_->options.timeout);
-    job.options = std::move(options);
+    job.options = std::make_shared<const RequestOptions>(std::move(options));
     return detail::request_within(std::move(job));
 }
 
@@ -245,25 +243,27 @@ void ClientSession::close() { core_->close(); }
 
 // Answers.
 
-Coro<> RequestWriter::write(std::string_view bytes) { return connection_->write_chunk(bytes); }
+Coro<> RequestWriter::write(std::string_view bytes) { return sink_->write_chunk(bytes); }
 
-ClientResponse::ClientResponse(std::unique_ptr<detail::ClientConnection> connection, Url url, int redirects) noexcept
-    : connection_(std::move(connection)), url_(std::move(url)), redirects_(redirects) {}
+ClientResponse::ClientResponse(std::unique_ptr<detail::ClientExchange> exchange, Url url, int redirects) noexcept
+    : exchange_(std::move(exchange)), url_(std::move(url)), redirects_(redirects) {}
 ClientResponse::ClientResponse() noexcept = default;
 ClientResponse::ClientResponse(ClientResponse&&) noexcept = default;
 ClientResponse& ClientResponse::operator=(ClientResponse&&) noexcept = default;
 ClientResponse::~ClientResponse() = default;
 
-detail::ClientConnection& ClientResponse::connection() const {
-    if (connection_ == nullptr) {
+detail::ClientExchange& ClientResponse::exchange() const {
+    if (exchange_ == nullptr) {
         throw RuntimeError("there is no ClientResponse: it was moved from, or never given one by a request");
     }
-    return *connection_;
+    return *exchange_;
 }
 
-int ClientResponse::status() const { return connection().head().status; }
+int ClientResponse::status() const { return exchange().head().status; }
 
-const Fields& ClientResponse::headers() const { return connection().head().fields; }
+bool ClientResponse::is_http2() const { return exchange().head().is_http2; }
+
+const Fields& ClientResponse::headers() const { return exchange().head().fields; }
 
 const ClientResponse& ClientResponse::raise_for_status() const {
     if (!ok()) {
@@ -273,7 +273,7 @@ const ClientResponse& ClientResponse::raise_for_status() const {
     return *this;
 }
 
-Coro<std::string_view> ClientResponse::read_some() { return connection().read_body(); }
+Coro<std::string_view> ClientResponse::read_some() { return exchange().read_body(); }
 
 Coro<std::string> ClientResponse::text(std::size_t most) {
     std::string text;

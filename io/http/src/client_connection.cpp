@@ -1,12 +1,13 @@
 #include "client_connection.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <exception>
 #include <system_error>
 
+#include "knit/as_result.hpp"
+#include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
 #include "proxy.hpp"
@@ -45,16 +46,20 @@ Coro<> connect_tunnel(io::TcpStream& stream, const Url& url, const Url& proxy) {
     }
 }
 
-/// RFC 9110, 9.2.2: doing it twice is as doing it once.
-bool is_idempotent(std::string_view method) noexcept {
-    constexpr std::array<std::string_view, 6> kMethods = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
-    return std::ranges::find(kMethods, method) != kMethods.end();
+bool is_system_error(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::system_error&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
 }
 
 }  // namespace
 
 Coro<std::unique_ptr<Transport>> open_transport(Url url, std::optional<Url> proxy, const tls::Context* context,
-                                                Duration limit) {
+                                                Duration limit, std::string_view alpn) {
     const Url& first = proxy ? *proxy : url;
     if (proxy && proxy->is_secure()) {
         throw ClientError("the proxy " + proxy->origin() + " is to be spoken to over TLS, which is not done here: say "
@@ -69,81 +74,105 @@ Coro<std::unique_ptr<Transport>> open_transport(Url url, std::optional<Url> prox
         Coro<> tunnel = connect_tunnel(stream, url, *proxy);
         co_await std::move(tunnel);
     }
-    Coro<std::unique_ptr<Transport>> securing = secure(std::move(stream), url, context, limit);
+    Coro<std::unique_ptr<Transport>> securing = secure(std::move(stream), url, context, limit, alpn);
     co_return co_await std::move(securing);
 }
 
-Coro<bool> ClientConnection::exchange(std::string head, const std::string& method, const RequestOptions& options) {
-    std::exception_ptr error;
-    try {
-        Coro<> sending = send(std::move(head), options);
+// The request.
+
+Coro<bool> ClientConnection::exchange(std::string head, const std::string& method,
+                                      std::shared_ptr<const RequestOptions> options) {
+    const bool is_repeatable = !options->stream && is_idempotent(method);
+    const bool is_small = !options->stream && options->body.size() <= kPiece;
+    Coro<> sending = send(wire_, std::move(head), std::move(options));
+    if (is_small) {
         co_await std::move(sending);
-    } catch (const std::system_error&) {
-        if (!is_refused_) {
-            throw;  // of the function that makes the body
+    } else {
+        begin_upload(std::move(sending));
+    }
+    const Result<bool> read = co_await as_result(read_head(method));
+    if (read && read.value()) {
+        if (is_done_) {
+            Coro<> ending = end_upload();
+            co_await std::move(ending);
         }
-        error = std::current_exception();  // a server that refuses a body may have answered before all of it was sent
-    }
-    bool has_answer = false;
-    try {
-        Coro<bool> reading = read_head(method);
-        has_answer = co_await std::move(reading);
-    } catch (const std::system_error&) {
-        error = error != nullptr ? error : std::current_exception();
-    }
-    if (has_answer) {
         co_return true;
     }
-    transport_ = nullptr;
-    const bool has_come = has_interim_ || !input_.rest().empty();
-    if (is_reused_ && !has_come && !options.stream && is_idempotent(method)) {
+    const std::shared_ptr<Wire> wire = std::exchange(wire_, nullptr);
+    Coro<> ending = end_upload();
+    co_await std::move(ending);
+    if (wire->body_error != nullptr) {
+        std::rethrow_exception(wire->body_error);
+    }
+    const bool is_lost = read || is_system_error(read.error());
+    if (is_lost && is_reused_ && is_repeatable && !has_interim_ && input_.rest().empty()) {
         input_ = Input();
-        is_cut_ = is_refused_ = false;
         co_return false;
     }
-    if (error != nullptr) {
-        std::rethrow_exception(error);
+    if (is_lost && wire->write_error != nullptr) {
+        std::rethrow_exception(wire->write_error);
+    }
+    if (!read) {
+        read.rethrow();
     }
     throw ServerProtocolError("the server has closed the connection without an answer");
 }
 
-Coro<> ClientConnection::send(std::string head, const RequestOptions& options) {
+/// Throws CancelledError only: an answer may have come whatever has become of the request.
+Coro<> ClientConnection::send(std::shared_ptr<Wire> wire, std::string head,
+                              std::shared_ptr<const RequestOptions> options) {
+    try {
+        Coro<> sending = send_body(*wire, std::move(head), *options);
+        co_await std::move(sending);
+    } catch (const CancelledError&) {
+        throw;
+    } catch (...) {
+        if (wire->write_error == nullptr) {
+            wire->body_error = std::current_exception();
+            wire->transport->close();  // the server waits for the rest, and we for the server
+        }
+    }
+    wire->is_sending = false;
+    wire->sent_at = std::chrono::steady_clock::now();
+}
+
+Coro<> ClientConnection::send_body(Wire& wire, std::string head, const RequestOptions& options) {
     if (options.body.size() <= kPiece) {
         head += options.body;
-        Coro<> writing = write(head);
+        Coro<> writing = wire.write(head);
         co_await std::move(writing);
     } else {
-        Coro<> writing = write(head);
+        Coro<> writing = wire.write(head);
         co_await std::move(writing);
-        Coro<> writing_body = write(options.body);
+        Coro<> writing_body = wire.write(options.body);
         co_await std::move(writing_body);
     }
     if (options.stream) {
-        RequestWriter writer(*this);
+        RequestWriter writer(wire);
         Coro<> streaming = options.stream(writer);
         co_await std::move(streaming);
-        Coro<> ending = write("0\r\n\r\n");
+        Coro<> ending = wire.write("0\r\n\r\n");
         co_await std::move(ending);
     }
 }
 
-Coro<> ClientConnection::write(std::string_view bytes) {
-    if (is_cut_) {
+Coro<> Wire::write(std::string_view bytes) {
+    if (is_cut) {
         throw std::system_error(ECONNABORTED, std::generic_category(),
                                 "a write before has failed, was cancelled or is still under way");
     }
-    is_cut_ = true;
+    is_cut = true;
     try {
-        Coro<> writing = transport_->write(bytes);
+        Coro<> writing = transport->write(bytes);
         co_await std::move(writing);
     } catch (const std::system_error&) {
-        is_refused_ = true;
+        write_error = std::current_exception();
         throw;
     }
-    is_cut_ = false;
+    is_cut = false;
 }
 
-Coro<> ClientConnection::write_chunk(std::string_view bytes) {
+Coro<> Wire::write_chunk(std::string_view bytes) {
     if (bytes.empty()) {
         co_return;
     }
@@ -153,6 +182,8 @@ Coro<> ClientConnection::write_chunk(std::string_view bytes) {
     Coro<> writing = write(chunk);
     co_await std::move(writing);
 }
+
+// The answer.
 
 /// False when the connection ends before the first byte.
 Coro<bool> ClientConnection::read_head(const std::string& method) {
@@ -193,25 +224,40 @@ Coro<bool> ClientConnection::read_head(const std::string& method) {
     co_return true;
 }
 
+/// The read timeout begins when the request is sent.
 Coro<bool> ClientConnection::fill() {
-    std::optional<TimePoint> until = deadline_;
-    if (timeout_.read > Duration::zero()) {
-        const TimePoint read_until = knit::detail::after(std::chrono::steady_clock::now(), timeout_.read);
-        until = until ? std::min(*until, read_until) : read_until;
+    const std::shared_ptr<Wire> wire = wire_;
+    for (;;) {
+        const std::optional<TimePoint> until = read_until(timeout_.read);
+        Coro<std::size_t> reading = wire->transport->read_some(input_.make_room(kPiece));
+        try {
+            const std::size_t count = co_await with_timeout_at(until, std::move(reading));
+            input_.grow(count);
+            co_return count != 0;
+        } catch (const TimeoutError&) {
+            if (!is_early(wire->is_sending, wire->sent_at, timeout_.read)) {
+                throw;
+            }
+        } catch (const std::system_error&) {
+            if (wire->body_error == nullptr) {
+                throw;
+            }
+            std::rethrow_exception(wire->body_error);
+        }
     }
-    Coro<std::size_t> reading = transport_->read_some(input_.make_room(kPiece));
-    std::size_t count = 0;
-    if (until) {
-        Coro<std::size_t> limited = with_timeout_at(until, std::move(reading));
-        count = co_await std::move(limited);
-    } else {
-        count = co_await std::move(reading);
-    }
-    input_.grow(count);
-    co_return count != 0;
 }
 
 Coro<std::string_view> ClientConnection::read_body() {
+    Coro<std::string_view> reading = read_piece();
+    const std::string_view piece = co_await std::move(reading);
+    if (is_done_) {
+        Coro<> ending = end_upload();
+        co_await std::move(ending);
+    }
+    co_return piece;
+}
+
+Coro<std::string_view> ClientConnection::read_piece() {
     while (!is_done_) {
         std::string_view rest = input_.rest();
         std::string_view piece = rest;
@@ -229,7 +275,7 @@ Coro<std::string_view> ClientConnection::read_body() {
             input_.consume(piece.size());
         }
         if (chunks_.is_bad()) {
-            transport_ = nullptr;
+            wire_ = nullptr;
             throw ServerProtocolError("the chunks of the answer's body are malformed");
         }
         if (has_ended) {
@@ -238,12 +284,12 @@ Coro<std::string_view> ClientConnection::read_body() {
         if (!piece.empty() || has_ended) {
             co_return piece;
         }
-        if (transport_ == nullptr) {
+        if (wire_ == nullptr) {
             throw ServerProtocolError("the answer's body was cut off before");
         }
         Coro<bool> filling = fill();
         if (!co_await std::move(filling)) {
-            transport_ = nullptr;
+            wire_ = nullptr;
             is_done_ = head_.framing == Framing::until_close;
             if (!is_done_) {
                 throw ServerProtocolError("the server has closed the connection in the middle of an answer's body");
@@ -253,34 +299,45 @@ Coro<std::string_view> ClientConnection::read_body() {
     co_return std::string_view();
 }
 
+/// A server that promises more than it sends is none of the caller's business, nor is one that is slow.
 Coro<> ClientConnection::drain() {
+    constexpr Duration kPatience = std::chrono::seconds(1);
+    try {
+        Coro<> reading = read_away();
+        co_await with_timeout(std::optional<Duration>(kPatience), std::move(reading));
+    } catch (const std::exception&) {
+        wire_ = nullptr;
+    }
+    wire_ = nullptr;
+    release_permits();
+    Coro<> ending = end_upload();
+    co_await std::move(ending);
+}
+
+Coro<> ClientConnection::read_away() {
     std::size_t drained = 0;
     const bool is_little = head_.framing != Framing::until_close && left_ <= kPiece;
     while (!is_done_ && is_little && drained <= kPiece) {
-        Coro<std::string_view> reading = read_body();
+        Coro<std::string_view> reading = read_piece();
         const std::string_view piece = co_await std::move(reading);
         drained += piece.size();
     }
-    transport_ = nullptr;
-    permit_ = Permit();
-    host_permit_ = Permit();
 }
 
 /// The answer is whole. Its last piece may still be looked at: the input stays.
 void ClientConnection::finish() noexcept {
     is_done_ = true;
     // Bytes behind the answer belong to nothing that was asked.
-    if (transport_ != nullptr && head_.keeps_alive && !is_cut_ && input_.rest().empty() &&
-        transport_->available() == 0) {
+    const bool is_sent = wire_ != nullptr && !wire_->is_cut && !wire_->is_sending;
+    if (is_sent && head_.keeps_alive && input_.rest().empty() && wire_->transport->available() == 0) {
         try {
-            session_->put_idle(key_, loop_, std::move(transport_));
+            session_->put_idle(key_, loop_, std::move(wire_->transport));
         } catch (const std::bad_alloc&) {
-            transport_ = nullptr;
+            wire_ = nullptr;
         }
     }
-    transport_ = nullptr;
-    permit_ = Permit();
-    host_permit_ = Permit();
+    wire_ = nullptr;
+    release_permits();
 }
 
 }  // namespace knit::http::detail

@@ -1,6 +1,8 @@
 #include "conditions.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <optional>
 #include <vector>
 
 #include "text.hpp"
@@ -43,6 +45,46 @@ bool is_same_file(std::string_view condition, const Validators& file) {
     return date && *date == file.modified;
 }
 
+/// Digits; a number that is too large is beyond every end, as the largest is.
+std::optional<std::uint64_t> to_position(std::string_view text) noexcept {
+    const bool has_digits = !text.empty() && std::ranges::all_of(text, is_digit);
+    return has_digits ? std::optional(to_number(text).value_or(std::numeric_limits<std::uint64_t>::max()))
+                      : std::nullopt;
+}
+
+/// "0-9", "10-" or "-5"; none when it is malformed, status 416 when nothing of it is there.
+std::optional<Range> read_range(std::string_view text, std::uint64_t size) {
+    if (text.find('-') == std::string_view::npos) {
+        return std::nullopt;
+    }
+    const std::string_view first = trim(cut(text, '-'));
+    const std::string_view last = trim(text);
+    const auto from = to_position(first);
+    const auto to = to_position(last);
+    if ((!from && !first.empty()) || (!to && !last.empty()) || (!from && !to) || (from && to && *to < *from)) {
+        return std::nullopt;
+    }
+    if (!from) {
+        const std::uint64_t count = std::min(*to, size);
+        return count == 0 ? Range{416, 0, 0} : Range{206, size - count, count};
+    }
+    if (*from >= size) {
+        return Range{416, 0, 0};
+    }
+    const std::uint64_t end = to ? std::min(*to, size - 1) : size - 1;
+    return Range{206, *from, end - *from + 1};
+}
+
+bool has_overlap(std::vector<Range> ranges) {
+    std::ranges::sort(ranges, {}, &Range::offset);
+    for (std::size_t i = 1; i < ranges.size(); ++i) {
+        if (ranges[i].offset - ranges[i - 1].offset < ranges[i - 1].count) {
+            return true;
+        }
+    }
+    return false;
+}
+
 }  // namespace
 
 int check_conditions(const Fields& fields, std::string_view method, const Validators& file) {
@@ -70,33 +112,41 @@ int check_conditions(const Fields& fields, std::string_view method, const Valida
     return 200;
 }
 
-Range check_range(const Fields& fields, std::string_view method, const Validators& file, std::uint64_t size) {
-    const Range whole{200, 0, size};
+std::vector<Range> check_ranges(const Fields& fields, std::string_view method, const Validators& file,
+                                std::uint64_t size) {
+    constexpr std::string_view kUnit = "bytes=";
+    constexpr std::size_t kRangesMost = 16;
+    const std::vector<Range> whole = {Range{200, 0, size}};
     std::string_view text = fields.get("Range");
     const auto condition = fields.find("If-Range");
-    if (method != "GET" || !text.starts_with("bytes=") || (condition && !is_same_file(*condition, file))) {
+    if (method != "GET" || !equals_ignoring_case(text.substr(0, kUnit.size()), kUnit) ||
+        (condition && !is_same_file(*condition, file))) {
         return whole;
     }
-    text.remove_prefix(6);
-    if (text.find(',') != std::string_view::npos || text.find('-') == std::string_view::npos) {
+    text.remove_prefix(kUnit.size());
+    std::vector<Range> ranges;
+    bool has_range = false;
+    for (std::size_t count = 0; !text.empty(); ++count) {
+        const std::string_view part = trim(cut(text, ','));
+        if (part.empty()) {
+            continue;  // a list may have empty elements
+        }
+        const std::optional<Range> range = read_range(part, size);
+        if (!range || count == kRangesMost) {
+            return whole;  // no valid range is as none
+        }
+        has_range = true;
+        if (range->status == 206) {
+            ranges.push_back(*range);
+        }
+    }
+    if (!has_range) {
         return whole;
     }
-    const std::string_view first = trim(cut(text, '-'));
-    const std::string_view last = trim(text);
-    const auto from = to_number(first);
-    const auto to = to_number(last);
-    if ((!from && !first.empty()) || (!to && !last.empty()) || (!from && !to) || (from && to && *to < *from)) {
-        return whole;  // no valid range is as none
+    if (ranges.empty()) {
+        return {Range{416, 0, 0}};
     }
-    if (!from) {
-        const std::uint64_t count = std::min(*to, size);
-        return count == 0 ? Range{416, 0, 0} : Range{206, size - count, count};
-    }
-    if (*from >= size) {
-        return {416, 0, 0};
-    }
-    const std::uint64_t end = to ? std::min(*to, size - 1) : size - 1;
-    return {206, *from, end - *from + 1};
+    return has_overlap(ranges) ? whole : ranges;
 }
 
 }  // namespace knit::http::detail

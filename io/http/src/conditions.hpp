@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "knit/http/fields.hpp"
 
@@ -25,7 +26,9 @@ struct Range {
     std::uint64_t count = 0;
 };
 
-/// One range alone; several are answered with the whole, as a server may (14.2).
-Range check_range(const Fields& fields, std::string_view method, const Validators& file, std::uint64_t size);
+/// The parts that are asked for: one with status 200 or 416, or one or more with 206. More than a few, or such that
+/// overlap, are what nobody needs (14.2): then the whole.
+std::vector<Range> check_ranges(const Fields& fields, std::string_view method, const Validators& file,
+                                std::uint64_t size);
 
 }  // namespace knit::http::detail

@@ -31,6 +31,16 @@ std::vector<std::string_view> Fields::get_all(std::string_view name) const {
     return values;
 }
 
+void Fields::set(std::string_view name, std::string_view value) {
+    for (Field& field : fields_) {
+        if (equals_ignoring_case(field.name, name)) {
+            field.value = value;
+            return;
+        }
+    }
+    fields_.push_back({name, value});
+}
+
 bool Fields::has_token(std::string_view name, std::string_view token) const noexcept {
     for (const Field& field : fields_) {
         if (!equals_ignoring_case(field.name, name)) {

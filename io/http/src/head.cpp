@@ -54,7 +54,7 @@ void clear(Head& head) noexcept {
     head.length = 0;
     head.status = 0;
     head.framing = Framing::none;
-    head.is_http10 = head.keeps_alive = head.expects_continue = head.wants_upgrade = false;
+    head.is_http10 = head.is_http2 = head.keeps_alive = head.expects_continue = head.wants_upgrade = false;
 }
 
 /// The first line of a request: method, one blank, target, one blank, version; llhttp forgives more blanks.
@@ -62,7 +62,7 @@ int read_request_line(std::string_view line, Head& head) noexcept {
     std::string_view rest = line;
     head.method = cut(rest, ' ');
     const std::string_view target = cut(rest, ' ');
-    if (!is_token(head.method) || target.empty() || !kTarget.has_all(target) || rest.size() != 8 ||
+    if (!is_token(head.method) || !is_target(target) || rest.size() != 8 ||
         !rest.starts_with("HTTP/") || !is_digit(rest[5]) || rest[6] != '.' || !is_digit(rest[7])) {
         return kBad;
     }
@@ -142,6 +142,22 @@ bool wants_keep_alive(const Head& head, const Lengths& lengths) noexcept {
     return !head.fields.has_token("connection", "close");
 }
 
+/// The absolute form's host stands for the field, which is to be ignored (RFC 9112, 3.2.2); false when there is none.
+bool take_authority(Head& head) {
+    const std::size_t scheme = head.target.find("://");
+    if (scheme == std::string_view::npos || head.target.starts_with('/') || head.method == "CONNECT") {
+        return true;
+    }
+    std::string_view host = head.target.substr(scheme + 3);
+    host = host.substr(0, host.find_first_of("/?#"));
+    host.remove_prefix(host.rfind('@') + 1);  // npos + 1 is 0
+    if (host.empty() || !kHost.has_all(host)) {
+        return false;
+    }
+    head.fields.set("Host", host);
+    return true;
+}
+
 }  // namespace
 
 int HeadScan::scan(std::string_view bytes, const HeadLimits& limits) noexcept {
@@ -212,7 +228,7 @@ int read_request_head(std::string_view bytes, Head& head) {
     if (const int status = read_fields(head, lengths); status != kOk) {
         return status;
     }
-    if (lengths.hosts > 1 || (lengths.hosts == 0 && !head.is_http10)) {
+    if (lengths.hosts > 1 || (lengths.hosts == 0 && !head.is_http10) || !take_authority(head)) {
         return kBad;
     }
     head.framing = lengths.transfer_encodings != 0 ? Framing::chunked

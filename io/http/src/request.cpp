@@ -6,6 +6,10 @@
 
 namespace knit::http {
 
+bool detail::Exchange::open(Request& request, const Head& head, std::size_t body_max) {
+    return request.open(head, *this, body_max);
+}
+
 bool Request::open(const detail::Head& head, detail::Exchange& exchange, std::size_t body_max) {
     head_ = &head;
     exchange_ = &exchange;

@@ -60,6 +60,9 @@ Response Response::literal(std::string_view body, std::string_view content_type)
 }
 
 Response Response::stream(Producer produce, std::optional<std::uint64_t> length) {
+    if (!produce) {
+        throw ValueError("Response::stream() needs a function that writes the body: this one is empty");
+    }
     Response response;
     response.extra_ = std::make_unique<Extra>();
     response.extra_->produce = std::move(produce);
@@ -77,6 +80,9 @@ Response Response::file(io::File file, std::uint64_t offset, std::uint64_t count
 }
 
 Response Response::upgrade(Upgrade run) {
+    if (!run) {
+        throw ValueError("Response::upgrade() needs a function that has the connection then: this one is empty");
+    }
     Response response;
     response.status_ = 101;
     response.extra_ = std::make_unique<Extra>();
@@ -86,6 +92,9 @@ Response Response::upgrade(Upgrade run) {
 
 Response& Response::status(int status) & {
     check_status(status);
+    if (extra_ != nullptr && extra_->upgrade) {
+        throw ValueError("the status of Response::upgrade() is 101: return another Response to refuse the change");
+    }
     status_ = status;
     return *this;
 }

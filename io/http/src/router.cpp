@@ -37,16 +37,16 @@ void RouterCore::Resource::add(std::string_view method, std::string_view path, H
 }
 
 const Handler* RouterCore::Resource::find(std::string_view method) const noexcept {
+    const Handler* get = nullptr;
     const Handler* any = nullptr;
     for (const auto& [known, handler] : handlers) {
         if (known == method) {
             return &handler;
         }
-        if (known == "*" || (known == "GET" && method == "HEAD")) {
-            any = &handler;
-        }
+        get = known == "GET" ? &handler : get;
+        any = known == "*" ? &handler : any;
     }
-    return any;
+    return method == "HEAD" && get != nullptr ? get : any;
 }
 
 void RouterCore::Resource::add_allowed(std::string& allowed) const {

@@ -1,6 +1,7 @@
 #include "knit/http/server.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "knit/error.hpp"
 #include "knit/log.hpp"
@@ -40,6 +41,31 @@ void ServerCore::end_idle(std::size_t loop) noexcept {
     for (ConnectionBase* connection = shards[loop].connections; connection != nullptr; connection = connection->next) {
         connection->end_when_idle();
     }
+    for (Handshake* handshake = shards[loop].handshakes; handshake != nullptr; handshake = handshake->next) {
+        handshake->expire();
+    }
+}
+
+Handshake::Handshake(ServerCore& core) : shard_(core.shards[get_running_loop().id()]) {
+    watch_.start();
+    watch_.begin(core.options.handshake_timeout);
+    next = std::exchange(shard_.handshakes, this);
+    if (next != nullptr) {
+        next->previous = this;
+    }
+}
+
+Handshake::~Handshake() {
+    (previous != nullptr ? previous->next : shard_.handshakes) = next;
+    if (next != nullptr) {
+        next->previous = previous;
+    }
+}
+
+void Handshake::end_cancelled() {
+    if (!watch_.end_cancelled()) {
+        throw;
+    }
 }
 
 void DateLine::write(std::time_t now) noexcept {
@@ -59,6 +85,7 @@ std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerO
             throw ValueError(std::string("ServerOptions::") + name + " is negative: say zero for no limit");
         }
     };
+    check(options.handshake_timeout, "handshake_timeout");
     check(options.header_timeout, "header_timeout");
     check(options.idle_timeout, "idle_timeout");
     check(options.body_timeout, "body_timeout");
@@ -66,6 +93,9 @@ std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerO
     if (options.head_max < 64 || options.request_line_max < 16 || options.header_count_max == 0) {
         throw ValueError("ServerOptions: no request has room in so small a head_max, request_line_max or "
                          "header_count_max");
+    }
+    if (options.http2_streams_max == 0 || options.http2_streams_max > 1'000'000) {
+        throw ValueError("ServerOptions::http2_streams_max is 1 to 1,000,000");
     }
     const auto routes = router.core();
     routes->freeze();

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "answers.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/server_connection.hpp"
 #include "knit/http/error.hpp"
@@ -19,8 +20,9 @@
 namespace knit::http::detail {
 namespace {
 
-/// Whether an answer of this status has a body, and a length.
-bool has_content(int status) noexcept { return status >= 200 && status != 204 && status != 304; }
+[[noreturn]] void throw_file_cut() {
+    throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
+}
 
 /// A flag that stands as long as this.
 class Flagged {
@@ -82,13 +84,6 @@ Coro<> ConnectionBase::settle_handler() {
     }
 }
 
-Response ConnectionBase::missing_response(std::string allowed) const {
-    if (allowed.empty()) {
-        return Response(404, HttpError(404).text());
-    }
-    return Response(405, HttpError(405).text()).header("Allow", allowed);
-}
-
 /// An HttpError is an answer; all else is a fault of the handler's: 500 to the peer, the exception to the loop.
 Response ConnectionBase::error_response(const std::exception_ptr& error) {
     try {
@@ -126,13 +121,7 @@ std::string ConnectionBase::request_name() const {
 }
 
 void ConnectionBase::report(const std::exception_ptr& error, const std::string& request) {
-    Loop& loop = watch_.loop();
-    ExceptionContext context;
-    context.message = "Unhandled exception in the handler of " + request;
-    context.exception = error;
-    context.task = watch_.task();
-    context.loop = &loop;
-    loop.call_exception_handler(context);
+    report_handler_error(watch_.loop(), watch_.task(), error, request);
 }
 
 void ConnectionBase::cut_off(const std::exception_ptr& error, const std::string& request) {
@@ -202,6 +191,9 @@ bool ConnectionBase::put(Response& response) {
     // A client that still waits for 100 may send the body or not: no telling where the next request begins.
     is_last_ = is_last_ || (owes_continue_ && !is_body_done_);
     is_last_ = is_last_ || (!is_body_done_ && head_.framing == Framing::sized && body_left_ > kPiece);
+    // Nobody knows how long the rest of one in chunks is, and "close" cannot be said later.
+    is_last_ = is_last_ || (!is_body_done_ && head_.framing == Framing::chunked &&
+                            (response.extra_ != nullptr || !skip_body()));
     owes_continue_ = false;
     if (response.extra_ != nullptr) {
         return false;
@@ -251,6 +243,13 @@ Coro<> ConnectionBase::put_slowly(Response& response) {
 
 /// The head goes first, whatever the body waits for.
 Coro<> ConnectionBase::put_body(Response& response) {
+    const bool is_small_file = response.extra_ != nullptr && !response.extra_->upgrade && !response.extra_->produce &&
+                               *response.extra_->length <= kOutMost / 2;
+    if (is_small_file) {
+        Coro<> putting = put_small_file(*response.extra_);
+        co_await std::move(putting);
+        co_return;
+    }
     Coro<> flushing = flush();
     co_await std::move(flushing);
     if (response.extra_ == nullptr) {
@@ -321,6 +320,22 @@ Coro<> ConnectionBase::write_body(std::string_view bytes) {
     }
 }
 
+/// Behind its head, so that both are one write.
+Coro<> ConnectionBase::put_small_file(Response::Extra& extra) {
+    const std::size_t head_size = out_.size();
+    const auto size = static_cast<std::size_t>(*extra.length);
+    std::string bytes = std::exchange(out_, {});  // nobody else adds to it while the file is read
+    bytes.resize(head_size + size);
+    for (std::size_t count = 0; body_sent_ < size; body_sent_ += count) {
+        const std::span<char> rest = std::span(bytes).subspan(head_size + static_cast<std::size_t>(body_sent_));
+        count = co_await extra.file.read_at(rest, extra.offset + body_sent_);
+        if (count == 0) {
+            throw_file_cut();
+        }
+    }
+    out_ = std::move(bytes);
+}
+
 /// Not Stream::send_file(), which reads and sends likewise but does not tell of its progress: write_timeout is about
 /// that.
 Coro<> ConnectionBase::put_file(Response& response) {
@@ -333,7 +348,7 @@ Coro<> ConnectionBase::put_file(Response& response) {
         const std::span<std::byte> piece(buffer.get(), static_cast<std::size_t>(std::min<std::uint64_t>(left, room)));
         const std::size_t count = co_await extra.file.read_at(piece, offset);
         if (count == 0) {
-            throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
+            throw_file_cut();
         }
         Coro<> sending = send({reinterpret_cast<const char*>(buffer.get()), count});
         co_await std::move(sending);
@@ -344,22 +359,12 @@ Coro<> ConnectionBase::put_file(Response& response) {
 }
 
 void ConnectionBase::note(const Response& response, std::uint64_t body_bytes) {
-    if (!core_->router->log) {
-        return;
+    if (core_->router->log) {
+        if (peer_text_.empty()) {
+            peer_text_ = peer().host();
+        }
+        log_request(core_->router->log, peer_text_, head_, response.status_, body_bytes, watch_.loop().time() - began_);
     }
-    const std::string peer_text = peer().host();
-    AccessRecord record;
-    record.peer = peer_text;
-    record.method = head_.method;
-    record.target = head_.target;
-    record.referer = head_.fields.get("referer");
-    record.user_agent = head_.fields.get("user-agent");
-    record.status = response.status_;
-    record.version_minor = head_.is_http10 ? 0 : 1;
-    record.body_bytes = body_bytes;
-    record.time = watch_.loop().time() - began_;
-    AccessLog log = core_->router->log;
-    log.add(record);
 }
 
 }  // namespace knit::http::detail

@@ -33,7 +33,7 @@ Coro<> ConnectionBase::run() {
     }
     std::exception_ptr cancelled;
     try {
-        Coro<> serving = serve_requests();
+        Coro<> serving = has_chosen_http2() ? speak_http2({}) : serve_requests();
         co_await std::move(serving);
         if (is_last_ && !is_closed_) {
             Coro<> closing = close_gently();
@@ -73,9 +73,13 @@ Coro<> ConnectionBase::run() {
 }
 
 void ConnectionBase::end_when_idle() noexcept {
-    if (is_idle_) {
+    if (takeover_ != nullptr) {
+        takeover_->end_soon();
+    } else if (is_idle_) {
         is_last_ = true;
         watch_.expire();
+    } else {
+        tell_closing();
     }
 }
 
@@ -104,11 +108,15 @@ ConnectionBase::Next ConnectionBase::next_head() {
     scan_.reset();
     is_in_head_ = false;
     const int status = read_request_head(bytes, head_);
+    if (status == 505 && is_first_ && bytes == kPreface && core_->options.http2 && has_http2()) {
+        return Next::http2;
+    }
+    is_first_ = false;
     if (status != 200) {
         refuse(status);
         return Next::refused;
     }
-    if (!request_.open(head_, *this, core_->options.body_max)) {
+    if (!open(request_, head_, core_->options.body_max)) {
         refuse(400);
         return Next::refused;
     }
@@ -194,6 +202,18 @@ std::string_view ConnectionBase::take_body() {
     return piece;
 }
 
+/// Of a body that nobody wants, what has come is passed over; whether that is all of it.
+bool ConnectionBase::skip_body() {
+    try {
+        while (!is_body_done_ && !(input_.rest().empty() && body_input_.rest().empty())) {
+            static_cast<void>(take_body());
+        }
+    } catch (const HttpError&) {
+        is_last_ = true;  // the connection ends with the answer that there is
+    }
+    return is_body_done_;
+}
+
 Coro<std::string_view> ConnectionBase::read_body() {
     if (is_body_done_) {
         co_return std::string_view();
@@ -217,10 +237,9 @@ Coro<> ConnectionBase::fill_body() {
     Coro<> flushing = flush();
     co_await std::move(flushing);
     if (body_progress_ == 0) {
-        watch_.begin(core_->options.body_timeout);
-    } else {
-        watch_.begin_again();
+        body_wait_ = core_->options.body_timeout;
     }
+    watch_.begin(body_wait_);
     const bool is_long = head_.framing == Framing::chunked || body_left_ > kPiece / 4;
     bool has_come = false;
     try {
@@ -232,6 +251,7 @@ Coro<> ConnectionBase::fill_body() {
         is_body_done_ = true;
         throw HttpError(408);
     }
+    body_wait_ = watch_.left();
     watch_.end();
     body_progress_ += body_input_.rest().size();
     if (body_progress_ >= kProgress) {

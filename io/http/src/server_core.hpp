@@ -36,10 +36,13 @@ private:
     std::array<char, 48> text_{};
 };
 
+class Handshake;
+
 /// What one loop has of a server. Only that loop touches it.
 struct alignas(64) Shard {
     DateLine date;
     ConnectionBase* connections = nullptr;
+    Handshake* handshakes = nullptr;
 };
 
 class ServerCore : public std::enable_shared_from_this<ServerCore> {

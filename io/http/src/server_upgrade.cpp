@@ -33,6 +33,7 @@ struct Upgraded {
     const io::Endpoint peer;
     std::size_t call_count = 0;  ///< in flight
     Event idle;                  ///< set when that becomes zero
+    std::function<void()> tell_closing;
 };
 
 namespace {
@@ -113,6 +114,10 @@ void ConnectionBase::check_upgrade(Response& response) {
 
 Coro<> ConnectionBase::run_upgraded(Response& response) {
     const auto upgraded = std::make_shared<Upgraded>(*this, watch_.loop(), peer());
+    upgraded_ = upgraded.get();
+    if (input_.rest().empty()) {
+        input_.release();  // the loop lends few, and this may last
+    }
     std::exception_ptr error;
     try {
         Coro<> running = response.extra_->upgrade(UpgradedStream(upgraded));
@@ -125,6 +130,7 @@ Coro<> ConnectionBase::run_upgraded(Response& response) {
         try {
             co_await resume_on(watch_.loop());
             upgraded->connection = nullptr;
+            upgraded_ = nullptr;
             if (upgraded->call_count != 0) {
                 close_bare();
                 upgraded->idle.clear();
@@ -139,12 +145,17 @@ Coro<> ConnectionBase::run_upgraded(Response& response) {
     }
 }
 
+void ConnectionBase::tell_closing() noexcept {
+    if (upgraded_ != nullptr && upgraded_->tell_closing) {
+        std::exchange(upgraded_->tell_closing, nullptr)();
+    }
+}
+
 Coro<std::size_t> ConnectionBase::read_bare(std::span<std::byte> buffer) {
     if (input_.rest().empty()) {
-        Coro<bool> filling = fill(input_, std::max(buffer.size(), std::size_t{1}));
-        if (!co_await std::move(filling)) {
-            co_return 0;
-        }
+        input_.release();
+        Coro<std::size_t> reading = read_stream(buffer);
+        co_return co_await std::move(reading);
     }
     const std::string_view piece = input_.rest().substr(0, buffer.size());
     std::memcpy(buffer.data(), piece.data(), piece.size());
@@ -164,8 +175,11 @@ Coro<> ConnectionBase::write_bare(std::span<const std::byte> bytes) {
             const std::size_t count = co_await with_timeout(limit, std::move(sending));
             rest.remove_prefix(count);
         } catch (const TimeoutError&) {
-            is_broken_ = true;
+            is_broken_ = has_peer_gone_ = true;
             throw_write_timeout();
+        } catch (const std::system_error&) {
+            is_broken_ = has_peer_gone_ = true;
+            throw;
         } catch (...) {
             is_broken_ = true;
             throw;
@@ -186,6 +200,13 @@ Coro<> UpgradedStream::shutdown() { return detail::shutdown_upgraded(upgraded_);
 void UpgradedStream::close() noexcept {
     if (upgraded_ != nullptr && upgraded_->connection != nullptr) {
         upgraded_->connection->close_bare();
+    }
+}
+
+void UpgradedStream::when_closing(std::function<void()> tell) const {
+    upgraded_->tell_closing = std::move(tell);
+    if (upgraded_->connection != nullptr && upgraded_->connection->is_server_closing()) {
+        upgraded_->connection->tell_closing();
     }
 }
 

@@ -2,9 +2,11 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "knit/error.hpp"
+#include "knit/loop.hpp"
 
 namespace knit::http::detail {
 namespace {
@@ -25,6 +27,16 @@ bool is_alive(const Transport& transport) noexcept {
 Coro<Permit> acquire(std::shared_ptr<Semaphore> semaphore) {
     co_await semaphore->acquire();
     co_return Permit(std::move(semaphore));
+}
+
+/// From any thread, once the loop may be gone: then the connection is as well.
+void end_on_its_loop(const std::shared_ptr<SharedConnection>& connection) {
+    try {
+        auto end = [connection] { connection->end_soon(); };
+        connection->loop().call_soon_threadsafe(std::move(end));
+    } catch (const RuntimeError&) {
+        return;
+    }
 }
 
 Coro<Permit> acquire_nothing() { co_return Permit(); }
@@ -85,6 +97,40 @@ void SessionCore::put_idle(const std::string& key, const Loop& loop, std::unique
         return;
     }
     idle_.emplace(key, Idle{std::move(transport), &loop, knit::detail::after(now, options.keepalive)});
+    if (&loop == &get_running_loop() && watched_.insert(&loop).second) {
+        watch(loop);
+    }
+}
+
+/// Connections that nobody asks for again are closed in their time, by their loop: one timer for all of it.
+void SessionCore::watch(const Loop& loop) {
+    get_running_loop().call_later(options.keepalive, [session = weak_from_this(), &loop] {
+        if (const std::shared_ptr<SessionCore> core = session.lock()) {
+            core->drop_old_of(loop);
+        }
+    });
+}
+
+void SessionCore::drop_old_of(const Loop& loop) {
+    std::vector<Idle> dropped;
+    const std::lock_guard lock(mutex_);
+    const TimePoint now = std::chrono::steady_clock::now();
+    bool has_more = false;
+    for (auto entry = idle_.begin(); entry != idle_.end();) {
+        const bool is_ours = entry->second.loop == &loop;
+        if (is_ours && entry->second.until <= now) {
+            dropped.push_back(std::move(entry->second));
+            entry = idle_.erase(entry);
+        } else {
+            has_more = has_more || is_ours;
+            ++entry;
+        }
+    }
+    if (has_more) {
+        watch(loop);
+    } else {
+        watched_.erase(&loop);
+    }
 }
 
 void SessionCore::drop_old(TimePoint now, std::vector<Idle>& dropped) {
@@ -110,9 +156,61 @@ bool SessionCore::is_closed() const {
 
 void SessionCore::close() {
     std::multimap<std::string, Idle> closed;
+    std::vector<std::shared_ptr<SharedConnection>> ending;
+    {
+        const std::lock_guard lock(mutex_);
+        is_closed_ = true;
+        closed.swap(idle_);
+        for (const auto& [key, origin] : origins_) {
+            if (origin->connection != nullptr) {
+                ending.push_back(std::move(origin->connection));
+            }
+        }
+    }
+    for (const std::shared_ptr<SharedConnection>& connection : ending) {
+        end_on_its_loop(connection);
+    }
+}
+
+// Connections that are shared.
+
+std::shared_ptr<Origin> SessionCore::origin(const std::string& key, const Loop& loop) {
     const std::lock_guard lock(mutex_);
-    is_closed_ = true;
-    closed.swap(idle_);
+    if (origins_.size() >= kIdleMost) {
+        std::erase_if(origins_, [](const auto& entry) {
+            return entry.second.use_count() == 1 && entry.second->connection == nullptr;
+        });
+    }
+    std::shared_ptr<Origin>& found = origins_[OriginKey(key, &loop)];
+    if (found == nullptr) {
+        found = std::make_shared<Origin>();
+    }
+    return found;
+}
+
+std::shared_ptr<SharedConnection> SessionCore::shared(const Origin& origin) const {
+    const std::lock_guard lock(mutex_);
+    const bool is_good = origin.connection != nullptr && origin.connection->can_open();
+    return is_good ? origin.connection : nullptr;
+}
+
+void SessionCore::set_shared(Origin& origin, std::shared_ptr<SharedConnection> connection) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!is_closed_) {
+            std::swap(origin.connection, connection);  // the one before ends when its requests have
+            return;
+        }
+    }
+    connection->end_with_requests();
+}
+
+void SessionCore::drop_shared(Origin& origin, const SharedConnection& connection) {
+    std::shared_ptr<SharedConnection> dropped;
+    const std::lock_guard lock(mutex_);
+    if (origin.connection.get() == &connection) {
+        dropped.swap(origin.connection);
+    }
 }
 
 }  // namespace knit::http::detail

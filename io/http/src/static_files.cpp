@@ -5,8 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <memory>
 #include <optional>
+#include <random>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -86,6 +90,59 @@ Validators validators_of(const io::FileStatus& status) {
     return file;
 }
 
+std::string content_range(const detail::Range& range, std::uint64_t size) {
+    return "bytes " + std::to_string(range.offset) + "-" + std::to_string(range.offset + range.count - 1) + "/" +
+           std::to_string(size);
+}
+
+/// Several ranges of a file in one body, "multipart/byteranges" (RFC 9110, 14.6).
+struct Multipart {
+    io::File file;
+    std::vector<std::string> heads;  ///< of the parts, each with the line that begins it
+    std::vector<detail::Range> ranges;
+    std::string end;
+};
+
+Coro<> write_parts(std::shared_ptr<Multipart> parts, BodyWriter& writer) {
+    std::vector<char> buffer(64 << 10);
+    for (std::size_t i = 0; i < parts->ranges.size(); ++i) {
+        co_await writer.write(parts->heads[i]);
+        std::uint64_t offset = parts->ranges[i].offset;
+        for (std::uint64_t left = parts->ranges[i].count; left != 0;) {
+            const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer.size()));
+            const std::size_t count = co_await parts->file.read_at(std::span(buffer).first(most), offset);
+            if (count == 0) {
+                throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
+            }
+            co_await writer.write(std::string_view(buffer.data(), count));
+            left -= count;
+            offset += count;
+        }
+    }
+    co_await writer.write(parts->end);
+}
+
+Response answer_with_parts(io::File file, std::vector<detail::Range> ranges, std::uint64_t size,
+                           std::string_view type) {
+    // No file is known to have it: long, and of this process's own making.
+    static const std::string kBoundary = "knit-" + std::to_string(std::random_device()()) + "-" +
+                                         std::to_string(std::random_device()());
+    const auto parts = std::make_shared<Multipart>();
+    parts->file = std::move(file);
+    parts->end = "\r\n--" + kBoundary + "--\r\n";
+    std::uint64_t length = parts->end.size();
+    for (const detail::Range& range : ranges) {
+        parts->heads.push_back("\r\n--" + kBoundary + "\r\nContent-Type: " + std::string(type) +
+                               "\r\nContent-Range: " + content_range(range, size) + "\r\n\r\n");
+        length += parts->heads.back().size() + range.count;
+    }
+    parts->ranges = std::move(ranges);
+    Response response =
+        Response::stream([parts](BodyWriter& writer) { return write_parts(parts, writer); }, length);
+    response.header("Content-Type", "multipart/byteranges; boundary=" + kBoundary);
+    return response;
+}
+
 Response answer_with(const Request& request, io::File file, const io::FileStatus& status, std::string_view name,
                      const std::string& cache_control) {
     const Validators validators = validators_of(status);
@@ -93,19 +150,23 @@ Response answer_with(const Request& request, io::File file, const io::FileStatus
     if (allowed == 412) {
         return Response(412, HttpError(412).text());
     }
-    const detail::Range range =
-        detail::check_range(request.headers(), request.method(), validators, status.size);
-    const std::string size = std::to_string(status.size);
+    std::vector<detail::Range> ranges =
+        detail::check_ranges(request.headers(), request.method(), validators, status.size);
+    const detail::Range range = ranges.front();
     if (allowed == 200 && range.status == 416) {
-        return Response(416, HttpError(416).text()).header("Content-Range", "bytes */" + size);
+        return Response(416, HttpError(416).text()).header("Content-Range", "bytes */" + std::to_string(status.size));
     }
-    Response response = allowed == 304 ? Response(304) : Response::file(std::move(file), range.offset, range.count);
+    const std::string_view type = mime_type_of(name);
+    Response response = allowed == 304      ? Response(304)
+                        : ranges.size() > 1 ? answer_with_parts(std::move(file), ranges, status.size, type)
+                                            : Response::file(std::move(file), range.offset, range.count);
     if (allowed == 200) {
-        response.status(range.status);
-        response.header("Content-Type", mime_type_of(name)).header("Accept-Ranges", "bytes");
-        if (range.status == 206) {
-            response.header("Content-Range", "bytes " + std::to_string(range.offset) + "-" +
-                                                 std::to_string(range.offset + range.count - 1) + "/" + size);
+        response.status(range.status).header("Accept-Ranges", "bytes");
+        if (ranges.size() == 1) {
+            response.header("Content-Type", type);
+        }
+        if (ranges.size() == 1 && range.status == 206) {
+            response.header("Content-Range", content_range(range, status.size));
         }
     }
     response.header("ETag", validators.etag).header("Last-Modified", detail::format_http_date(validators.modified));

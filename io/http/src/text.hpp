@@ -56,9 +56,18 @@ private:
 
 /// RFC 9110, 5.6.2: names of fields and of methods.
 inline constexpr CharSet kToken("!#$%&'*+-.^_`|~");
-/// RFC 3986: what may stand in a request's target.
-inline constexpr CharSet kTarget("-._~:/?#[]@!$&'()*+,;=%");
-/// ... and in Host.
+/// A request's target: whatever does not split the line. RFC 3986 allows far less, but browsers leave { | } ^ ` and \
+/// in queries as they are, and curl every byte of its argument.
+constexpr bool is_target(std::string_view text) noexcept {
+    for (const char letter : text) {
+        const auto code = static_cast<unsigned char>(letter);
+        if (code <= 0x20 || code == 0x7f) {
+            return false;
+        }
+    }
+    return !text.empty();
+}
+/// RFC 3986: what may stand in Host.
 inline constexpr CharSet kHost("-._~%!$&'()*+,;=:[]");
 
 constexpr bool is_token(std::string_view text) noexcept { return !text.empty() && kToken.has_all(text); }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -28,6 +29,8 @@ public:
     virtual int native_handle() const = 0;
     /// Bytes that have come and that the handle does not show, as TLS has them.
     virtual std::size_t available() const noexcept = 0;
+    /// What TLS's ALPN has chosen; "" for nothing.
+    virtual std::string alpn_protocol() const = 0;
 };
 
 template <io::ByteStream S>
@@ -48,12 +51,21 @@ public:
             return 0;
         }
     }
+    std::string alpn_protocol() const override {
+        if constexpr (requires { stream_.alpn_protocol(); }) {
+            return stream_.alpn_protocol();
+        } else {
+            return {};
+        }
+    }
 
 private:
     S stream_;
 };
 
-/// TLS over a connection to `url`'s host, or through a proxy to it. RuntimeError where this knit has no TLS.
-Coro<std::unique_ptr<Transport>> secure(io::TcpStream stream, Url url, const tls::Context* context, Duration limit);
+/// TLS over a connection to `url`'s host, or through a proxy to it. RuntimeError where this knit has no TLS. `alpn`, of
+/// static storage: as in tls::Options.
+Coro<std::unique_ptr<Transport>> secure(io::TcpStream stream, Url url, const tls::Context* context, Duration limit,
+                                        std::string_view alpn);
 
 }  // namespace knit::http::detail

@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace knit::http::detail {
@@ -31,6 +32,11 @@ void Watch::begin(Duration limit) {
     if (deadline_ < armed_for_) [[unlikely]] {
         arm();
     }
+}
+
+Duration Watch::left() const noexcept {
+    constexpr Duration kLeast = std::chrono::milliseconds(1);
+    return deadline_ == TimePoint::max() ? Duration::zero() : std::max<Duration>(deadline_ - coarse_now(), kLeast);
 }
 
 void Watch::arm() {

@@ -6,6 +6,7 @@
 #include "knit/http/detail/head.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
+#include "proxy.hpp"
 #include "text.hpp"
 #include "transport.hpp"
 #include "utf8.hpp"
@@ -123,7 +124,8 @@ std::string join(const std::vector<std::string_view>& values) {
     return text;
 }
 
-/// The handler, and whatever it leaves undone.
+/// The handler, and whatever it leaves undone. A peer that breaks the rules or goes away is no error of the handler's,
+/// though it may end by one.
 Coro<> run_websocket(std::shared_ptr<std::function<Coro<>(WebSocket&)>> handler, WebSocketCore::Ref core) {
     std::exception_ptr error;
     int code = 1000;
@@ -138,6 +140,9 @@ Coro<> run_websocket(std::shared_ptr<std::function<Coro<>(WebSocket&)>> handler,
         } catch (...) {
             error = std::current_exception();
             code = 1011;
+        }
+        if (error != nullptr && core->is_peers_fault(error)) {
+            error = nullptr;
         }
         try {
             Coro<> closing = socket.close(code);
@@ -178,10 +183,16 @@ Response websocket(const Request& request, std::function<Coro<>(WebSocket&)> han
     const std::string protocol = choose_protocol(options.protocols, join(fields.get_all("Sec-WebSocket-Protocol")));
     auto shared = std::make_shared<std::function<Coro<>(WebSocket&)>>(std::move(handler));
     Response response = Response::upgrade([shared, options, deflate, protocol](UpgradedStream stream) {
+        const UpgradedStream lower = stream;
         auto core = std::make_shared<detail::WebSocketCoreOf<UpgradedStream>>(std::move(stream), WebSocketRole::server,
                                                                               options, "", deflate);
         core->protocol = protocol;
-        return run_websocket(shared, std::move(core));
+        lower.when_closing([watched = std::weak_ptr<WebSocketCore>(core)] {
+            if (const WebSocketCore::Ref going = watched.lock()) {
+                going->go_away();
+            }
+        });
+        return run_websocket(shared, WebSocketCore::start(std::move(core)));
     });
     response.header("Upgrade", "websocket").header("Sec-WebSocket-Accept", websocket_accept(keys.front()));
     if (deflate) {
@@ -222,11 +233,33 @@ Url url_of(std::string_view text) {
     throw InvalidUrl("a WebSocket's URL begins with ws:// or wss://, not as " + std::string(text));
 }
 
-std::string make_request(const Url& url, const std::string& key, const WebSocketOptions& options) {
+/// The program's own fields, and what the URL says of the user.
+void append_headers(std::string& text, const Url& url, const WebSocketHeaders& headers) {
+    bool is_authorized = url.user().empty();
+    for (const auto& [name, value] : headers) {
+        const bool is_own = equals_ignoring_case(name, "Host") || equals_ignoring_case(name, "Upgrade") ||
+                            equals_ignoring_case(name, "Connection") || equals_ignoring_case(name, "Content-Length") ||
+                            equals_ignoring_case(name, "Transfer-Encoding") ||
+                            equals_ignoring_case(name.substr(0, 14), "Sec-WebSocket-");
+        if (is_own || !detail::is_token(name) || !detail::is_field_value(value)) {
+            throw ValueError("\"" + name + "\" is no header field that a WebSocket's handshake can be given" +
+                             (is_own ? ": it is said by the handshake itself" : ""));
+        }
+        is_authorized = is_authorized || equals_ignoring_case(name, "Authorization");
+        text.append(name).append(": ").append(value).append("\r\n");
+    }
+    if (!is_authorized) {
+        text.append("Authorization: ").append(detail::basic_credentials(url.user())).append("\r\n");
+    }
+}
+
+std::string make_request(const Url& url, const std::string& key, const WebSocketOptions& options,
+                         const WebSocketHeaders& headers) {
     std::string text =
         "GET " + url.target() + " HTTP/1.1\r\nHost: " + url.authority() +
         "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: " + std::string(kVersion) +
         "\r\nSec-WebSocket-Key: " + key + "\r\n";
+    append_headers(text, url, headers);
     if (options.compress) {
         text += "Sec-WebSocket-Extensions: " + std::string(deflate_offer()) + "\r\n";
     }
@@ -270,50 +303,66 @@ std::pair<std::optional<DeflateParameters>, std::string> read_answer(const detai
     }
 }
 
-Coro<WebSocket> shake_hands(Url url, WebSocketOptions options, const tls::Context* context) {
+/// Reads the answer's bytes until its head is there, interim answers passed over; what is left are frames.
+Coro<detail::Head> read_answer_head(detail::Transport& transport, const Url& url, std::string& head_text,
+                                    std::string& rest) {
+    constexpr int kSwitching = 101;
+    detail::HeadScan scan;
+    for (;;) {
+        const int found = scan.scan(rest, {});
+        if (found == 0) {
+            std::byte buffer[1024];
+            Coro<std::size_t> reading = transport.read_some(buffer);
+            const std::size_t count = co_await std::move(reading);
+            if (count == 0) {
+                refuse(url, "the server has ended the connection");
+            }
+            rest.append(reinterpret_cast<const char*>(buffer), count);
+            continue;
+        }
+        head_text = rest.substr(scan.begin(), scan.size() - scan.begin());
+        rest.erase(0, scan.size());
+        scan.reset();
+        detail::Head head;
+        if (found != 200 || !detail::read_response_head(head_text, "GET", head)) {
+            refuse(url, "the server's answer is no HTTP");
+        }
+        if (head.status >= 200 || head.status == kSwitching) {
+            co_return head;
+        }
+    }
+}
+
+Coro<WebSocket> shake_hands(Url url, WebSocketOptions options, WebSocketHeaders headers, const tls::Context* context) {
+    const std::string key = make_websocket_key();
+    const std::string request = make_request(url, key, options, headers);
     Coro<io::TcpStream> connecting = io::TcpStream::connect(io::Endpoint(url.host(), url.port()));
     io::TcpStream tcp = co_await std::move(connecting);
     std::unique_ptr<detail::Transport> transport;
     if (url.is_secure()) {
-        auto securing = detail::secure(std::move(tcp), url, context, options.connect_timeout);
+        auto securing = detail::secure(std::move(tcp), url, context, options.connect_timeout, {});
         transport = co_await std::move(securing);
     } else {
         transport = std::make_unique<detail::TransportOf<io::TcpStream>>(std::move(tcp));
     }
-    const std::string key = make_websocket_key();
-    const std::string request = make_request(url, key, options);
     Coro<> writing = transport->write(request);
     co_await std::move(writing);
-    std::string answer;
-    detail::HeadScan scan;
-    int found = 0;
-    while (found == 0) {
-        std::byte buffer[1024];
-        Coro<std::size_t> reading = transport->read_some(buffer);
-        const std::size_t count = co_await std::move(reading);
-        if (count == 0) {
-            refuse(url, "the server has ended the connection");
-        }
-        answer.append(reinterpret_cast<const char*>(buffer), count);
-        found = scan.scan(answer, {});
-    }
-    detail::Head head;
-    if (found != 200 || !detail::read_response_head(std::string_view(answer).substr(0, scan.size()), "GET", head)) {
-        refuse(url, "the server's answer is no HTTP");
-    }
+    std::string head_text;
+    std::string rest;
+    Coro<detail::Head> reading = read_answer_head(*transport, url, head_text, rest);
+    const detail::Head head = co_await std::move(reading);
     const auto agreed = read_answer(head, url, key, options);
     auto core = std::make_shared<detail::WebSocketCoreOf<TransportStream>>(
-        TransportStream(std::move(transport)), WebSocketRole::client, options,
-        std::string_view(answer).substr(scan.size()), agreed.first);
+        TransportStream(std::move(transport)), WebSocketRole::client, options, rest, agreed.first);
     core->protocol = agreed.second;
-    WebSocket socket(std::move(core));
+    WebSocket socket(WebSocketCore::start(std::move(core)));
     co_return socket;
 }
 
 Coro<WebSocket> connect_within(std::string text, WebSocketOptions options, std::string protocols,
-                               const tls::Context* context) {
+                               WebSocketHeaders headers, const tls::Context* context) {
     options.protocols = protocols;
-    Coro<WebSocket> shaking = shake_hands(url_of(text), options, context);
+    Coro<WebSocket> shaking = shake_hands(url_of(text), options, std::move(headers), context);
     WebSocket socket = co_await with_timeout(detail::limit_of(options.connect_timeout), std::move(shaking));
     co_return socket;
 }
@@ -321,7 +370,12 @@ Coro<WebSocket> connect_within(std::string text, WebSocketOptions options, std::
 }  // namespace
 
 Coro<WebSocket> connect_websocket(std::string url, WebSocketOptions options, const tls::Context* context) {
-    return connect_within(std::move(url), options, std::string(options.protocols), context);
+    return connect_within(std::move(url), options, std::string(options.protocols), {}, context);
+}
+
+Coro<WebSocket> connect_websocket(std::string url, WebSocketHeaders headers, WebSocketOptions options,
+                                  const tls::Context* context) {
+    return connect_within(std::move(url), options, std::string(options.protocols), std::move(headers), context);
 }
 
 }  // namespace knit::http

@@ -46,6 +46,20 @@ private:
     Ref core_;
 };
 
+/// Input is waited for.
+class WebSocketCore::Reading : public Use {
+public:
+    explicit Reading(Ref core) noexcept : Use(std::move(core)) {
+        this->core()->is_reading_ = true;
+        if (this->core()->heartbeat_ > Duration::zero()) {
+            this->core()->heard_at_ = this->core()->loop_.time();
+        }
+    }
+    Reading(Reading&&) = delete;
+    Reading& operator=(Reading&&) = delete;
+    ~Reading() { core()->is_reading_ = false; }
+};
+
 /// is_writing_, also for a task that is cancelled before its first step.
 class WebSocketCore::Writing : public Use {
 public:
@@ -76,8 +90,10 @@ public:
 
 WebSocketCore::WebSocketCore(WebSocketRole role, const WebSocketOptions& options, std::string_view leftover,
                              const std::optional<DeflateParameters>& deflate)
-    : is_server_(role == WebSocketRole::server),
+    : loop_(get_running_loop()),
+      is_server_(role == WebSocketRole::server),
       close_timeout_(options.close_timeout),
+      heartbeat_(options.heartbeat),
       codec_(std::make_unique<WebSocketCodec>(is_server_, options.message_max, deflate)) {
     codec_->take_input(leftover);
     drained_.set();
@@ -97,6 +113,12 @@ WebSocketMessage WebSocketCore::closed_message() const {
 // Receiving.
 
 Coro<WebSocketMessage> WebSocketCore::receive(Ref core) {
+    co_await resume_on(core->loop_);
+    Coro<WebSocketMessage> receiving = receive_here(std::move(core));
+    co_return co_await std::move(receiving);
+}
+
+Coro<WebSocketMessage> WebSocketCore::receive_here(Ref core) {
     for (;;) {
         if (core->close_code_ != 0) {
             co_return core->closed_message();
@@ -108,6 +130,7 @@ Coro<WebSocketMessage> WebSocketCore::receive(Ref core) {
         if (core->answer_size_ > kHighWater) {  // a peer that takes no answers is not listened to
             Coro<> draining = core->drain();
             co_await std::move(draining);
+            continue;  // another may have read meanwhile
         }
         Coro<> filling = core->fill();
         co_await std::move(filling);
@@ -168,12 +191,21 @@ Coro<> WebSocketCore::fill() {
         throw std::system_error(ECANCELED, std::generic_category(), "the WebSocket is closed");
     }
     std::size_t count = 0;
-    {
-        const Use use(shared_from_this());
+    try {
+        const Reading use(shared_from_this());
         Coro<std::size_t> reading = read_lower(codec_->input_space());
         count = co_await std::move(reading);
+    } catch (const std::system_error&) {
+        if (close_code_ == 0) {
+            throw;
+        }
+        co_return;  // given up meanwhile
     }
     ++fills_;
+    if (heartbeat_ > Duration::zero()) {
+        heard_at_ = loop_.time();
+        is_pinged_ = false;
+    }
     if (count != 0) {
         codec_->take_input(count);
     } else {
@@ -186,6 +218,7 @@ Coro<> WebSocketCore::fill() {
 // Sending.
 
 Coro<> WebSocketCore::send(Ref core, int opcode, std::string_view bytes) {
+    co_await resume_on(core->loop_);
     if (core->write_error_ != nullptr) {
         std::rethrow_exception(core->write_error_);
     }
@@ -271,21 +304,6 @@ void WebSocketCore::wrote_some() noexcept {
 
 // The end.
 
-void WebSocketCore::abort() noexcept {
-    if (!std::exchange(is_closed_, true)) {
-        is_cut_ = !output_.empty() || in_flight_ != 0;
-        output_.clear();
-        close_lower();
-        drained_.set();
-    }
-}
-
-void WebSocketCore::leave() noexcept {
-    if (!is_ending_) {
-        abort();
-    }
-}
-
 /// All has been said: what is left to be sent is, and the stream is closed.
 void WebSocketCore::end_in_background() noexcept {
     if (is_closed_ || std::exchange(is_ending_, true)) {
@@ -328,58 +346,6 @@ Coro<> WebSocketCore::await_end() {
         Coro<std::size_t> reading = read_lower(buffer);
         count = co_await std::move(reading);
         discarded += count;
-    }
-}
-
-Coro<> WebSocketCore::close(Ref core, int code, std::string reason) {
-    if (core->is_closed_) {
-        co_return;
-    }
-    core->put_close(code, reason);
-    try {
-        Coro<> waiting = core->await_close();
-        co_await with_timeout(limit_of(core->close_timeout_), std::move(waiting));
-    } catch (const std::exception&) {
-        core->give_up();  // no answer
-    } catch (...) {
-        core->give_up();
-        throw;
-    }
-}
-
-void WebSocketCore::give_up() noexcept {
-    if (close_code_ == 0) {
-        close_code_ = 1006;
-    }
-    abort();
-}
-
-/// The peer's close frame, and the end of the stream.
-Coro<> WebSocketCore::await_close() {
-    while (close_code_ == 0) {
-        Coro<WebSocketMessage> receiving = receive(shared_from_this());
-        static_cast<void>(co_await std::move(receiving));
-    }
-    while (users_ != 0) {
-        unused_.clear();
-        co_await unused_.wait();
-    }
-}
-
-Coro<> WebSocketCore::finish(Ref core) {
-    core->leave();
-    std::exception_ptr cancelled;
-    while (core->users_ != 0) {
-        try {
-            core->unused_.clear();
-            co_await core->unused_.wait();
-        } catch (const CancelledError&) {
-            cancelled = std::current_exception();
-            core->abort();
-        }
-    }
-    if (cancelled != nullptr) {
-        std::rethrow_exception(cancelled);
     }
 }
 

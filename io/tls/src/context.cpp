@@ -209,11 +209,7 @@ Context& Context::check_hostname(bool on) {
 Context& Context::alpn(std::initializer_list<std::string_view> protocols) {
     std::string list;
     for (const std::string_view protocol : protocols) {
-        if (protocol.empty() || protocol.size() > 255) {
-            throw ValueError("a protocol's name for ALPN has 1 to 255 bytes, as \"h2\" or \"http/1.1\"");
-        }
-        list += static_cast<char>(protocol.size());
-        list += protocol;
+        knit::detail::append_alpn(list, protocol);
     }
     changeable().set_alpn(std::move(list));
     return *this;

@@ -75,6 +75,24 @@ void TlsContextState::mark_sessions(SSL* ssl) const noexcept {
     SSL_set_session_id_context(ssl, reinterpret_cast<const unsigned char*>(&id_), sizeof id_);
 }
 
+void append_alpn(std::string& list, std::string_view protocol) {
+    if (protocol.empty() || protocol.size() > 255) {
+        throw ValueError("a protocol's name for ALPN has 1 to 255 bytes, as \"h2\" or \"http/1.1\"");
+    }
+    list += static_cast<char>(protocol.size());
+    list += protocol;
+}
+
+std::string alpn_list(std::string_view protocols) {
+    std::string list;
+    for (std::size_t comma = 0; comma != std::string_view::npos;) {
+        comma = protocols.find(',');
+        append_alpn(list, protocols.substr(0, comma));
+        protocols.remove_prefix(comma == std::string_view::npos ? protocols.size() : comma + 1);
+    }
+    return list;
+}
+
 void TlsContextState::set_alpn(std::string protocols) {
     alpn_ = std::move(protocols);
     if (is_server_) {

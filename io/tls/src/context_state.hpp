@@ -31,6 +31,7 @@ public:
     void check_certificate() const;
     void set_verify(tls::VerifyMode mode) noexcept;
     void set_alpn(std::string protocols);
+    bool has_alpn() const noexcept { return !alpn_.empty(); }
     /// Whose certificate a client gets that asks for `name`; null: this one's. Throws what the callback throws.
     std::shared_ptr<TlsContextState> choose(std::string_view name) const;
     /// Says whom a session belongs to: what one Context has verified does not count with another.
@@ -59,6 +60,10 @@ private:
     TlsSessionCache sessions_;     ///< of a client
 };
 
+/// Adds a protocol to a list as the extension has it. ValueError for a name that is none.
+void append_alpn(std::string& list, std::string_view protocol);
+/// Such a list of names that have commas between them.
+std::string alpn_list(std::string_view protocols);
 /// OpenSSL's words for the first error in this thread's queue, which is emptied; "" for none.
 std::string take_openssl_error();
 /// Asked at every handshake for the peer's name; calls TlsEngine.

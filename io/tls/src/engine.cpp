@@ -99,6 +99,17 @@ void TlsEngine::prepare_client() {
     }
 }
 
+void TlsEngine::offer_alpn(std::string_view protocols) {
+    if (protocols.empty() || context_->is_server() || context_->has_alpn()) {
+        return;
+    }
+    const std::string list = alpn_list(protocols);
+    const auto* const bytes = reinterpret_cast<const unsigned char*>(list.data());
+    if (SSL_set_alpn_protos(ssl_, bytes, static_cast<unsigned>(list.size())) != 0) {  // 0 is success
+        throw std::bad_alloc();
+    }
+}
+
 TlsEngine& TlsEngine::of(const ssl_st* ssl) noexcept { return *static_cast<TlsEngine*>(SSL_get_app_data(ssl)); }
 
 // The network's side.

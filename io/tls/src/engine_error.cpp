@@ -36,9 +36,38 @@ std::string asked_for(SSL* ssl) {
     return name;
 }
 
+/// What a peer has made up, fit for a message: of one line, and not without end.
+std::string printable(std::string_view text) {
+    constexpr std::size_t kShown = 200;
+    std::string shown(text.substr(0, kShown));
+    for (char& letter : shown) {
+        const auto byte = static_cast<unsigned char>(letter);
+        if (byte < 0x20 || byte == 0x7f || letter == '"') {
+            letter = '?';
+        }
+    }
+    return shown + (text.size() > kShown ? "..." : "");
+}
+
+std::string in_quotes(const std::string& name) {
+    return name.empty() ? "without a name" : "\"" + printable(name) + "\"";
+}
+
+/// What the program's callback throws refuses a client, which may ask for any name: to a server that is a handshake
+/// like any other that has failed, with the exception nested in its error.
+std::shared_ptr<TlsContextState> choose(const TlsEngine& engine, const std::string& name) {
+    try {
+        return engine.context().choose(name);
+    } catch (const std::exception& error) {
+        std::throw_with_nested(tls::TlsError(tls::Errc::setup,
+                                             "server_name_callback, asked for " + in_quotes(name) + ": " + error.what(),
+                                             ""));
+    }
+}
+
 void choose_context(SSL* ssl) {
     TlsEngine& engine = TlsEngine::of(ssl);
-    std::shared_ptr<TlsContextState> chosen = engine.context().choose(asked_for(ssl));
+    std::shared_ptr<TlsContextState> chosen = choose(engine, asked_for(ssl));
     if (chosen == nullptr || chosen.get() == &engine.context()) {
         return;
     }
@@ -59,23 +88,6 @@ void choose_context(SSL* ssl) {
     SSL_set_verify(ssl, SSL_CTX_get_verify_mode(context), &note_verification);
     chosen->mark_sessions(ssl);
     engine.keep_context(std::move(chosen));
-}
-
-/// What a peer has made up, fit for a message: of one line, and not without end.
-std::string printable(std::string_view text) {
-    constexpr std::size_t kShown = 200;
-    std::string shown(text.substr(0, kShown));
-    for (char& letter : shown) {
-        const auto byte = static_cast<unsigned char>(letter);
-        if (byte < 0x20 || byte == 0x7f || letter == '"') {
-            letter = '?';
-        }
-    }
-    return shown + (text.size() > kShown ? "..." : "");
-}
-
-std::string in_quotes(const std::string& name) {
-    return name.empty() ? "without a name" : "\"" + printable(name) + "\"";
 }
 
 std::string join(const std::vector<std::string>& names) {

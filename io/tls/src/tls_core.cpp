@@ -143,6 +143,7 @@ Coro<std::size_t> TlsCore::read_some(Ref core, std::span<std::byte> buffer) {
         if (core->engine_.answer_size() > kAsideMax) {
             Coro<> flushing = core->flush();
             co_await std::move(flushing);
+            continue;  // another may have read meanwhile
         }
         Coro<> filling = core->fill();
         co_await std::move(filling);

@@ -103,6 +103,10 @@ bool has_longer_name(const Message& message) {
     });
 }
 
+bool has_raw_bytes(const std::string& target) {
+    return std::any_of(target.begin(), target.end(), [](char letter) { return static_cast<signed char>(letter) < 0; });
+}
+
 std::string mutate(std::mt19937& random) {
     const auto pick = [&](std::size_t count) { return static_cast<std::size_t>(random() % count); };
     std::string bytes = kSeeds[pick(std::size(kSeeds))];
@@ -134,9 +138,9 @@ int main(int argc, char** argv) {
         ++taken;
         Message theirs;
         const Other other = read_other(bytes, ours->fields.size(), ours->size, theirs);
-        // Nor does it know that a tab may stand around a value.
-        const bool is_its_fault =
-            other == Other::refused && (has_longer_name(*ours) || bytes.find('\t') != std::string::npos);
+        // Nor does it know that a tab may stand around a value, nor what curl puts into targets.
+        const bool is_its_fault = other == Other::refused && (has_longer_name(*ours) || has_raw_bytes(ours->target) ||
+                                                              bytes.find('\t') != std::string::npos);
         if (other == Other::upgraded || is_its_fault || (other == Other::taken && theirs == *ours)) {
             continue;
         }

@@ -67,8 +67,8 @@ public:
     bool is_serving() const noexcept;
     /// Waits until the server has been closed and its connections have ended. Those that have not ended
     /// shutdown_timeout after that call and close() are ended: the handlers of serve() are cancelled, and a second
-    /// later their connections broken; the streams of start_server() are closed, and what their peers have not taken by then is dropped. Cancelled: CancelledError,
-    /// the server stays as it is.
+    /// later their connections broken; the streams of start_server() are closed, and what their peers have not taken by
+    /// then is dropped. Cancelled: CancelledError, the server stays as it is.
     Coro<> wait_closed();
     /// Accepts until it is cancelled, by its task's cancel() or by close(): closes the server, waits as wait_closed()
     /// does and throws CancelledError; it never returns. RuntimeError "... is closed" after close(), "... is already

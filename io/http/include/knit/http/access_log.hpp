@@ -19,9 +19,10 @@ struct AccessRecord {
     std::string_view referer;
     std::string_view user_agent;
     int status = 0;
+    int version_major = 1;
     int version_minor = 1;
     std::uint64_t body_bytes = 0;
-    Duration time{};  ///< from the head's last byte to the answer's
+    Duration time{};  ///< from the head's last byte to the answer's; a small one's is then still to be sent
 };
 
 namespace detail {
@@ -40,7 +41,7 @@ public:
 
     explicit operator bool() const noexcept { return core_ != nullptr; }
     /// From a loop; nothing when there is no log.
-    void add(const AccessRecord& record);
+    void add(const AccessRecord& record) const;
     /// Waits until what the current loop has is written. std::system_error when the last write failed.
     Coro<> flush();
 

@@ -35,27 +35,39 @@ struct RequestOptions {
     std::vector<std::pair<std::string, std::string>> params = {};  ///< added to the query, encoded
     std::string body = {};
     std::string content_type = {};  ///< of the body; empty: application/octet-stream
-    /// Instead of `body` (both: ValueError): writes it, in chunks. Called again for a redirect that repeats it.
+    /// Instead of `body` (both: ValueError): writes it, in chunks. Called again for a redirect that repeats it. A
+    /// server may answer before all is written: then this goes on while the answer is read, and is cancelled at the
+    /// answer's end, which waits for it; also when the answer is destroyed, which does not.
     std::function<Coro<>(RequestWriter&)> stream = {};
     bool allow_redirects = true;
     int max_redirects = 10;  ///< more: TooManyRedirects
     std::optional<ClientTimeout> timeout = {};  ///< instead of the session's
 };
 
+/// Which HTTP a session speaks.
+enum class HttpVersion {
+    automatic,  ///< over TLS, HTTP/2 with servers that choose it by ALPN; HTTP/1.1 with all others
+    http1,
+    http2  ///< over TLS, ClientError for a server that does not choose it; in clear text, unasked ("prior knowledge")
+};
+
 struct SessionOptions {
+    HttpVersion http_version = HttpVersion::automatic;  ///< proxies in clear text are spoken to in HTTP/1.1
     ClientTimeout timeout = {};
-    std::size_t limit = 100;          ///< requests that have a connection at one time; the others wait. 0: no limit
+    std::size_t limit = 100;          ///< requests under way at one time; the others wait. 0: no limit
     std::size_t limit_per_host = 0;   ///< the same for each host and port
     Duration keepalive = std::chrono::seconds(15);  ///< how long an unused connection is kept; zero: none is
     bool trust_env = false;           ///< http_proxy, https_proxy, no_proxy: proxies by the environment
     bool cookies = true;              ///< kept, and sent where they belong
     std::vector<std::pair<std::string, std::string>> headers = {};  ///< of every request that does not say otherwise
     std::string user_agent = "knit";
-    const tls::Context* tls = nullptr;  ///< null: the system's roots decide. It has to outlive the session
+    /// Null: the system's roots decide. It has to outlive the session. Its alpn(), if it has one, is what is offered.
+    const tls::Context* tls = nullptr;
 };
 
 /// aiohttp's ClientSession. May be used from any loop and by many tasks at a time; a connection is used again on its
-/// own loop. It has to live until its requests have ended; answers may outlive it. What it has open is closed with it.
+/// own loop, and requests of one loop to one server share a connection of HTTP/2. It has to live until its requests
+/// have ended; answers may outlive it. What it has open is closed with it.
 /// JSON is left to a library of the user's: `json::parse(co_await response.text())`.
 ///
 ///     knit::http::ClientSession session;
@@ -86,7 +98,7 @@ public:
     Coro<ClientResponse> request(std::string method, Url url);
     Coro<ClientResponse> request(std::string method, Url url, RequestOptions options);
 
-    /// Connections that wait to be used again.
+    /// Connections of HTTP/1.1 that wait to be used again.
     std::size_t idle_count() const;
     /// Closes them. Any thread.
     void close();

@@ -15,7 +15,8 @@
 namespace knit::http {
 
 namespace detail {
-class ClientConnection;
+class ClientExchange;
+class RequestSink;
 class SessionCore;
 }  // namespace detail
 
@@ -23,21 +24,21 @@ class SessionCore;
 class RequestWriter {
 public:
     /// knit's own use.
-    explicit RequestWriter(detail::ClientConnection& connection) noexcept : connection_(&connection) {}
-    /// Sends a chunk; waits while the server takes no more.
+    explicit RequestWriter(detail::RequestSink& sink) noexcept : sink_(&sink) {}
+    /// Sends a piece; waits while the server takes no more.
     Coro<> write(std::string_view bytes);
 
 private:
-    detail::ClientConnection* connection_;
+    detail::RequestSink* sink_;
 };
 
-/// Move-only. Once its body has been read its connection goes back to the pool; destroyed before, it is closed. Used on
-/// the loop of its request, by one task at a time.
+/// Move-only. Once its body has been read its connection goes back to the pool; destroyed before, it is closed, or with
+/// HTTP/2 the stream is reset. Used on the loop of its request, by one task at a time.
 class ClientResponse {
 public:
     ClientResponse() noexcept;
     /// knit's own use.
-    ClientResponse(std::unique_ptr<detail::ClientConnection> connection, Url url, int redirects) noexcept;
+    ClientResponse(std::unique_ptr<detail::ClientExchange> exchange, Url url, int redirects) noexcept;
     ClientResponse(ClientResponse&&) noexcept;
     ClientResponse& operator=(ClientResponse&&) noexcept;
     ~ClientResponse();
@@ -47,6 +48,7 @@ public:
     int status() const;
     /// Whether the status is below 400.
     bool ok() const { return status() < 400; }
+    bool is_http2() const;
     const Fields& headers() const;
     /// Empty when there is none.
     std::string_view header(std::string_view name) const { return headers().get(name); }
@@ -63,9 +65,9 @@ public:
     Coro<std::string> text(std::size_t most = std::numeric_limits<std::size_t>::max());
 
 private:
-    detail::ClientConnection& connection() const;
+    detail::ClientExchange& exchange() const;
 
-    std::unique_ptr<detail::ClientConnection> connection_;
+    std::unique_ptr<detail::ClientExchange> exchange_;
     Url url_;
     int redirects_ = 0;
 };

@@ -39,6 +39,8 @@ public:
     // For whoever parses.
     void add(std::string_view name) { fields_.push_back({name, {}}); }
     Field& last() noexcept { return fields_.back(); }
+    /// The first of that name gets the value, which is added when there is none.
+    void set(std::string_view name, std::string_view value);
     void clear() noexcept { fields_.clear(); }
 
 private:

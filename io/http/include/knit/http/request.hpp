@@ -18,12 +18,11 @@
 namespace knit::http {
 
 namespace detail {
-class ConnectionBase;
 class RouterCore;
 }  // namespace detail
 
 /// A request, as long as its handler runs. All texts are good until then; those of the head are not copied. Used on the
-/// loop of its connection, by the handler's task.
+/// loop of its connection, by the handler's task. Of HTTP/1 or HTTP/2, which is the same to a handler.
 class Request {
 public:
     Request() = default;
@@ -48,10 +47,11 @@ public:
     /// What stands in the path at the route's `{name}`, decoded. LookupError when the route has no such name.
     std::string_view param(std::string_view name) const;
     bool is_http10() const noexcept { return head_->is_http10; }
+    bool is_http2() const noexcept { return head_->is_http2; }
     io::Endpoint peer() const { return exchange_->peer(); }
 
     bool has_body() const noexcept { return head_->framing != detail::Framing::none; }
-    /// None for a body in chunks, whose length nobody knows yet.
+    /// None for a body whose length was not said.
     std::optional<std::uint64_t> content_length() const noexcept;
     /// The next piece of the body, good until the next call; empty at its end. The peer is not read ahead of that.
     /// HttpError 400 for bad chunks, 408 when the peer is silent for body_timeout; std::system_error when it goes.
@@ -62,7 +62,7 @@ public:
     Coro<std::string> text();
 
 private:
-    friend class detail::ConnectionBase;
+    friend class detail::Exchange;
     friend class detail::RouterCore;
 
     /// Splits the target; false when it is none.

@@ -19,6 +19,7 @@ namespace knit::http {
 
 namespace detail {
 class ConnectionBase;
+class H2ServerStream;
 struct Upgraded;
 }  // namespace detail
 
@@ -50,6 +51,8 @@ public:
     /// On the connection's loop.
     void close() noexcept;
     io::Endpoint peer_endpoint() const;
+    /// `tell` is called once, on the connection's loop, when the server closes: at once if it has. On that loop.
+    void when_closing(std::function<void()> tell) const;
 
 private:
     std::shared_ptr<detail::Upgraded> upgraded_;
@@ -96,7 +99,7 @@ public:
     Response&& cookie(std::string_view name, std::string_view value, std::string_view attributes = "Path=/") && {
         return std::move(cookie(name, value, attributes));
     }
-    /// The connection ends after this answer.
+    /// The connection ends after this answer; one of HTTP/2 with those that are under way.
     Response& close() & noexcept;
     Response&& close() && noexcept { return std::move(close()); }
 
@@ -105,6 +108,7 @@ public:
 
 private:
     friend class detail::ConnectionBase;
+    friend class detail::H2ServerStream;
 
     /// What few answers have.
     struct Extra {

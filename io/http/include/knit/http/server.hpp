@@ -1,4 +1,4 @@
-/// serve(): an HTTP/1.1 server on every loop.
+/// serve(): a server of HTTP/1.1 and HTTP/2 on every loop.
 #pragma once
 
 #include <chrono>
@@ -10,8 +10,9 @@
 
 #include "knit/coro.hpp"
 #include "knit/http/access_log.hpp"
+#include "knit/http/detail/handshake.hpp"
 #include "knit/http/detail/head.hpp"
-#include "knit/http/detail/server_connection.hpp"
+#include "knit/http/detail/serve_stream.hpp"
 #include "knit/http/router.hpp"
 #include "knit/http/server_options.hpp"
 #include "knit/io/server.hpp"

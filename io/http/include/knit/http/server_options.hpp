@@ -11,6 +11,7 @@ namespace knit::http {
 
 struct ServerOptions {
     // Zero: for ever.
+    Duration handshake_timeout = std::chrono::seconds(10);  ///< for `wrap`, TLS's handshake: then the end
     Duration header_timeout = std::chrono::seconds(10);  ///< for a head, from its first byte on: then 408
     Duration idle_timeout = std::chrono::seconds(75);    ///< for the next request's first byte: then the end
     Duration body_timeout = std::chrono::seconds(30);    ///< for the next KiB of a body: then 408
@@ -22,6 +23,9 @@ struct ServerOptions {
     std::size_t body_max = std::size_t{1} << 20;  ///< bytes that Request::text() takes; more: 413
     std::size_t max_connections = 0;  ///< at one time, over all loops; the others wait. 0: no limit
     int backlog = 1024;
+    /// HTTP/2 for clients that say its preface on a clear-text port, or have chosen "h2" by TLS's ALPN.
+    bool http2 = true;
+    std::size_t http2_streams_max = 100;  ///< requests at one time on one of its connections
 };
 static_assert(std::is_trivially_destructible_v<ServerOptions>, "GCC 12 destroys others twice inside a co_await");
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "knit/coro.hpp"
 #include "knit/http/detail/websocket_core.hpp"
@@ -27,9 +28,11 @@ class Context;
 
 namespace knit::http {
 
-/// A connection with messages both ways. Used on one loop; any number of tasks may send, and any number receive: each
-/// message goes to one of them. Pings are answered while somebody receives. Move-only; one that is destroyed before it
-/// was closed, by close() or by the peer's word, is cut off.
+/// A connection with messages both ways. Any number of tasks may send, and any number receive: each message goes to one
+/// of them. It belongs to the loop that it was made on: a task of another loop that sends, receives or closes is
+/// brought there and goes on there; abort() and the destructor are called there, and what asks (is_closed()) too. Pings
+/// are answered while somebody receives. Move-only; one that is destroyed before it was closed, by close() or by the
+/// peer's word, is cut off.
 class WebSocket {
 public:
     WebSocket() noexcept = default;
@@ -37,7 +40,8 @@ public:
     template <io::ByteStream S>
     WebSocket(S stream, WebSocketRole role, WebSocketOptions options = {}, std::string_view leftover = {},
               std::optional<DeflateParameters> deflate = {})
-        : core_(std::make_shared<detail::WebSocketCoreOf<S>>(std::move(stream), role, options, leftover, deflate)) {}
+        : core_(detail::WebSocketCore::start(std::make_shared<detail::WebSocketCoreOf<S>>(
+              std::move(stream), role, options, leftover, deflate))) {}
     /// Knit's own use.
     explicit WebSocket(std::shared_ptr<detail::WebSocketCore> core) noexcept : core_(std::move(core)) {}
     WebSocket(WebSocket&&) noexcept = default;
@@ -111,6 +115,11 @@ Response websocket(const Request& request, std::function<Coro<>(WebSocket&)> han
 /// to, TimeoutError after options.connect_timeout, and what connecting throws. `context`: for wss, as
 /// SessionOptions::tls.
 Coro<WebSocket> connect_websocket(std::string url, WebSocketOptions options = {},
+                                  const tls::Context* context = nullptr);
+/// With header fields of one's own: Origin, Cookie, Authorization (which "ws://user:password@host/" says too).
+/// ValueError for what is no field, or is the handshake's own.
+using WebSocketHeaders = std::vector<std::pair<std::string, std::string>>;
+Coro<WebSocket> connect_websocket(std::string url, WebSocketHeaders headers, WebSocketOptions options,
                                   const tls::Context* context = nullptr);
 
 }  // namespace knit::http

@@ -25,6 +25,8 @@ struct Options {
     /// Of a client: whom the certificate is to be for, and what the server is told (SNI). Empty: the host connected to.
     /// Copied by the call that it is given to.
     std::string_view server_name = {};
+    /// Of a client: what it offers by ALPN, "h2,http/1.1", where the Context has no alpn() of its own. Copied likewise.
+    std::string_view alpn = {};
     Duration handshake_timeout = std::chrono::seconds(60);  ///< zero: no limit
     Duration shutdown_timeout = std::chrono::seconds(30);   ///< for close() to send the rest; zero: no limit
 };
@@ -40,6 +42,7 @@ namespace knit::detail {
 struct TlsPeer {
     std::string host;
     std::string session_key;
+    std::string alpn = {};  ///< as in Options
 };
 
 /// ValueError for a server's Context, or a client's that checks names and has none.
@@ -54,6 +57,7 @@ Coro<tls::TlsStream<S>> begin_tls(S stream, tls::Context context, TlsPeer peer, 
                                   Duration shutdown_timeout) {
     auto core = std::make_shared<TlsCoreOf<S>>(std::move(stream), context.state(), std::move(peer.host),
                                                std::move(peer.session_key), shutdown_timeout);
+    core->offer(peer.alpn);
     Coro<> shaking = TlsCore::handshake(core, handshake_timeout);
     co_await std::move(shaking);
     tls::TlsStream<S> made(std::move(core));
@@ -88,8 +92,9 @@ template <io::ByteStream S>
 Coro<TlsStream<S>> connect(S stream, Context context, Options options) {
     knit::detail::check_client(context, options.server_name);
     const std::string name(options.server_name);
-    return knit::detail::begin_tls(std::move(stream), std::move(context), knit::detail::TlsPeer{name, name},
-                                   options.handshake_timeout, options.shutdown_timeout);
+    knit::detail::TlsPeer peer{name, name, std::string(options.alpn)};
+    return knit::detail::begin_tls(std::move(stream), std::move(context), std::move(peer), options.handshake_timeout,
+                                   options.shutdown_timeout);
 }
 /// The same over TCP, which is connected first, as TcpStream::connect() does.
 inline Coro<TlsStream<io::TcpStream>> connect(io::Endpoint endpoint, Context context, Options options = {},

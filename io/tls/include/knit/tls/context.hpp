@@ -76,7 +76,8 @@ public:
     /// "*.example.org" is every name one label longer. Who asks for another name, or none, gets this Context's own.
     Context& add_server_name(std::string name, const Context& other);
     /// Asked first, with the name in lower case ("" for none); nothing: as if there were no callback. What it throws
-    /// refuses the client, as does a Context without a certificate or a client's. Called on any loop.
+    /// refuses the client by a TlsError of Errc::setup with that nested; so does, by a ValueError, a Context without a
+    /// certificate or a client's. Called on any loop.
     using NameCallback = std::function<std::optional<Context>(std::string_view name)>;
     Context& server_name_callback(NameCallback callback);
 

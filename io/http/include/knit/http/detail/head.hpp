@@ -52,6 +52,7 @@ struct Head {
     int status = 0;            ///< of an answer
     Framing framing = Framing::none;
     bool is_http10 = false;
+    bool is_http2 = false;
     bool keeps_alive = false;
     bool expects_continue = false;
     bool wants_upgrade = false;

@@ -1,6 +1,7 @@
 /// A server's connection: ConnectionBase knows HTTP and no stream, ServerConnection<S> moves bytes on any ByteStream.
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -20,25 +21,21 @@
 #include "knit/http/detail/exchange.hpp"
 #include "knit/http/detail/head.hpp"
 #include "knit/http/detail/input.hpp"
+#include "knit/http/detail/takeover.hpp"
 #include "knit/http/detail/watch.hpp"
 #include "knit/http/request.hpp"
 #include "knit/http/response.hpp"
 #include "knit/http/router.hpp"
 #include "knit/http/server_options.hpp"
 #include "knit/io/byte_stream.hpp"
-#include "knit/io/server.hpp"
-#include "knit/io/tcp.hpp"
 
 namespace knit::http::detail {
 
 class ServerCore;
 struct Shard;
+struct Upgraded;
 
-std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerOptions& options);
-io::ServeOptions serve_options(const ServerOptions& options);
 bool is_closing(const ServerCore& core) noexcept;
-/// A peer that does not get as far as HTTP is no fault of ours: for LogLevel::debug.
-void log_wrap_error(const std::exception& error);
 
 /// The parts of a connection that do not depend on its stream. On one loop, that of its beginning: a handler that goes
 /// on to another is brought back.
@@ -52,17 +49,23 @@ public:
     /// Speaks until the end of the connection. Throws CancelledError only, when the server ends it.
     Coro<> run();
 
-    /// Between requests it ends now.
+    /// The server closes: between requests it ends now, and an upgraded one is told.
     void end_when_idle() noexcept;
+    void tell_closing() noexcept;
+    bool is_server_closing() const noexcept { return is_closing(*core_); }
 
     // The stream.
 
     /// Once, into the input, at most about `size` bytes; false at the end of the stream.
     virtual Coro<bool> fill(Input& input, std::size_t size) = 0;
+    /// Once, past the input.
+    virtual Coro<std::size_t> read_stream(std::span<std::byte> buffer) = 0;
     /// All the bytes.
     virtual Coro<> send(std::string_view bytes) = 0;
     /// At least one byte, by whichever task, without a deadline.
     virtual Coro<std::size_t> send_some(std::string_view bytes) = 0;
+    /// Whether TLS's ALPN has chosen it.
+    virtual bool has_chosen_http2() const = 0;
     /// Answers what comes until nothing more will.
     virtual Coro<> serve_requests() = 0;
     virtual Coro<> close_gently() = 0;
@@ -81,7 +84,7 @@ public:
     ConnectionBase* previous = nullptr;
 
 protected:
-    enum class Next { more, request, refused };
+    enum class Next { more, request, refused, http2 };
 
     /// Looks for the next request in what has come; a refusal is answered already.
     Next next_head();
@@ -115,10 +118,16 @@ protected:
     void time_out();
     void begin_write();
 
+    /// From its preface on; `preface` is what was taken of that already. Throws CancelledError.
+    Coro<> speak_http2(std::string_view preface);
+    /// What llhttp calls a request, "PRI * HTTP/2.0": the first 18 bytes of the preface of HTTP/2 (RFC 9113, 3.4).
+    static constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\n";
+
     static constexpr std::size_t kPiece = 64 << 10;
     static constexpr std::size_t kOutMost = 64 << 10;
     static constexpr std::size_t kFilePiece = 256 << 10;
-    static constexpr std::size_t kDrainMost = 16 << 20;
+    static constexpr Duration kDrainTime = std::chrono::seconds(5);
+    static constexpr Duration kDrainSilence = std::chrono::seconds(1);
 
     std::shared_ptr<ServerCore> core_;
     Shard* shard_ = nullptr;
@@ -131,15 +140,19 @@ protected:
     bool has_peer_gone_ = false;  ///< reading or writing has failed
     bool is_broken_ = false;      ///< bytes are missing in what was sent: nothing may follow them
     bool is_closed_ = false;      ///< the stream is
+    bool is_first_ = true;        ///< no request was before
+    Takeover* takeover_ = nullptr;
 
 private:
     std::string_view take_body();
+    bool skip_body();
     Coro<> fill_body();
     bool has_answer_body(const Response& response) const noexcept;
     void append_head(const Response& response, bool is_chunked);
     void check_upgrade(Response& response);
     Coro<> put_body(Response& response);
     Coro<> put_file(Response& response);
+    Coro<> put_small_file(Response::Extra& extra);
     Coro<> put_stream(Response& response);
     Coro<> run_upgraded(Response& response);
     void note(const Response& response, std::uint64_t body_bytes);
@@ -155,8 +168,8 @@ private:
     Coro<> flush_beside(std::string bytes);
     void flush_when_suspended();
     Response error_response(const std::exception_ptr& error);
-    Response missing_response(std::string allowed) const;
 
+    Upgraded* upgraded_ = nullptr;  ///< while the connection is one
     HeadScan scan_;
     Head head_;
     std::exception_ptr handler_error_;
@@ -165,7 +178,8 @@ private:
     std::uint64_t body_left_ = 0;
     std::uint64_t body_sent_ = 0;                  ///< of the answer
     std::optional<std::uint64_t> body_promised_;  ///< of an answer whose head says the length
-    std::size_t body_progress_ = 0;                ///< bytes since the body's deadline was set
+    std::size_t body_progress_ = 0;                ///< bytes of the KiB that body_timeout is for
+    Duration body_wait_{};                         ///< what is left of that; the handler's own time does not count
     bool is_idle_ = false;     ///< waits for the first byte of a request
     bool is_in_head_ = false;  ///< ... for more of a head
     bool is_writing_ = false;  ///< a piece of the answer's body
@@ -177,6 +191,7 @@ private:
     Handle flusher_;
     Task<> flushing_;
     TimePoint began_{};
+    std::string peer_text_;  ///< for the log
 };
 
 /// A connection on a stream of type S.
@@ -224,6 +239,11 @@ private:
                 if (out_.size() < kOutMost) {
                     continue;
                 }
+            }
+            if (found == Next::http2) {
+                Coro<> speaking = speak_http2(kPreface);
+                co_await std::move(speaking);
+                break;
             }
             if (!out_.empty()) {
                 begin_write();
@@ -290,10 +310,14 @@ private:
     Coro<std::size_t> send_some(std::string_view bytes) final { co_return co_await write_part(bytes); }
 
     Coro<bool> fill(Input& input, std::size_t size) final {
+        Coro<std::size_t> reading = read_stream(input.make_room(size));
+        const std::size_t count = co_await std::move(reading);
+        input.grow(count);
+        co_return count != 0;
+    }
+    Coro<std::size_t> read_stream(std::span<std::byte> buffer) final {
         try {
-            const std::size_t count = co_await stream_.read_some(input.make_room(size));
-            input.grow(count);
-            co_return count != 0;
+            co_return co_await stream_.read_some(buffer);
         } catch (const std::system_error&) {
             has_peer_gone_ = true;
             throw;
@@ -320,19 +344,17 @@ private:
     }
 
     /// Closing with bytes unread would reset the connection and could take the last answer away: reads them first, but
-    /// neither many nor for long.
+    /// not for long.
     Coro<> close_gently() final {
-        watch_.begin(std::chrono::seconds(1));
+        const TimePoint end = watch_.loop().time() + kDrainTime;
+        watch_.begin(kDrainSilence);
         try {
             Coro<> shutting = shutdown_bare();
             co_await std::move(shutting);
-            for (std::size_t drained = 0; drained < kDrainMost;) {
+            for (std::size_t count = 1; count != 0 && watch_.loop().time() < end;) {
                 input_.consume(input_.rest().size());
-                const std::size_t count = co_await stream_.read_some(input_.make_room(kPiece));
-                if (count == 0) {
-                    break;
-                }
-                drained += count;
+                watch_.begin(kDrainSilence);
+                count = co_await stream_.read_some(input_.make_room(kPiece));
             }
         } catch (const CancelledError&) {
             end_wait_cancelled();
@@ -353,6 +375,13 @@ private:
             stream_.close();
         }
     }
+    bool has_chosen_http2() const final {
+        if constexpr (requires { stream_.alpn_protocol() == ""; }) {
+            return stream_.alpn_protocol() == "h2";
+        } else {
+            return false;
+        }
+    }
     io::Endpoint peer() const final {
         if constexpr (requires { stream_.peer_endpoint(); }) {
             return stream_.peer_endpoint();
@@ -363,33 +392,5 @@ private:
 
     S stream_;
 };
-
-template <io::ByteStream S>
-Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
-    ServerConnection<S> connection(std::move(stream), std::move(core));
-    Coro<> running = connection.run();
-    co_await std::move(running);
-}
-
-template <class Wrap>
-Coro<> serve_wrapped(io::TcpStream stream, Wrap wrap, std::shared_ptr<ServerCore> core) {
-    if (is_closing(*core)) {
-        co_return;
-    }
-    using Wrapped = await_result_t<std::invoke_result_t<Wrap&, io::TcpStream>>;
-    std::optional<Wrapped> wrapped;
-    try {
-        auto wrapping = wrap(std::move(stream));
-        wrapped.emplace(co_await std::move(wrapping));
-    } catch (const std::system_error& error) {
-        knit::http::detail::log_wrap_error(error);
-    } catch (const TimeoutError& error) {
-        knit::http::detail::log_wrap_error(error);
-    }
-    if (wrapped) {
-        Coro<> serving = serve_stream(std::move(*wrapped), std::move(core));
-        co_await std::move(serving);
-    }
-}
 
 }  // namespace knit::http::detail

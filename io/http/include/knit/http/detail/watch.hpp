@@ -30,6 +30,8 @@ public:
             arm();
         }
     }
+    /// What is left of the limit, for another begin(); zero when there is none.
+    Duration left() const noexcept;
     /// It has not been too long.
     void end() noexcept {
         is_waiting_ = false;

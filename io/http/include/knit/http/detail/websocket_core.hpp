@@ -29,6 +29,7 @@
 #include "knit/http/websocket_handshake.hpp"
 #include "knit/io/byte_stream.hpp"
 #include "knit/lock.hpp"
+#include "knit/loop.hpp"
 #include "knit/time.hpp"
 
 namespace knit::http {
@@ -39,6 +40,9 @@ struct WebSocketOptions {
     std::size_t message_max = std::size_t{4} << 20;       ///< bytes, after decompression; more is closed with 1009
     bool compress = true;                                 ///< offers, or agrees to, permessage-deflate
     Duration close_timeout = std::chrono::seconds(10);    ///< how long a good-bye may take; zero: no limit
+    /// So long after the last byte from the peer it is sent a ping; when then, while somebody receives, nothing comes
+    /// for half of that, the connection is cut off, as aiohttp's `heartbeat` does: receive() gives 1006. Zero: never.
+    Duration heartbeat = {};
     Duration connect_timeout = std::chrono::seconds(30);  ///< of a client: until the handshake is over; zero: no limit
     /// Sub-protocols that this side speaks, best first: "chat.v2, chat". Copied by the call that it is given to.
     std::string_view protocols = {};
@@ -80,11 +84,23 @@ public:
     WebSocketCore& operator=(const WebSocketCore&) = delete;
     virtual ~WebSocketCore();
 
+    /// Where the heartbeat begins. Gives the same.
+    static Ref start(Ref core);
+
+    // These go on on the WebSocket's loop, wherever they are called, and end there.
+
     static Coro<WebSocketMessage> receive(Ref core);
     static Coro<> send(Ref core, int opcode, std::string_view bytes);
     static Coro<> send_owned(Ref core, int opcode, std::string bytes);
     static Coro<> close(Ref core, int code, std::string reason);
+
+    // All else is called on that loop.
+
     void abort() noexcept;
+    /// The server ends: says good-bye with 1001, and cuts off a peer that does not answer in time.
+    void go_away() noexcept;
+    /// Whether a handler threw this because the peer broke the rules or has gone, which is nobody's fault here.
+    bool is_peers_fault(const std::exception_ptr& error) const;
     /// Its owner has gone: abort(), unless the good-bye is being said in the background.
     void leave() noexcept;
     /// Nobody uses the stream below any more, which is closed; waits for that even if it is cancelled, which cuts a
@@ -103,6 +119,7 @@ protected:
 
 private:
     class Use;
+    class Reading;
     class Writing;
     class Ending;
 
@@ -111,6 +128,7 @@ private:
     virtual Coro<> shutdown_lower() = 0;
     virtual void close_lower() noexcept = 0;
 
+    static Coro<WebSocketMessage> receive_here(Ref core);
     std::optional<WebSocketMessage> take_events();
     void take_close(int code, std::string reason);
     void put_close(int code, std::string_view reason);
@@ -122,14 +140,21 @@ private:
     void wrote_some() noexcept;
     void fail_writing(std::exception_ptr error) noexcept;
     void give_up() noexcept;
+    void arm(Duration delay);
+    void beat();
     void end_in_background() noexcept;
     WebSocketMessage closed_message() const;
     static Coro<> write_task(Writing writing);
     static Coro<> write_all(Ref core);
     static Coro<> end_task(Ending ending);
 
+    Loop& loop_;
     const bool is_server_;
     const Duration close_timeout_;
+    const Duration heartbeat_;
+    Handle timer_;                 ///< of the heartbeat
+    TimePoint heard_at_{};         ///< of the last input, or since when it could have been heard
+    TimePoint pinged_at_{};        ///< of a ping that nothing has answered
     std::unique_ptr<WebSocketCodec> codec_;
     std::string output_;           ///< to be sent
     std::size_t in_flight_ = 0;    ///< bytes that are being sent
@@ -143,9 +168,12 @@ private:
     int users_ = 0;  ///< operations on the stream below, those included that are about to begin
     int close_code_ = 0;
     bool is_writing_ = false;
+    bool is_reading_ = false;
+    bool is_pinged_ = false;
     bool is_close_sent_ = false;
     bool is_ending_ = false;
     bool is_closed_ = false;
+    bool is_going_away_ = false;
     bool is_cut_ = false;  ///< abort() has thrown away what was to be sent
 };
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "knit/tls/certificate.hpp"
 #include "knit/tls/error.hpp"
@@ -31,6 +32,8 @@ public:
     TlsEngine(const TlsEngine&) = delete;
     TlsEngine& operator=(const TlsEngine&) = delete;
     ~TlsEngine();
+    /// Names with commas between them, which a client offers if its Context says nothing else. Before the handshake.
+    void offer_alpn(std::string_view protocols);
 
     // The network's side.
 

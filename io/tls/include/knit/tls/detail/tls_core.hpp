@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -34,6 +35,8 @@ public:
 
     const TlsEngine& engine() const noexcept { return engine_; }
     bool is_closed() const noexcept { return is_closed_; }
+    /// Before the handshake.
+    void offer(std::string_view protocols) { engine_.offer_alpn(protocols); }
 
     /// Closes the stream when it fails, or when it is cancelled.
     static Coro<> handshake(Ref core, Duration limit);

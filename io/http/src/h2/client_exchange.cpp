@@ -1,0 +1,273 @@
+// H2Exchange, H2ClientStream: one request and its answer.
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "../text.hpp"
+#include "callbacks.hpp"
+#include "client.hpp"
+#include "knit/as_result.hpp"
+#include "knit/error.hpp"
+#include "knit/http/error.hpp"
+#include "knit/timeout.hpp"
+
+namespace knit::http::detail {
+
+// The stream.
+
+void H2ClientStream::take_field(std::string_view name, std::string_view value) {
+    if (has_head_) {
+        return;  // a trailer is passed over, as HTTP/1.1's are
+    }
+    head_size_ += name.size() + value.size() + 32;
+    if (head_size_ > kHeadMost || places_.size() >= kFieldsMost) {
+        reset(NGHTTP2_ENHANCE_YOUR_CALM);
+    } else if (name == ":status") {
+        status_ = static_cast<int>(to_number(value).value_or(0));
+    } else {
+        places_.push_back({text_.size(), name.size(), value.size()});
+        text_.append(name).append(value);
+    }
+}
+
+void H2ClientStream::end_fields() {
+    if (has_head_) {
+        return;
+    }
+    if (status_ < 200) {
+        text_.clear();  // an interim answer, which another one follows
+        places_.clear();
+        return;
+    }
+    has_head_ = true;
+    readable_.set();
+}
+
+Coro<> H2ClientStream::wait_for_head() {
+    while (!has_head_ && !is_closed()) {
+        readable_.clear();
+        co_await readable_.wait();
+    }
+}
+
+void H2ClientStream::fill_head(Head& head) const {
+    head.status = status_;
+    head.is_http2 = true;
+    head.keeps_alive = true;
+    for (const Place& place : places_) {
+        head.fields.add(std::string_view(text_).substr(place.at, place.name_size));
+        head.fields.last().value = std::string_view(text_).substr(place.at + place.name_size, place.value_size);
+    }
+    const auto length = head.fields.find("content-length");
+    head.length = length ? to_number(*length).value_or(0) : 0;
+    head.framing = has_peer_ended() ? Framing::none : length ? Framing::sized : Framing::chunked;
+}
+
+void H2ClientStream::sent_end() {
+    is_sending_ = false;
+    sent_at_ = std::chrono::steady_clock::now();
+}
+
+Coro<> H2ClientStream::write_chunk(std::string_view bytes) {
+    if (!bytes.empty()) {
+        Coro<> writing = write(bytes, Duration::zero());
+        co_await std::move(writing);
+    }
+}
+
+void H2ClientStream::body_failed(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::system_error&) {
+        if (is_closed()) {
+            return;
+        }
+    } catch (...) {
+        static_cast<void>(0);  // told below
+    }
+    body_error_ = error;
+    reset(NGHTTP2_CANCEL);
+}
+
+void H2ClientStream::throw_late() { throw TimeoutError("the server sends nothing"); }
+
+// The exchange.
+
+/// The head is HTTP/1.1's; false when the connection takes no request any more.
+bool H2Exchange::submit(std::string_view head, bool has_body) {
+    if (!connection_->can_open()) {
+        return false;
+    }
+    std::string_view lines = head;
+    std::string_view first = cut(lines, '\n');
+    const std::string_view method = cut(first, ' ');
+    const std::string_view target = cut(first, ' ');
+    constexpr std::string_view kPrefix = "Host: ";  // stands first, always
+    std::string_view host = cut(lines, '\n').substr(kPrefix.size());
+    host.remove_suffix(1);
+    H2Fields& fields = connection_->fields();
+    fields.clear();
+    fields.add(":method", method);
+    fields.add(":scheme", connection_->scheme());
+    fields.add(":authority", host);
+    fields.add(":path", target);
+    fields.add_lines(lines);
+    auto stream = std::make_shared<H2ClientStream>(*connection_);
+    const auto& list = fields.list();
+    const nghttp2_data_provider body = H2Callbacks::data_provider();
+    const std::int32_t id = nghttp2_submit_request(connection_->handle(), nullptr, list.data(), list.size(),
+                                                   has_body ? &body : nullptr, stream.get());
+    if (id < 0) {
+        return false;
+    }
+    stream->set_id(id);
+    stream_ = std::move(stream);
+    connection_->wake_writer();
+    return true;
+}
+
+Coro<bool> H2Exchange::exchange(std::string head, const std::string& method,
+                                std::shared_ptr<const RequestOptions> options) {
+    if (!submit(head, options->stream || !options->body.empty())) {
+        co_return false;
+    }
+    options_ = std::move(options);
+    if (options_->stream) {
+        Upload upload{connection_, options_, stream_};
+        begin_upload(send_body(std::move(upload)));
+    } else {
+        stream_->write_last(options_->body, Duration::zero());
+    }
+    const Result<void> waited = co_await as_result(wait_for_head());
+    if (waited && stream_->has_head()) {
+        stream_->fill_head(head_);
+        if (method == "HEAD" || stream_->has_peer_ended()) {
+            connection_->note_answer();
+        }
+        if (stream_->has_peer_ended()) {
+            Coro<> ending = end_upload();
+            co_await std::move(ending);
+        }
+        co_return true;
+    }
+    const std::exception_ptr body_error = stream_->body_error();
+    const std::uint32_t code = stream_->error_code();
+    const bool is_repeatable = waited && may_repeat(method);
+    reset();
+    Coro<> ending = end_upload();
+    co_await std::move(ending);
+    if (body_error != nullptr) {
+        std::rethrow_exception(body_error);
+    }
+    if (!waited) {
+        waited.rethrow();
+    }
+    if (is_repeatable) {
+        co_return false;
+    }
+    throw ServerProtocolError(code == H2Stream::kLost
+                                  ? std::string("the server has closed the connection without an answer")
+                                  : std::string("the server has reset the request: ") + nghttp2_http2_strerror(code));
+}
+
+/// What the server says it has not looked at may be sent again; what may have been lost on its way, if it does no harm.
+bool H2Exchange::may_repeat(const std::string& method) const {
+    const bool was_dead = stream_->error_code() == H2Stream::kLost && connection_->has_answered() &&
+                          is_idempotent(method);
+    return !options_->stream && (was_dead || stream_->error_code() == NGHTTP2_REFUSED_STREAM);
+}
+
+/// Throws CancelledError only: an answer may have come whatever has become of the request.
+Coro<> H2Exchange::send_body(Upload upload) {
+    try {
+        RequestWriter writer(*upload.stream);
+        Coro<> streaming = upload.options->stream(writer);
+        co_await std::move(streaming);
+        upload.stream->write_last({}, Duration::zero());
+    } catch (const CancelledError&) {
+        throw;
+    } catch (...) {
+        upload.stream->body_failed(std::current_exception());
+    }
+}
+
+Coro<> H2Exchange::wait_for_head() {
+    for (;;) {
+        const std::optional<TimePoint> until = read_until(timeout_.read);
+        Coro<> waiting = stream_->wait_for_head();
+        try {
+            co_await with_timeout_at(until, std::move(waiting));
+            co_return;
+        } catch (const TimeoutError&) {
+            if (!is_early(stream_->is_sending(), stream_->sent_at(), timeout_.read)) {
+                throw;
+            }
+        }
+    }
+}
+
+Coro<std::string_view> H2Exchange::read_piece() {
+    for (;;) {
+        const std::optional<TimePoint> until = read_until(timeout_.read);
+        Coro<std::string_view> reading = stream_->read(Duration::zero());
+        try {
+            co_return co_await with_timeout_at(until, std::move(reading));
+        } catch (const TimeoutError&) {
+            if (!is_early(stream_->is_sending(), stream_->sent_at(), timeout_.read)) {
+                throw;
+            }
+        } catch (const std::system_error& error) {
+            if (stream_->body_error() != nullptr) {
+                std::rethrow_exception(stream_->body_error());
+            }
+            throw ServerProtocolError(std::string("the answer's body was cut off: ") + error.what());
+        }
+    }
+}
+
+Coro<std::string_view> H2Exchange::read_body() {
+    if (is_done_) {
+        co_return std::string_view();
+    }
+    Coro<std::string_view> reading = read_piece();
+    const std::string_view piece = co_await std::move(reading);
+    if (piece.empty()) {
+        finish();
+        Coro<> ending = end_upload();
+        co_await std::move(ending);
+    }
+    co_return piece;
+}
+
+Coro<> H2Exchange::drain() {
+    leave();
+    Coro<> ending = end_upload();
+    co_await std::move(ending);
+}
+
+void H2Exchange::finish() noexcept {
+    is_done_ = true;
+    connection_->note_answer();
+    reset();
+    release_permits();
+}
+
+/// A whole answer ends the request as well, whatever of that is still to be sent.
+void H2Exchange::reset() noexcept {
+    if (stream_ != nullptr && !stream_->is_closed()) {
+        stream_->reset(NGHTTP2_CANCEL);
+    }
+}
+
+void H2Exchange::leave() noexcept {
+    is_done_ = true;
+    reset();
+    stream_ = nullptr;
+    release_permits();
+}
+
+}  // namespace knit::http::detail

@@ -1,0 +1,161 @@
+#include "server.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+#include "server_stream.hpp"
+#include "knit/error.hpp"
+
+namespace knit::http::detail {
+
+bool has_http2() noexcept { return true; }
+
+Coro<> ConnectionBase::speak_http2(std::string_view preface) {
+    is_last_ = true;
+    H2Server server(*this, *core_, *shard_);
+    takeover_ = &server;
+    std::exception_ptr error;
+    try {
+        Coro<> running = server.run(std::exchange(input_, Input()), preface);
+        co_await std::move(running);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    takeover_ = nullptr;
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
+}
+
+H2Server::H2Server(ConnectionBase& connection, ServerCore& core, Shard& shard)
+    : H2Session(Side::server, core.options.write_timeout), connection_(connection), core_(core), shard_(shard) {}
+
+Coro<> H2Server::run(Input input, std::string_view preface) {
+    const ServerOptions& options = core_.options;
+    const auto head_max = static_cast<std::uint32_t>(
+        std::min<std::size_t>(options.head_max, std::numeric_limits<std::uint32_t>::max()));
+    start({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, static_cast<std::uint32_t>(options.http2_streams_max)},
+           {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, head_max}},
+          1 << 20);
+    if (options.header_timeout > Duration::zero()) {
+        head_until_ = knit::detail::after(now(), options.header_timeout);
+        look_at(head_until_);
+    }
+    resets_since_ = now();
+    input_ = std::move(input);
+    Task<> writer = create_task(write_frames());
+    std::exception_ptr cancelled;
+    try {
+        feed(preface);
+        if (core_.is_closing()) {
+            H2Session::end_soon();
+        }
+        Coro<> reading = read_frames();
+        co_await std::move(reading);
+    } catch (const std::system_error&) {
+        is_failed_ = true;  // the peer has gone, which is its right
+    } catch (const CancelledError&) {
+        cancelled = std::current_exception();
+    }
+    if (cancelled != nullptr) {
+        terminate(NGHTTP2_NO_ERROR);
+    }
+    const bool was_failed = is_failed_;
+    fail_streams();
+    is_failed_ = was_failed;  // what is on its way, a GOAWAY, still goes
+    while (task_count_ != 0) {
+        tasks_ended_.clear();
+        try {
+            co_await tasks_ended_.wait();
+        } catch (const CancelledError&) {
+            cancelled = std::current_exception();
+        }
+    }
+    Coro<std::exception_ptr> ending = end_writer(writer);
+    const std::exception_ptr late = co_await std::move(ending);
+    cancelled = late != nullptr ? late : cancelled;
+    if (cancelled != nullptr) {
+        std::rethrow_exception(cancelled);
+    }
+}
+
+const std::string& H2Server::peer_text() {
+    if (peer_text_.empty()) {
+        peer_text_ = peer().host();
+    }
+    return peer_text_;
+}
+
+void H2Server::task_ended() noexcept {
+    if (--task_count_ == 0) {
+        tasks_ended_.set();
+    }
+}
+
+void H2Server::head_is_endless() noexcept { terminate(NGHTTP2_ENHANCE_YOUR_CALM); }
+
+/// A request whose task is cancelled may take a while to end; new ones do not pile up on those.
+H2Stream* H2Server::begin_stream(std::int32_t id) {
+    if (is_ending() || task_count_ >= 2 * core_.options.http2_streams_max) {
+        nghttp2_submit_rst_stream(handle(), NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+        wake_writer();
+        return nullptr;
+    }
+    const Duration limit = core_.options.header_timeout;
+    if (limit > Duration::zero()) {
+        head_until_ = knit::detail::after(now(), limit);
+        look_at(head_until_);
+    }
+    idle_until_ = TimePoint::max();
+    auto* const stream = new H2ServerStream(*this);  // its own, as long as stream or task are
+    stream->set_id(id);
+    return stream;
+}
+
+/// CVE-2023-44487: requests that are reset at once cost the server, and are not counted as streams that are open.
+void H2Server::stream_reset_by_peer() {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now() - resets_since_).count();
+    if (seconds > 0) {
+        resets_since_ = now();
+        resets_ = static_cast<int>(std::max<std::int64_t>(0, resets_ - kResetsEachSecond * std::min<std::int64_t>(
+                                                                                               seconds, 1000)));
+    }
+    if (++resets_ > kResetsMost) {
+        terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+}
+
+void H2Server::settings_received() {
+    if (!std::exchange(has_settings_, true)) {
+        head_ended();
+        if (stream_count() == 0) {
+            last_stream_gone();
+        }
+    }
+}
+
+void H2Server::last_stream_gone() noexcept {
+    const Duration limit = core_.options.idle_timeout;
+    if (limit > Duration::zero() && !is_failed_) {
+        idle_until_ = knit::detail::after(now(), limit);
+        look_at(idle_until_);
+    }
+}
+
+TimePoint H2Server::expire(TimePoint now) noexcept {
+    if (head_until_ <= now) {
+        head_until_ = TimePoint::max();
+        terminate(has_settings_ ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_SETTINGS_TIMEOUT);
+    }
+    if (idle_until_ <= now) {
+        idle_until_ = TimePoint::max();
+        H2Session::end_soon();
+    }
+    return std::min(head_until_, idle_until_);
+}
+
+}  // namespace knit::http::detail

@@ -1,0 +1,62 @@
+/// H2Server: HTTP/2 on a server's connection.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "../server_core.hpp"
+#include "knit/coro.hpp"
+#include "knit/event.hpp"
+#include "knit/http/detail/server_connection.hpp"
+#include "session.hpp"
+
+namespace knit::http::detail {
+
+class H2Server final : public H2Session, public Takeover {
+public:
+    H2Server(ConnectionBase& connection, ServerCore& core, Shard& shard);
+
+    /// Until the connection and the tasks of its requests have ended. Cancelled: the requests are, then CancelledError.
+    Coro<> run(Input input, std::string_view preface);
+    void end_soon() noexcept final { H2Session::end_soon(); }
+
+    ServerCore& core() const noexcept { return core_; }
+    Shard& shard() const noexcept { return shard_; }
+    io::Endpoint peer() const { return connection_.peer(); }
+    /// For the log.
+    const std::string& peer_text();
+    /// A head has come as a whole, which had to be within header_timeout.
+    void head_ended() noexcept { head_until_ = TimePoint::max(); }
+    void task_begun() noexcept { ++task_count_; }
+    void task_ended() noexcept;
+    /// A head's fields are beyond all limits: not even worth reading on.
+    void head_is_endless() noexcept;
+
+private:
+    static constexpr int kResetsMost = 200;         ///< by the peer, at once
+    static constexpr int kResetsEachSecond = 50;    ///< ... and in the long run
+
+    Coro<bool> fill(Input& input, std::size_t size) final { return connection_.fill(input, size); }
+    Coro<std::size_t> send_some(std::string_view bytes) final { return connection_.send_some(bytes); }
+    H2Stream* begin_stream(std::int32_t id) final;
+    void stream_reset_by_peer() final;
+    void settings_received() final;
+    void last_stream_gone() noexcept final;
+    TimePoint expire(TimePoint now) noexcept final;
+
+    ConnectionBase& connection_;
+    std::string peer_text_;
+    ServerCore& core_;
+    Shard& shard_;
+    std::size_t task_count_ = 0;
+    Event tasks_ended_;
+    TimePoint head_until_ = TimePoint::max();  ///< for the preface, or a head whose first frame has come
+    TimePoint idle_until_ = TimePoint::max();  ///< while there is no stream
+    TimePoint resets_since_{};
+    int resets_ = 0;  ///< by the peer, less those that time has forgiven
+    bool has_settings_ = false;
+};
+
+}  // namespace knit::http::detail

@@ -1,0 +1,285 @@
+// H2ServerStream: the handler's task and its answer.
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <memory>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include "../answers.hpp"
+#include "callbacks.hpp"
+#include "knit/error.hpp"
+#include "knit/http/error.hpp"
+#include "knit/loop.hpp"
+#include "running.hpp"
+#include "server.hpp"
+#include "server_stream.hpp"
+
+namespace knit::http::detail {
+
+Coro<> H2ServerStream::run(Running running) {
+    const Running here(std::move(running));
+    H2ServerStream& self = here.stream();
+    if (self.is_closed()) {
+        co_return;
+    }
+    self.task_ = *current_task();
+    std::exception_ptr error;
+    try {
+        Coro<> serving = self.serve();
+        co_await std::move(serving);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    Coro<> coming = self.come_home();
+    co_await std::move(coming);
+    if (error != nullptr) {
+        self.cut_off(error);
+    }
+}
+
+Coro<> H2ServerStream::serve() {
+    std::exception_ptr error;
+    try {
+        Coro<> handling = handle();
+        co_await std::move(handling);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    Coro<> coming = come_home();
+    co_await std::move(coming);
+    if (error != nullptr) {
+        response_.emplace(error_response(error));
+    }
+    Coro<> answering = answer();
+    co_await std::move(answering);
+}
+
+Coro<> H2ServerStream::handle() {
+    if (refusal_ != 0) {
+        throw HttpError(refusal_);
+    }
+    RouterCore::Found found = server_.core().router->find(request_);
+    if (found.handler == nullptr) {
+        response_.emplace(missing_response(found.allowed));
+        co_return;
+    }
+    Coro<Response> running = (*found.handler)(request_);
+    response_.emplace(co_await std::move(running));
+}
+
+/// A handler that went on to another loop is brought back, cancelled or not.
+Coro<> H2ServerStream::come_home() {
+    while (&task_.get_loop() != &server_.loop()) {
+        try {
+            co_await resume_on(server_.loop());
+        } catch (const CancelledError&) {
+            continue;  // what it is about to do sees the closed stream
+        }
+    }
+}
+
+// What a handler throws.
+
+bool H2ServerStream::is_expected(const std::exception_ptr& error) const {
+    try {
+        std::rethrow_exception(error);
+    } catch (const CancelledError&) {
+        return task_.cancelling() != 0;
+    } catch (const std::system_error&) {
+        return is_closed();
+    } catch (...) {
+        return false;
+    }
+}
+
+Response H2ServerStream::error_response(const std::exception_ptr& error) {
+    if (is_expected(error)) {
+        std::rethrow_exception(error);
+    }
+    try {
+        std::rethrow_exception(error);
+    } catch (const HttpError& answer) {
+        return Response(answer.status(), answer.text());
+    } catch (const CancelledError&) {
+        static_cast<void>(0);  // of something that the handler awaited: an error like any other
+    } catch (const BaseException&) {
+        throw;
+    } catch (...) {
+        static_cast<void>(0);  // told below
+    }
+    report_handler_error(server_.loop(), task_, error, request_name());
+    return Response(500, HttpError(500).text());
+}
+
+/// An error behind the answer's head: the peer is told by a reset.
+void H2ServerStream::cut_off(const std::exception_ptr& error) {
+    if (is_expected(error)) {
+        return;
+    }
+    try {
+        std::rethrow_exception(error);
+    } catch (const CancelledError&) {
+        static_cast<void>(0);
+    } catch (const BaseException&) {
+        throw;
+    } catch (...) {
+        static_cast<void>(0);
+    }
+    report_handler_error(server_.loop(), task_, error, request_name());
+}
+
+std::string H2ServerStream::request_name() const {
+    return std::string(head_.method).append(" ").append(request_.raw_path());
+}
+
+// The answer.
+
+void H2ServerStream::begin_answer(bool has_body) {
+    if (is_closed()) {
+        throw_closed();
+    }
+    const Response& response = *response_;
+    const Response::Extra* const extra = response.extra_.get();
+    H2Fields& fields = server_.fields();
+    fields.clear();
+    fields.add_number(":status", static_cast<std::uint64_t>(response.status_));
+    if (has_content(response.status_) && (extra == nullptr || extra->length)) {
+        fields.add_number("content-length", extra != nullptr ? *extra->length : response.content().size());
+    }
+    if (!response.type_.empty()) {
+        fields.add("content-type", response.type_);
+    }
+    if (!response.has_date_) {
+        fields.add_lines(server_.shard().date.text());
+    }
+    fields.add_lines(response.fields_);
+    const auto& list = fields.list();
+    const nghttp2_data_provider body = H2Callbacks::data_provider();
+    const int result = nghttp2_submit_response(server_.handle(), id(), list.data(), list.size(),
+                                               has_body ? &body : nullptr);
+    if (result != 0) {
+        throw std::system_error(EPROTO, std::generic_category(), nghttp2_strerror(result));
+    }
+    server_.wake_writer();
+    if (response.closes_) {
+        server_.end_soon();
+    }
+}
+
+Coro<> H2ServerStream::answer() {
+    if (response_->extra_ != nullptr && response_->extra_->upgrade) {
+        response_.emplace(426, HttpError(426).text());  // HTTP/2 has no change of protocol
+    }
+    const Response& response = *response_;
+    const bool is_made = response.extra_ != nullptr;
+    const bool has_body = has_content(response.status_) && head_.method != "HEAD" &&
+                          (is_made || !response.content().empty());
+    begin_answer(has_body);
+    const Duration limit = server_.core().options.write_timeout;
+    if (!has_body || !is_made) {
+        is_answered_ = true;
+        body_sent_ = has_body ? response.content().size() : 0;
+        if (has_body) {
+            write_last(response.content(), limit);
+        }
+        note();
+        co_return;
+    }
+    std::exception_ptr error;
+    try {
+        Coro<> sending = send_body();
+        co_await std::move(sending);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    Coro<> coming = come_home();
+    co_await std::move(coming);
+    note();
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
+    is_answered_ = true;
+    write_last({}, limit);
+}
+
+Coro<> H2ServerStream::send_body() {
+    const Response::Extra& extra = *response_->extra_;
+    body_promised_ = extra.length;
+    if (!extra.produce) {
+        Coro<> sending = send_file();
+        co_await std::move(sending);
+        co_return;
+    }
+    BodyWriter writer(*this);
+    Coro<> producing = extra.produce(writer);
+    co_await std::move(producing);
+    co_await resume_on(server_.loop());
+    if (is_closed()) {
+        throw_closed();
+    }
+    if (body_promised_ && body_sent_ != *body_promised_) {
+        throw RuntimeError("the streamed body has " + std::to_string(body_sent_) +
+                           " bytes, and its length was said to be " + std::to_string(*body_promised_));
+    }
+}
+
+Coro<> H2ServerStream::write_body(std::string_view bytes) {
+    if (bytes.empty()) {
+        co_return;
+    }
+    co_await resume_on(server_.loop());
+    if (is_writing_) {
+        throw RuntimeError("two tasks write one body at the same time: await each BodyWriter::write() before the "
+                           "next, or let one task write what the others put into a Queue");
+    }
+    if (body_promised_ && bytes.size() > *body_promised_ - body_sent_) {
+        throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");
+    }
+    is_writing_ = true;
+    std::exception_ptr error;
+    try {
+        Coro<> writing = write(bytes, server_.core().options.write_timeout);
+        co_await std::move(writing);
+        body_sent_ += bytes.size();
+    } catch (...) {
+        error = std::current_exception();
+    }
+    is_writing_ = false;
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
+}
+
+Coro<> H2ServerStream::send_file() {
+    constexpr std::size_t kPiece = 64 << 10;
+    Response::Extra& extra = *response_->extra_;
+    std::uint64_t left = *extra.length;
+    std::uint64_t offset = extra.offset;
+    const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(left, kPiece));
+    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(room);
+    while (left != 0) {
+        const std::span<std::byte> piece(buffer.get(), static_cast<std::size_t>(std::min<std::uint64_t>(left, room)));
+        const std::size_t count = co_await extra.file.read_at(piece, offset);
+        if (count == 0) {
+            throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
+        }
+        Coro<> sending = write_body({reinterpret_cast<const char*>(buffer.get()), count});
+        co_await std::move(sending);
+        left -= count;
+        offset += count;
+    }
+}
+
+void H2ServerStream::note() const {
+    if (server_.core().router->log) {
+        log_request(server_.core().router->log, server_.peer_text(), head_, response_->status_, body_sent_,
+                    server_.now() - began_);
+    }
+}
+
+}  // namespace knit::http::detail

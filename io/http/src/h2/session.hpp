@@ -1,0 +1,126 @@
+/// H2Session: HTTP/2 on one connection, of a server or a client (RFC 9113).
+///
+/// nghttp2 knows the frames and their rules; this has the tasks. One task reads and one writes; everybody else asks
+/// nghttp2 for frames and wakes the writer. All of it is on one loop. nghttp2's callbacks run inside of feed() and
+/// collect(): they change plain state and set events, and never suspend.
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fields.hpp"
+#include "knit/coro.hpp"
+#include "knit/event.hpp"
+#include "knit/http/detail/input.hpp"
+#include "knit/http/detail/watch.hpp"
+#include "knit/task.hpp"
+#include "knit/time.hpp"
+#include "stream.hpp"
+
+namespace knit::http::detail {
+
+struct H2SessionFree {
+    void operator()(nghttp2_session* session) const noexcept { nghttp2_session_del(session); }
+};
+using H2SessionPtr = std::unique_ptr<nghttp2_session, H2SessionFree>;
+
+class H2Session {
+public:
+    /// RFC 9113, 6.9.2: what every stream begins with.
+    static constexpr std::uint32_t kWindow = 65'535;
+
+    H2Session(const H2Session&) = delete;
+    H2Session& operator=(const H2Session&) = delete;
+    virtual ~H2Session();
+
+    nghttp2_session* handle() const noexcept { return session_.get(); }
+    Loop& loop() const noexcept { return *loop_; }
+    TimePoint now() const noexcept { return loop_->time(); }
+    /// There are frames to be sent.
+    void wake_writer() noexcept { wake_.set(); }
+    /// Looks at the streams' deadlines no later than then.
+    void look_at(TimePoint deadline);
+    H2Fields& fields() noexcept { return fields_; }
+    /// Takes no new streams, and ends when those that run have: says GOAWAY.
+    void end_soon() noexcept;
+    bool is_ending() const noexcept { return is_ending_ || is_failed_; }
+    std::size_t stream_count() const noexcept { return streams_.size(); }
+
+    void add(H2Stream& stream);
+    void remove(H2Stream& stream) noexcept;
+
+protected:
+    enum class Side { server, client };
+    H2Session(Side side, Duration write_timeout);
+
+    /// On the connection's loop.
+    void start(const std::vector<nghttp2_settings_entry>& settings, std::int32_t connection_window);
+    /// Until the connection's end; throws what the stream below throws.
+    Coro<> read_frames();
+    /// The writer's task. An error of the stream's ends the reader, and is thrown by nobody.
+    Coro<> write_frames();
+    /// Sends what is there, within the write timeout, and ends the writer; returns when it has ended. A cancellation
+    /// cuts that short and is given back.
+    Coro<std::exception_ptr> end_writer(Task<>& writer);
+    void feed(std::string_view bytes) noexcept;
+    /// Every stream is closed from here on.
+    void fail_streams() noexcept;
+    /// As after an error of the peer's: GOAWAY, and the end at once.
+    void terminate(std::uint32_t error_code) noexcept;
+    /// Ends the wait of read_frames(), which then looks around.
+    void nudge_reader() noexcept { reader_watch_.expire(); }
+
+    // The stream below.
+
+    virtual Coro<bool> fill(Input& input, std::size_t size) = 0;
+    virtual Coro<std::size_t> send_some(std::string_view bytes) = 0;
+
+    // nghttp2's callbacks; a stream is null when nobody wants it any more.
+
+    virtual H2Stream* begin_stream(std::int32_t id) = 0;
+    virtual void stream_reset_by_peer() {}
+    virtual void settings_received() {}
+    virtual void last_stream_gone() noexcept {}
+    /// The session's own deadlines.
+    virtual TimePoint expire(TimePoint now) noexcept = 0;
+
+    Input input_;
+    bool is_failed_ = false;  ///< nothing more is sent, nothing more is read
+    bool is_ending_ = false;  ///< GOAWAY is on its way
+
+private:
+    friend struct H2Callbacks;
+
+    bool is_over() const noexcept;
+    void collect();
+    Coro<> write_until_stopped();
+    Coro<> wait_for_room();
+    void ring();
+
+    static constexpr std::size_t kPiece = 16 << 10;
+    static constexpr std::size_t kOutMost = 64 << 10;
+    static constexpr std::size_t kFramesMost = 1000;  ///< to be sent, above which nothing is read
+
+    const Side side_;
+    const Duration write_timeout_;
+    Loop* loop_ = nullptr;
+    H2SessionPtr session_;
+    std::vector<H2Stream*> streams_;
+    H2Fields fields_;
+    Watch reader_watch_;
+    Watch writer_watch_;
+    std::string out_;
+    Event wake_;     ///< frames for the writer
+    Event room_;     ///< the writer has sent
+    Handle timer_;
+    TimePoint armed_for_ = TimePoint::max();
+    bool is_stopping_ = false;  ///< the writer ends when all is sent
+};
+
+}  // namespace knit::http::detail

@@ -1,0 +1,139 @@
+// The client of HTTP/2: answers that come while the request is still sent.
+#include <stdexcept>
+
+#include "http2_test.hpp"
+
+namespace knit::test::h2 {
+namespace {
+
+using http::BodyWriter;
+using http::ClientResponse;
+using http::ClientSession;
+using http::Request;
+using http::RequestOptions;
+using http::RequestWriter;
+using http::Response;
+using http::Server;
+
+/// POST /mirror: answers with each piece as it comes. POST /early: answers, and reads nothing.
+http::Router mirror_router() {
+    http::Router router;
+    router.post("/mirror", [](Request& request) -> Coro<Response> {
+        co_return Response::stream([&request](BodyWriter& writer) -> Coro<> {
+            for (;;) {
+                const std::string_view part = co_await request.read_some();
+                const std::string piece(part);
+                if (piece.empty()) {
+                    break;
+                }
+                co_await writer.write(piece);
+            }
+        });
+    });
+    router.post("/early", [](Request&) -> Coro<Response> { co_return Response(413, "no!"); });
+    router.post("/wait", [](Request& request) -> Coro<Response> {
+        const std::string text = co_await request.text();
+        co_return Response::text(text);
+    });
+    return router;
+}
+
+TEST(Http2Upload, AServerMayAnswerAsItReads) {
+    with_http2(mirror_router(), [](Server& server, ClientSession& session) -> Coro<> {
+        Event read;
+        RequestOptions options;
+        options.stream = [&read](RequestWriter& writer) -> Coro<> {
+            co_await writer.write("first");
+            co_await read.wait();
+            co_await writer.write("second");
+        };
+        ClientResponse response = co_await session.post(url_of(server, "/mirror"), options);
+        const std::string_view piece = co_await response.read_some();
+        std::string text(piece);
+        EXPECT_EQ(text, "first");
+        read.set();
+        text = co_await response.text();
+        EXPECT_EQ(text, "second");
+        options.stream = nullptr;
+        options.body = std::string(kTenMegabytes, 'x');
+        response = co_await session.post(url_of(server, "/mirror"), options);
+        text = co_await response.text();
+        EXPECT_TRUE(text == options.body);
+        EXPECT_EQ(server.connection_count(), 1U);
+    });
+}
+
+/// Waits for its cancellation, and notes that.
+std::function<Coro<>(RequestWriter&)> endless(bool& has_ended) {
+    return [&has_ended](RequestWriter& writer) -> Coro<> {
+        co_await writer.write("first");
+        try {
+            co_await sleep(std::chrono::hours(1));
+        } catch (const CancelledError&) {
+            has_ended = true;
+            throw;
+        }
+    };
+}
+
+TEST(Http2Upload, AFunctionThatWritesEndsBeforeTheAnswerHas) {
+    with_http2(mirror_router(), [](Server& server, ClientSession& session) -> Coro<> {
+        bool has_ended = false;
+        RequestOptions options;
+        options.stream = endless(has_ended);
+        ClientResponse response = co_await session.post(url_of(server, "/early"), options);
+        EXPECT_EQ(response.status(), 413);
+        const std::string text = co_await response.text();
+        EXPECT_EQ(text, "no!");
+        EXPECT_TRUE(has_ended);
+        response = co_await session.post(url_of(server, "/wait"), "again");
+        EXPECT_EQ(response.status(), 200);
+        EXPECT_EQ(server.connection_count(), 1U);
+    });
+}
+
+TEST(Http2Upload, WhatTheFunctionThrowsComesOutThoughTheServerWaits) {
+    with_http2(mirror_router(), [](Server& server, ClientSession& session) -> Coro<> {
+        RequestOptions options;
+        options.stream = [](RequestWriter& writer) -> Coro<> {
+            co_await writer.write("first");
+            co_await sleep(1ms);
+            throw std::out_of_range("mine");
+        };
+        EXPECT_THROW(co_await session.post(url_of(server, "/wait"), options), std::out_of_range);
+        bool is_caught = false;
+        ClientResponse response = co_await session.post(url_of(server, "/mirror"), options);
+        try {
+            const std::string text = co_await response.text();
+        } catch (const std::out_of_range&) {
+            is_caught = true;
+        }
+        EXPECT_TRUE(is_caught);
+        bool has_ended = false;
+        options.stream = endless(has_ended);
+        auto posting = create_task(session.post(url_of(server, "/wait"), options));
+        co_await sleep(5ms);
+        posting.cancel();
+        EXPECT_THROW(co_await posting, CancelledError);
+        EXPECT_TRUE(has_ended);
+        EXPECT_EQ(server.connection_count(), 1U);
+    });
+}
+
+TEST(Http2Upload, TheReadTimeoutBeginsWhenTheRequestIsSent) {
+    with_http2(mirror_router(), [](Server& server, ClientSession& session) -> Coro<> {
+        RequestOptions options;
+        options.timeout = http::ClientTimeout{.read = 200ms};
+        options.stream = [](RequestWriter& writer) -> Coro<> {
+            for (int i = 0; i < 10; ++i) {
+                co_await sleep(50ms);
+                co_await writer.write("x");
+            }
+        };
+        ClientResponse response = co_await session.post(url_of(server, "/wait"), options);
+        EXPECT_EQ(response.status(), 200);
+    });
+}
+
+}  // namespace
+}  // namespace knit::test::h2
