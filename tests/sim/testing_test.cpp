@@ -225,5 +225,37 @@ TEST(SimulatedStream, ACancelledReadTakesNothingAndAClosedEndIsSeen) {
     EXPECT_EQ(testing::simulate(1, {}, ends_of_a_stream()), "abc, refused, refused");
 }
 
+template <class F>
+std::error_code error_of(F action) {
+    try {
+        action();
+    } catch (const std::system_error& error) {
+        return error.code();
+    }
+    return {};
+}
+
+TEST(SimulatedStream, WhatIsClosedIsABadDescriptorAsTheRealOne) {
+    testing::simulate(1, {}, []() -> Coro<> {
+        auto ends = testing::stream_pair();
+        testing::Stream& near = ends.first;
+        near.close();
+        EXPECT_EQ(std::errc::bad_file_descriptor, error_of([&] { near.shutdown(); }));
+        EXPECT_EQ(std::errc::bad_file_descriptor, error_of([&] { near.lose(); }));
+        EXPECT_EQ(std::errc::bad_file_descriptor, error_of([&] { static_cast<void>(near.available()); }));
+        std::byte byte[1];
+        auto reading = create_task(near.read_some(byte));
+        auto writing = create_task(near.write_some(byte));
+        testing::Listener listener = testing::listen("here");
+        listener.close();
+        auto accepting = create_task(listener.accept());
+        co_await yield();
+        co_await yield();
+        EXPECT_EQ(std::errc::bad_file_descriptor, error_of([&] { static_cast<void>(reading.result()); }));
+        EXPECT_EQ(std::errc::bad_file_descriptor, error_of([&] { static_cast<void>(writing.result()); }));
+        EXPECT_EQ(std::errc::bad_file_descriptor, error_of([&] { static_cast<void>(accepting.result()); }));
+    });
+}
+
 }  // namespace
 }  // namespace knit::test

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <deque>
 #include <system_error>
@@ -123,8 +124,15 @@ Stream& Stream::operator=(Stream&& other) noexcept {
 
 Stream::~Stream() { close(); }
 
+const std::shared_ptr<detail::Connection>& Stream::open_connection() const {
+    if (connection_ == nullptr) {
+        throw std::system_error(EBADF, std::generic_category(), "the simulated stream is closed");
+    }
+    return connection_;
+}
+
 Coro<std::size_t> Stream::read_some(std::span<std::byte> buffer) {
-    const std::shared_ptr<detail::Connection> connection = connection_;
+    const std::shared_ptr<detail::Connection> connection = open_connection();
     const unsigned side = side_;
     detail::Way& way = connection->ways[1 - side];
     for (;;) {
@@ -145,7 +153,7 @@ Coro<std::size_t> Stream::read_some(std::span<std::byte> buffer) {
 }
 
 Coro<std::size_t> Stream::write_some(std::span<const std::byte> bytes) {
-    const std::shared_ptr<detail::Connection> connection = connection_;
+    const std::shared_ptr<detail::Connection> connection = open_connection();
     const unsigned side = side_;
     detail::Way& way = connection->ways[side];
     for (;;) {
@@ -182,7 +190,7 @@ Coro<> Stream::write(std::span<const std::byte> bytes) {
 }
 
 std::size_t Stream::available() const {
-    const detail::Way& way = connection_->ways[1 - side_];
+    const detail::Way& way = open_connection()->ways[1 - side_];
     const TimePoint time = get_running_loop().time();
     std::size_t count = 0;
     for (const detail::Way::Chunk& chunk : way.chunks) {
@@ -192,7 +200,7 @@ std::size_t Stream::available() const {
 }
 
 void Stream::shutdown() {
-    detail::Way& way = connection_->ways[side_];
+    detail::Way& way = open_connection()->ways[side_];
     if (!way.has_ended) {
         way.has_ended = true;
         way.end_due = detail::arrival(connection_, side_);
@@ -214,7 +222,7 @@ void Stream::close() {
 }
 
 void Stream::lose() {
-    connection_->is_lost = true;
+    open_connection()->is_lost = true;
     connection_->wake_all();
 }
 
@@ -241,6 +249,9 @@ Listener::~Listener() { close(); }
 
 Coro<Stream> Listener::accept() {
     const std::shared_ptr<detail::Port> port = port_;
+    if (port == nullptr) {
+        throw std::system_error(EBADF, std::generic_category(), "the simulated listener is closed");
+    }
     while (port->waiting.empty()) {
         if (port->is_closed) {
             throw std::system_error(std::make_error_code(std::errc::operation_canceled),

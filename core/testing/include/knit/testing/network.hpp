@@ -61,6 +61,8 @@ private:
     friend struct detail::Connection;
     Stream(std::shared_ptr<detail::Connection> connection, unsigned side) noexcept
         : connection_(std::move(connection)), side_(side) {}
+    /// Throws std::system_error EBADF once it is closed.
+    const std::shared_ptr<detail::Connection>& open_connection() const;
 
     std::shared_ptr<detail::Connection> connection_;
     unsigned side_ = 0;
