@@ -17,13 +17,15 @@ class Doorbell;
 
 namespace knit::fault {
 
-constexpr std::array kReadErrors{ECONNRESET, EINTR, EIO, ENOMEM, ENOBUFS, ETIMEDOUT, EHOSTUNREACH, EBADF, EINVAL};
-constexpr std::array kWriteErrors{EPIPE, ECONNRESET, ENOBUFS, ENOMEM, EINTR, ENOSPC, EDQUOT, EFBIG, EIO, EHOSTUNREACH};
-constexpr std::array kAcceptErrors{EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EINTR, EPROTO, EPERM};
-constexpr std::array kConnectErrors{ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRNOTAVAIL, EACCES, EINTR, EAGAIN};
-constexpr std::array kOpenErrors{ENOENT, EACCES, EMFILE, ENFILE, ENOSPC, EROFS, ELOOP, EINTR, ENOMEM, EISDIR};
-constexpr std::array kSyncErrors{EIO, ENOSPC, EDQUOT, EINTR, EROFS};
-constexpr std::array kBellErrors{EINTR, EAGAIN, ECANCELED};
+inline constexpr std::array kReadErrors{
+    ECONNRESET, EINTR, EIO, ENOMEM, ENOBUFS, ETIMEDOUT, EHOSTUNREACH, EBADF, EINVAL};
+inline constexpr std::array kWriteErrors{
+    EPIPE, ECONNRESET, ENOBUFS, ENOMEM, EINTR, ENOSPC, EDQUOT, EFBIG, EIO, EHOSTUNREACH};
+inline constexpr std::array kAcceptErrors{EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EINTR, EPROTO, EPERM};
+inline constexpr std::array kConnectErrors{ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRNOTAVAIL, EACCES, EINTR, EAGAIN};
+inline constexpr std::array kOpenErrors{ENOENT, EACCES, EMFILE, ENFILE, ENOSPC, EROFS, ELOOP, EINTR, ENOMEM, EISDIR};
+inline constexpr std::array kSyncErrors{EIO, ENOSPC, EDQUOT, EINTR, EROFS};
+inline constexpr std::array kBellErrors{EINTR, EAGAIN, ECANCELED};
 
 struct Edge;
 

@@ -12,7 +12,7 @@
 
 namespace knit::test {
 
-constexpr int kClients = 6;
+inline constexpr int kClients = 6;
 
 /// What the tasks of one program saw, whatever their loops.
 struct Seen {

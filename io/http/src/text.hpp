@@ -56,8 +56,8 @@ private:
 
 /// RFC 9110, 5.6.2: names of fields and of methods.
 inline constexpr CharSet kToken("!#$%&'*+-.^_`|~");
-/// A request's target: whatever does not split the line. RFC 3986 allows far less, but browsers leave braces, bars, carets
-/// and backslashes in queries as they are, and curl every byte of its argument.
+/// A request's target: whatever does not split the line. RFC 3986 allows far less, but browsers leave braces, bars,
+/// carets and backslashes in queries as they are, and curl every byte of its argument.
 constexpr bool is_target(std::string_view text) noexcept {
     for (const char letter : text) {
         const auto code = static_cast<unsigned char>(letter);
