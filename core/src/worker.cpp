@@ -196,7 +196,7 @@ void Worker::fetch_ahead(Work* next) noexcept {
         return;
     }
     prefetch(next->next);
-    prefetch(reinterpret_cast<const char*>(next->next) + kCacheLine - sizeof(Work));
+    prefetch(next->next, kCacheLine - sizeof(Work));
     if (TaskCore::is_task_work(*next)) {
         TaskCore::of(*next).prefetch_frame();
     }

@@ -129,9 +129,9 @@ void UringDriver::end(Op& op) noexcept {
 /// Of an operation in flight: itself, and when that has come its task.
 struct UringDriver::Fetch {
     void far(std::uint64_t data) const noexcept {
-        const char* const op = reinterpret_cast<const char*>(static_cast<std::uintptr_t>(data));
+        const void* const op = reinterpret_cast<const void*>(static_cast<std::uintptr_t>(data));
         prefetch(op);
-        prefetch(op + kCacheLine);
+        prefetch(op, kCacheLine);
     }
     void near(std::uint64_t data) const noexcept {
         if ((data & kUnwanted) == 0) {

@@ -65,8 +65,10 @@ inline constexpr bool kCopiesAwaiters = KNIT_TAIL_CALLS == 0;
 
 inline constexpr std::size_t kCacheLine = 64;
 
-/// Has the caches fetch what will be needed soon; `place` may be any address.
-inline void prefetch(const void* place) noexcept { __builtin_prefetch(place, 1); }
+/// Has the caches fetch what will be needed soon, `offset` bytes behind `place`, which may be any address.
+inline void prefetch(const void* place, std::size_t offset = 0) noexcept {
+    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(place) + offset), 1);
+}
 
 [[noreturn]] KNIT_NOINLINE void assert_failed(const char* condition, const char* file, int line) noexcept;
 /// Where nothing can be thrown: ends a process that was forked while loops were open, and says what to do instead.

@@ -113,12 +113,10 @@ public:
     }
     /// What going on with it will touch next: the innermost frame, and the awaiter in it.
     void prefetch_frame() const noexcept {
-        const char* const frame = static_cast<const char*>(leaf_.address());
-        detail::prefetch(frame);
-        detail::prefetch(frame + kCacheLine);
-        const char* const awaiter = reinterpret_cast<const char*>(wait_);
-        detail::prefetch(awaiter);
-        detail::prefetch(awaiter + kCacheLine);
+        detail::prefetch(leaf_.address());
+        detail::prefetch(leaf_.address(), kCacheLine);
+        detail::prefetch(wait_);
+        detail::prefetch(wait_, kCacheLine);
     }
     /// The watchdog's signal handler may follow the chain from the leaf at any instruction: what has been written of
     /// it comes before, what becomes of the old leaf after.
