@@ -61,6 +61,9 @@ public:
                __atomic_load_n(tail_, __ATOMIC_RELAXED) != collected_;
     }
 
+    /// Whether an operation of a task is in flight. Owner thread; plain loads.
+    bool has_operations() const noexcept { return counters_.submitted.value() != counters_.ended.value(); }
+
     /// What it has counted. Any thread.
     const DriverCounters& counters() const noexcept { return counters_; }
     /// An operation of a task begins, or has completed for the last time. Owner thread.

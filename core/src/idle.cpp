@@ -17,6 +17,9 @@ constexpr unsigned kSpinMisses = 4;
 constexpr unsigned kSpinRetry = 16;
 // Counting the bytes of a frame pool takes some 50 ns.
 constexpr std::chrono::milliseconds kPoolEvery{1};
+// Offered work that takes less than two wakes of a loop is best run where it is.
+constexpr Duration kLongOffered = std::chrono::microseconds(50);
+constexpr Duration kLeftMost = std::chrono::microseconds(200);
 
 }  // namespace
 
@@ -25,7 +28,7 @@ void Worker::wait_for_work() noexcept {
     counters_.offers.set(offers_);
     if (Work* work = find_elsewhere()) {
         stop_searching();
-        run_offered(*work);
+        run_taken(*work);
         return;
     }
     report_drained();
@@ -89,7 +92,7 @@ bool Worker::spin() noexcept {
             spin_misses_ = 0;
             stop_searching();
             if (work != nullptr) {
-                run_offered(*work);
+                run_taken(*work);
             }
             return true;
         }
@@ -127,9 +130,39 @@ void Worker::sleep() noexcept {
         // Woken to search, so search first: else what the wake was for could wait behind this loop's own work.
         if (Work* work = find_elsewhere()) {
             stop_searching();
-            run_offered(*work);
+            run_taken(*work);
         }
     }
+}
+
+void Worker::run_taken(Work& work) noexcept {
+    const TimePoint before = driver_->now();
+    run_offered(work);
+    runtime_.offered_time().note(driver_->now() - before);
+}
+
+/// A loop that has been woken for this one's offered work needs some 20 us to come. Work that usually runs for longer
+/// is left to it for a while, if there is I/O here that would have to wait for the end of that work: half as long as
+/// the work itself takes, so that little is lost if nobody comes.
+bool Worker::leaves_offers() noexcept {
+    const Duration usual = runtime_.offered_time().value();
+    const bool is_worth_it = usual >= kLongOffered && driver_->has_operations() && !is_draining_ &&
+                             Idle::searching(idle_word_->load(std::memory_order_relaxed)) != 0 &&  // relaxed: a hint
+                             deque_.size_hint() != 0;
+    if (!is_worth_it) [[likely]] {
+        left_since_ = kNever;
+        return false;
+    }
+    const TimePoint time = driver_->now();
+    if (left_since_ == kNever) {
+        left_since_ = time;
+    }
+    if (time - left_since_ < std::min(usual / 2, kLeftMost)) {
+        cpu_relax();
+        return true;
+    }
+    left_since_ = kNever;
+    return false;
 }
 
 /// In the kernel. The clock is read here, and not where tasks run.

@@ -15,7 +15,12 @@
 /// have been woken to: who wakes one counts it as searching first, then claims it.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
 #include "knit/detail/base.hpp"
+#include "knit/time.hpp"
 
 namespace knit::detail {
 
@@ -53,6 +58,24 @@ public:
 
 private:
     alignas(kCacheLine) Atomic<std::uint64_t> word_{0};  ///< every loop and submitter reads and writes it; see the head
+};
+
+/// How long offered work usually runs until it suspends or ends: a moving average. Any thread; a hint, so that two who
+/// note at a time may lose one of the two.
+class UsualTime {
+public:
+    void note(Duration sample) noexcept {
+        const std::int64_t before = nanoseconds_.load(std::memory_order_relaxed);  // relaxed: a hint
+        const std::int64_t now = std::chrono::nanoseconds(std::min<Duration>(sample, kMost)).count();
+        nanoseconds_.store(before + (now - before) / 8, std::memory_order_relaxed);  // relaxed: a hint
+    }
+    Duration value() const noexcept {
+        return std::chrono::nanoseconds(nanoseconds_.load(std::memory_order_relaxed));  // relaxed: a hint
+    }
+
+private:
+    static constexpr std::chrono::milliseconds kMost{10};  // one that is long beyond measure is soon forgotten
+    Atomic<std::int64_t> nanoseconds_{0};  ///< every loop reads and writes it; publishes nothing
 };
 
 }  // namespace knit::detail

@@ -57,6 +57,7 @@ public:
     /// Unique in the process, for as long as it lives: addresses are used again.
     std::uint64_t id() const noexcept { return id_; }
     Idle& idle() noexcept { return idle_; }
+    UsualTime& offered_time() noexcept { return offered_time_; }
     Injector& injector() noexcept { return injector_; }
     BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
     BlockingPool& driver_pool() noexcept { return driver_pool_; }
@@ -137,6 +138,7 @@ private:
     Settings settings_;
     const std::vector<unsigned> own_cpus_;  ///< where the constructor's thread may run; empty where nothing is pinned
     Idle idle_;
+    UsualTime offered_time_;
     Injector injector_;
     std::vector<LoopBox*> boxes_;
     std::vector<Worker*> workers_;  ///< of boxes_

@@ -23,6 +23,8 @@ constexpr std::chrono::milliseconds kOldestEvery{5};
 // A deque longer than this gives its oldest work to the injector while others have nothing to do.
 constexpr std::size_t kShareAbove = 64;
 constexpr std::size_t kShareCount = 16;
+// So long may completions wait behind offered work, or until the end of one task of it.
+constexpr std::chrono::microseconds kOfferedMost{50};
 
 }  // namespace
 
@@ -254,10 +256,18 @@ bool Worker::is_pause_due() noexcept {
     return ++looks_ % kLooksPerClock == 0 || !ready_.empty() || !inbox_.empty() || is_stopping_;
 }
 
+/// Whether completions have waited for the end of offered work that has run since `start` (kNever: there is no I/O).
+bool Worker::keeps_waiting(TimePoint start) noexcept {
+    return start != kNever && driver_->wants_poll() && driver_->now() - start >= kOfferedMost;
+}
+
 /// Offered tasks, the newest first, until the budget is spent; none while a task is paused in the middle of its own.
 bool Worker::run_deque() noexcept {
     if (Work* const paused = paused_.take_all()) [[unlikely]] {
         run_batch(paused);
+        return true;
+    }
+    if (leaves_offers()) [[unlikely]] {
         return true;
     }
     Work* work = deque_.pop();
@@ -268,7 +278,9 @@ bool Worker::run_deque() noexcept {
     if (is_watched()) [[unlikely]] {
         return run_deque_watched(work);
     }
-    unsigned left = budget_ - budget_left_;
+    const TimePoint start = driver_->has_operations() ? driver_->now() : kNever;
+    const unsigned first = budget_ - budget_left_;
+    unsigned left = first;
     do {
         count_step();
         if (TaskCore& task = offered_task(*this, *work); task.begin(*this)) [[likely]] {
@@ -276,8 +288,11 @@ bool Worker::run_deque() noexcept {
         }
         after_resume();
         // What has become ready goes first: else the run queue would grow while the tree goes deeper.
-    } while (--left > 0 && ready_.empty() && (work = deque_.pop()) != nullptr);
+    } while (--left > 0 && ready_.empty() && !keeps_waiting(start) && (work = deque_.pop()) != nullptr);
     budget_left_ = budget_ - left;
+    if (start != kNever) {
+        runtime_.offered_time().note((driver_->now() - start) / (first - left));
+    }
     if (left == 0) {
         look();
     }

@@ -1,7 +1,9 @@
 // Files of a folder: what is answered, what is not.
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -94,6 +96,43 @@ TEST(StaticFiles, FoldersGetTheirSlashAndTheirList) {
     http::StaticOptions options;
     options.lists_folders = true;
     EXPECT_EQ(count_of(answer_to(get("/sub/"), options), "<a href=\"./page.css\">page.css</a>"), 1);
+}
+
+http::Response limit_descriptors(rlim_t most) {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = std::min(most, limit.rlim_max);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return http::Response(204);
+}
+
+TEST(StaticFiles, WithoutDescriptorsTheAnswerIs503AndTheServerGoesOn) {
+    const Folder folder;
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    std::string answer;
+    int reports = 0;
+    run_io([&]() -> Coro<> {
+        get_running_loop().set_exception_handler([&reports](const ExceptionContext&) { ++reports; });
+        http::Router router;
+        router.get("/.low", [](http::Request&) -> Coro<http::Response> { co_return limit_descriptors(3); });
+        router.get("/.high", [&](http::Request&) -> Coro<http::Response> {
+            co_return limit_descriptors(before.rlim_cur);
+        });
+        router.files("/", folder.site());
+        http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
+        const std::string plain = "GET /a%20b.txt HTTP/1.1\r\nHost: a\r\n\r\n";
+        std::string requests = "GET /.low HTTP/1.1\r\nHost: a\r\n\r\n" + plain + plain;
+        requests += "GET /.high HTTP/1.1\r\nHost: a\r\n\r\n" + get("/a%20b.txt");
+        answer = co_await say(server.local_endpoint(), requests);
+        server.close();
+        co_await server.wait_closed();
+    });
+    limit_descriptors(before.rlim_cur);
+    EXPECT_EQ(count_of(answer, "HTTP/1.1 503 Service Unavailable\r\n"), 2) << answer;
+    EXPECT_EQ(count_of(answer, "HTTP/1.1 200 OK\r\n"), 1) << answer;
+    EXPECT_TRUE(answer.ends_with("0123456789"));
+    EXPECT_EQ(0, reports);
 }
 
 TEST(StaticFiles, RangesAndConditionsAreAnswered) {

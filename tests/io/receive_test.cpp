@@ -1,5 +1,6 @@
 #include "knit/io/receive.hpp"
 
+#include <array>
 #include <optional>
 #include <string>
 #include <thread>
@@ -25,6 +26,22 @@ TEST(Receive, GivesTheBytesAndThenTheEndOfTheStream) {
         EXPECT_TRUE(end.empty());
         Received still = co_await pair.far.receive();
         EXPECT_TRUE(still.empty());
+    });
+}
+
+TEST(Receive, WhatHasComeIsARangeOfBytesThatCanBeWritten) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        co_await pair.near.write("hello");
+        const Received bytes = co_await pair.far.receive();
+        co_await pair.far.write(bytes);
+        const std::array<io::ConstBuffer, 2> twice{bytes, bytes};
+        co_await pair.far.write(twice);
+        std::array<char, 15> answer;
+        co_await pair.near.read_exactly(answer);
+        EXPECT_EQ("hellohellohello", std::string_view(answer.data(), answer.size()));
+        const Received nothing;
+        EXPECT_EQ(nothing.begin(), nothing.end());
     });
 }
 

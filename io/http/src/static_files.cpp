@@ -16,10 +16,12 @@
 #include <vector>
 
 #include "conditions.hpp"
+#include "knit/detail/base.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/http/router.hpp"
 #include "knit/io/file.hpp"
+#include "knit/log.hpp"
 #include "text.hpp"
 
 namespace knit::http {
@@ -49,6 +51,17 @@ bool is_safe(std::string_view path) noexcept {
     return true;
 }
 
+/// A line a second is enough for whoever has to raise a limit.
+void log_shortage(const std::error_code& code) {
+    static knit::detail::Atomic<std::int64_t> told{-1};  // any thread; of two that come at once one may be told of too much
+    const auto since = std::chrono::steady_clock::now().time_since_epoch();
+    const std::int64_t now = std::chrono::floor<std::chrono::seconds>(since).count();
+    if (told.exchange(now, std::memory_order_relaxed) != now) {  // relaxed: a number alone
+        knit::detail::log(LogLevel::warning, "knit: http: files are answered with 503, none can be opened: " +
+                                                 code.message());
+    }
+}
+
 /// Opened without waiting for anybody: a named pipe would.
 Coro<io::File> open_to_read(std::filesystem::path path) {
     try {
@@ -63,6 +76,11 @@ Coro<io::File> open_to_read(std::filesystem::path path) {
             code == std::errc::filename_too_long || code == std::errc::too_many_symbolic_link_levels ||
             code == std::errc::no_such_device_or_address) {
             throw HttpError(404);
+        }
+        if (code == std::errc::too_many_files_open || code == std::errc::too_many_files_open_in_system ||
+            code == std::errc::not_enough_memory) {
+            log_shortage(code);
+            throw HttpError(503);
         }
         throw;
     }

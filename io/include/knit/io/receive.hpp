@@ -43,6 +43,9 @@ public:
     std::size_t size() const noexcept { return size_; }
     std::byte* data() const noexcept;
     std::span<std::byte> bytes() const noexcept { return {data(), size_}; }
+    /// A range of bytes, which write() takes as it is.
+    std::byte* begin() const noexcept { return data(); }
+    std::byte* end() const noexcept { return data() + size_; }
     std::string_view text() const noexcept { return {reinterpret_cast<const char*>(data()), size_}; }
 
     /// Gives the buffer back now.
