@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kOldestEvery{5};
 // A deque longer than this gives its oldest work to the injector while others have nothing to do.
 constexpr std::size_t kShareAbove = 64;
 constexpr std::size_t kShareCount = 16;
-// So long may completions wait behind offered work, or until the end of one task of it.
+// So long may what has completed wait behind offered work, or until the end of one task of it.
 constexpr std::chrono::microseconds kOfferedMost{50};
 
 }  // namespace
@@ -256,12 +256,8 @@ bool Worker::is_pause_due() noexcept {
     return ++looks_ % kLooksPerClock == 0 || !ready_.empty() || !inbox_.empty() || is_stopping_;
 }
 
-/// Whether completions have waited for the end of offered work that has run since `start` (kNever: there is no I/O).
-bool Worker::keeps_waiting(TimePoint start) noexcept {
-    return start != kNever && driver_->wants_poll() && driver_->now() - start >= kOfferedMost;
-}
-
-/// Offered tasks, the newest first, until the budget is spent; none while a task is paused in the middle of its own.
+/// Offered tasks, the newest first, until the budget is spent, or where I/O is in flight, the time; none while a task
+/// is paused in the middle of its own.
 bool Worker::run_deque() noexcept {
     if (Work* const paused = paused_.take_all()) [[unlikely]] {
         run_batch(paused);
@@ -278,7 +274,9 @@ bool Worker::run_deque() noexcept {
     if (is_watched()) [[unlikely]] {
         return run_deque_watched(work);
     }
-    const TimePoint start = driver_->has_operations() ? driver_->now() : kNever;
+    const bool is_timed = driver_->has_operations();
+    const TimePoint start = is_timed ? driver_->now() : TimePoint();
+    TimePoint time = start;
     const unsigned first = budget_ - budget_left_;
     unsigned left = first;
     do {
@@ -287,13 +285,16 @@ bool Worker::run_deque() noexcept {
             task.leaf().resume();
         }
         after_resume();
+        if (is_timed) {
+            time = driver_->now();
+        }
         // What has become ready goes first: else the run queue would grow while the tree goes deeper.
-    } while (--left > 0 && ready_.empty() && !keeps_waiting(start) && (work = deque_.pop()) != nullptr);
+    } while (--left > 0 && ready_.empty() && time - start < kOfferedMost && (work = deque_.pop()) != nullptr);
     budget_left_ = budget_ - left;
-    if (start != kNever) {
-        runtime_.offered_time().note((driver_->now() - start) / (first - left));
+    if (is_timed) {
+        runtime_.offered_time().note((time - start) / (first - left));
     }
-    if (left == 0) {
+    if (left == 0 || time - start >= kOfferedMost) {
         look();
     }
     return true;

@@ -57,8 +57,9 @@ void log_shortage(const std::error_code& code) {
     const auto since = std::chrono::steady_clock::now().time_since_epoch();
     const std::int64_t now = std::chrono::floor<std::chrono::seconds>(since).count();
     if (told.exchange(now, std::memory_order_relaxed) != now) {  // relaxed: a number alone
-        knit::detail::log(LogLevel::warning, "knit: http: files are answered with 503, none can be opened: " +
-                                                 code.message());
+        const std::string why = code.message();
+        knit::detail::log(LogLevel::warning,
+                          "knit: http: files are answered with 503, none can be opened: " + code.message());
     }
 }
 

@@ -270,7 +270,6 @@ private:
     void run_offered_now(Work& work) noexcept;
     void run_taken(Work& work) noexcept;
     bool leaves_offers() noexcept;
-    bool keeps_waiting(TimePoint start) noexcept;
     void end_rest() noexcept;
     void park() noexcept;
     void look_at_pool(TimePoint time) noexcept;
@@ -318,7 +317,7 @@ private:
     Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
     unsigned looks_ = 0;
     TimePoint oldest_taken_{};  ///< when the oldest offered task was last run before its turn
-    TimePoint left_since_ = kNever;  ///< since when offered work is left to a loop that is on its way; kNever: it is not
+    TimePoint left_since_ = kNever;  ///< since when offered work is left to a loop on its way; kNever: it is not
     unsigned random_ = 0;
     unsigned spin_misses_ = 0;
     TimePoint pool_seen_{};  ///< when the frame pool's bytes were last counted
