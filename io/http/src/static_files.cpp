@@ -53,11 +53,10 @@ bool is_safe(std::string_view path) noexcept {
 
 /// A line a second is enough for whoever has to raise a limit.
 void log_shortage(const std::error_code& code) {
-    static knit::detail::Atomic<std::int64_t> told{-1};  // any thread; of two that come at once one may be told of too much
+    static knit::detail::Atomic<std::int64_t> told{-1};  // the last second with a line; any thread, publishes nothing
     const auto since = std::chrono::steady_clock::now().time_since_epoch();
     const std::int64_t now = std::chrono::floor<std::chrono::seconds>(since).count();
     if (told.exchange(now, std::memory_order_relaxed) != now) {  // relaxed: a number alone
-        const std::string why = code.message();
         knit::detail::log(LogLevel::warning,
                           "knit: http: files are answered with 503, none can be opened: " + code.message());
     }
