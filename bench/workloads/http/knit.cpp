@@ -1,5 +1,5 @@
-// http on knit's HTTP library: routing, limits and deadlines as every server has them. (tools/http_hello.cpp is the same
-// on a bare parser.)
+// http on knit's HTTP library, with its routing, limits and deadlines. (tools/http_hello.cpp is the same on the bare
+// parser.)
 #include <knit/http.hpp>
 #include <knit/knit.hpp>
 
@@ -40,7 +40,7 @@ knit::Coro<> serve_until_stopped(std::uint16_t port, bench::Tally& tally) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    bench::Args args(argc, argv, "usage: http_knit [--port N (default 0: any)] [--loops N (default: one for each CPU)]");
+    bench::Args args(argc, argv, "usage: http_knit [--port N (default 0: any)] [--loops N]");
     const auto port = static_cast<std::uint16_t>(args.number("--port", 0, 0, 65535));
     knit::RunOptions options;
     options.loops = static_cast<unsigned>(args.number("--loops", 0, 0, bench::Tally::kLoopsMost));
