@@ -38,6 +38,8 @@ Coro<> TlsCore::shutdown(Ref core) {
     }
 }
 
+Coro<> TlsCore::wait_closed(Ref core) { co_await core->lower_closed_.wait(); }
+
 void TlsCore::abort() noexcept {
     is_closed_ = true;
     cut_lower();

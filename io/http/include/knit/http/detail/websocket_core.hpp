@@ -109,6 +109,7 @@ public:
     /// good-bye short.
     static Coro<> finish(Ref core);
 
+    Loop& loop() const noexcept { return loop_; }
     bool is_closing() const noexcept { return is_close_sent_ || is_closed_; }
     int close_code() const noexcept { return close_code_; }
     bool is_compressed() const noexcept;
