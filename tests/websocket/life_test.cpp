@@ -60,7 +60,8 @@ TEST(WebSocketLife, NorIsItForOneThatHasGoneToAnotherLoop) {
     run_io([]() -> Coro<> {
         std::atomic<int> errors = 0;
         for (std::size_t i = 0; i < 2; ++i) {
-            get_runtime().loop(i).set_exception_handler([&](const ExceptionContext&) { ++errors; });
+            co_await resume_on(get_runtime().loop(i));
+            get_running_loop().set_exception_handler([&](const ExceptionContext&) { ++errors; });
         }
         const Speak wander = [](WebSocket& socket) -> Coro<> {
             const Result<WebSocketMessage> heard = co_await as_result(socket.receive());

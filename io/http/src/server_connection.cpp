@@ -35,7 +35,7 @@ Coro<> ConnectionBase::run() {
     try {
         Coro<> serving = has_chosen_http2() ? speak_http2({}) : serve_requests();
         co_await std::move(serving);
-        if (is_last_ && !is_closed_) {
+        if (is_last_ && !is_closed_ && !is_cut_) {
             Coro<> closing = close_gently();
             co_await std::move(closing);
         }

@@ -107,7 +107,7 @@ Coro<TlsStream<io::TcpStream>> connect(std::string_view host, Port port, Context
 }
 
 /// TLS over a stream that was accepted, as its server. Throws and is cancelled as connect() is; but where it refuses
-/// the client it waits itself until that has heard why and gone, 5 seconds at most, before it throws.
+/// the client it waits itself until that has heard why and gone, a second at most, before it throws.
 template <io::ByteStream S>
 Coro<TlsStream<S>> accept(S stream, Context context, Options options = {}) {
     knit::detail::check_server(context);
