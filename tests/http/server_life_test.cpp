@@ -218,7 +218,7 @@ TEST(HttpServerLife, ARequestThatComesInTheTurnOfTheCloseIsAnsweredOrNotTaken) {
     int answered = 0;
     bool is_ring = false;  // which has received it by then; with epoll it lies unread
     run_io([&]() -> Coro<> {
-        is_ring = get_runtime().start_up_report().driver.name == "uring";
+        is_ring = get_runtime().start_up_report().driver.name == "io_uring";
         for (int i = 0; i < 5; ++i) {
             int handled = 0;
             http::Router router;
