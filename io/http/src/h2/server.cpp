@@ -48,19 +48,12 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
     resets_since_ = now();
     input_ = std::move(input);
     Task<> writer = create_task(write_frames());
-    std::exception_ptr cancelled;
-    try {
-        feed(preface);
-        if (core_.is_closing()) {
-            H2Session::end_soon();
-        }
-        Coro<> reading = read_frames();
-        co_await std::move(reading);
-    } catch (const std::system_error&) {
-        is_failed_ = true;  // the peer has gone, which is its right
-    } catch (const CancelledError&) {
-        cancelled = std::current_exception();
+    feed(preface);
+    if (core_.is_closing()) {
+        H2Session::end_soon();
     }
+    Coro<std::exception_ptr> reading = read_frames();
+    std::exception_ptr cancelled = co_await std::move(reading);
     if (cancelled != nullptr) {
         terminate(NGHTTP2_NO_ERROR);
     }
@@ -77,10 +70,7 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
     }
     Coro<std::exception_ptr> ending = end_writer(writer);
     const std::exception_ptr late = co_await std::move(ending);
-    cancelled = late != nullptr ? late : cancelled;
-    if (cancelled != nullptr) {
-        std::rethrow_exception(cancelled);
-    }
+    throw_end(late != nullptr ? late : cancelled);
 }
 
 const std::string& H2Server::peer_text() {
@@ -107,6 +97,7 @@ H2Stream* H2Server::begin_stream(std::int32_t id) {
     }
     const Duration limit = core_.options.header_timeout;
     if (limit > Duration::zero()) {
+        head_id_ = id;
         head_until_ = knit::detail::after(now(), limit);
         look_at(head_until_);
     }
@@ -117,7 +108,7 @@ H2Stream* H2Server::begin_stream(std::int32_t id) {
 }
 
 /// CVE-2023-44487: requests that are reset at once cost the server, and are not counted as streams that are open.
-void H2Server::stream_reset_by_peer() {
+void H2Server::stream_reset_for_peer() {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now() - resets_since_).count();
     if (seconds > 0) {
         resets_since_ = now();
@@ -131,7 +122,7 @@ void H2Server::stream_reset_by_peer() {
 
 void H2Server::settings_received() {
     if (!std::exchange(has_settings_, true)) {
-        head_ended();
+        head_ended(0);
         if (stream_count() == 0) {
             last_stream_gone();
         }

@@ -27,21 +27,25 @@ public:
     io::Endpoint peer() const { return connection_.peer(); }
     /// For the log.
     const std::string& peer_text();
-    /// A head has come as a whole, which had to be within header_timeout.
-    void head_ended() noexcept { head_until_ = TimePoint::max(); }
+    /// A stream's head has come as a whole, which had to be within header_timeout, or will not come.
+    void head_ended(std::int32_t id) noexcept {
+        if (id == head_id_) {
+            head_until_ = TimePoint::max();
+        }
+    }
     void task_begun() noexcept { ++task_count_; }
     void task_ended() noexcept;
     /// A head's fields are beyond all limits: not even worth reading on.
     void head_is_endless() noexcept;
 
 private:
-    static constexpr int kResetsMost = 200;         ///< by the peer, at once
+    static constexpr int kResetsMost = 200;         ///< by or for the peer, at once
     static constexpr int kResetsEachSecond = 50;    ///< ... and in the long run
 
     Coro<bool> fill(Input& input, std::size_t size) final { return connection_.fill(input, size); }
     Coro<std::size_t> send_some(std::string_view bytes) final { return connection_.send_some(bytes); }
     H2Stream* begin_stream(std::int32_t id) final;
-    void stream_reset_by_peer() final;
+    void stream_reset_for_peer() final;
     void settings_received() final;
     void last_stream_gone() noexcept final;
     TimePoint expire(TimePoint now) noexcept final;
@@ -52,10 +56,11 @@ private:
     Shard& shard_;
     std::size_t task_count_ = 0;
     Event tasks_ended_;
+    std::int32_t head_id_ = 0;                 ///< whose head head_until_ is for; zero: the preface
     TimePoint head_until_ = TimePoint::max();  ///< for the preface, or a head whose first frame has come
     TimePoint idle_until_ = TimePoint::max();  ///< while there is no stream
     TimePoint resets_since_{};
-    int resets_ = 0;  ///< by the peer, less those that time has forgiven
+    int resets_ = 0;  ///< less those that time has forgiven
     bool has_settings_ = false;
 };
 

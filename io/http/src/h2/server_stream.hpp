@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "fields.hpp"
 #include "knit/coro.hpp"
 #include "knit/http/detail/exchange.hpp"
 #include "knit/http/detail/head.hpp"
@@ -28,7 +28,7 @@ public:
 
     void take_field(std::string_view name, std::string_view value) final;
     void end_fields() final;
-    void sent_end() final;
+    void sent_end() noexcept final;
     void closed(std::uint32_t error_code) noexcept final;
 
     Coro<std::string_view> read_body() final;
@@ -36,30 +36,23 @@ public:
     io::Endpoint peer() const final;
 
 private:
-    struct Place {
-        std::size_t at;
-        std::size_t name_size;
-        std::size_t value_size;
-    };
     class Running;
 
     static H2Session& server_session(H2Server& server) noexcept;
 
     // The head.
 
-    void keep(std::string_view name, std::string_view value);
     void build_head();
-    int check_head() const;
-    void take_length();
+    void cancel_task() noexcept;
 
     // The task.
 
     static Coro<> run(Running running);
     Coro<> serve();
     Coro<> handle();
-    Coro<> come_home();
     Response error_response(const std::exception_ptr& error);
     void cut_off(const std::exception_ptr& error);
+    void report(const std::exception_ptr& error);
     Coro<> answer();
     void begin_answer(bool has_body);
     Coro<> send_body();
@@ -71,9 +64,8 @@ private:
     [[noreturn]] void throw_late() final;
 
     H2Server& server_;
-    std::string text_;  ///< of the head; head_ has views of it
+    H2FieldText text_;  ///< of the head; head_ has views of it
     std::string cookies_;
-    std::vector<Place> places_;
     Head head_;
     Request request_;
     std::optional<Response> response_;
@@ -87,7 +79,6 @@ private:
     bool has_task_ = false;
     bool owes_continue_ = false;
     bool is_answered_ = false;  ///< all of the answer has been given to nghttp2
-    bool is_writing_ = false;
 };
 
 }  // namespace knit::http::detail
