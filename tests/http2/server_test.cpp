@@ -84,6 +84,28 @@ TEST(Http2Server, RefusesWhatHttp1Refuses) {
     }
 }
 
+TEST(Http2Server, AHeadThatIsRefusedLeavesTheOthersAlone) {
+    Board board;
+    run_io([&]() -> Coro<> {
+        auto starting = http::serve(io::endpoint("127.0.0.1", 0), board_router(board),
+                                    {.header_timeout = 30ms, .shutdown_timeout = 1s});
+        http::Server server = co_await std::move(starting);
+        const std::string bad = get(3, "/", field("connection", "close"));
+        auto talking = create_task(talk(server.local_endpoint(), hello() + get(1, "/gate") + bad + goodbye()));
+        while (board.begun == 0) {
+            co_await yield();
+        }
+        co_await sleep(80ms);
+        board.go.set();
+        const std::vector<Frame> frames = co_await std::move(talking);
+        EXPECT_NE(find(frames, kReset, 3), nullptr);
+        EXPECT_EQ(data_of(frames, 1), "went");
+        EXPECT_EQ(board.cancelled, 0);
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
 TEST(Http2Server, AcceptsTheSameHostTwice) {
     EXPECT_EQ(status_of(frames_of(hello() + get(1, "/", field("host", "a")) + goodbye()), 1), 200);
 }
@@ -151,6 +173,18 @@ TEST(Http2Server, EndsAConnectionThatResetsItsRequestsRapidly) {
         bytes += get(stream, "/wait") + frame(kReset, 0, stream, number(8));
     }
     const auto frames = frames_of(std::move(bytes));
+    ASSERT_NE(find(frames, kGoaway), nullptr);
+    EXPECT_EQ(find(frames, kGoaway)->code(), kCalm);
+}
+
+TEST(Http2Server, EndsAConnectionThatHasItsRequestsReset) {
+    std::string bytes = hello();
+    for (std::uint32_t stream = 1; stream < 8000; stream += 2) {
+        bytes += get(stream, "/wait") + frame(kWindow, 0, stream, number(0x7fff'ffff));  // a window that overflows
+    }
+    const auto frames = frames_of(std::move(bytes));
+    ASSERT_NE(find(frames, kReset, 1), nullptr);
+    EXPECT_EQ(find(frames, kReset, 1)->code(), 3U) << "FLOW_CONTROL_ERROR";
     ASSERT_NE(find(frames, kGoaway), nullptr);
     EXPECT_EQ(find(frames, kGoaway)->code(), kCalm);
 }

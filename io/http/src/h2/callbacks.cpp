@@ -68,6 +68,9 @@ int H2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame* f
         if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
             of(self).settings_received();
         }
+        if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+            of(self).ping_answered();
+        }
         if (frame->hd.type == NGHTTP2_RST_STREAM) {
             of(self).stream_reset_for_peer();
         }

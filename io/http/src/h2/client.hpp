@@ -57,9 +57,11 @@ private:
 };
 
 /// Kept by the task that sends its body, too.
-class H2ClientStream final : public H2Stream, public RequestSink {
+class H2ClientStream final : public H2Stream,
+                             public RequestSink,
+                             public std::enable_shared_from_this<H2ClientStream> {
 public:
-    explicit H2ClientStream(H2Session& session) : H2Stream(session) {}
+    explicit H2ClientStream(H2Client& client) : H2Stream(client) {}
 
     void take_field(std::string_view name, std::string_view value) final;
     void end_fields() final;

@@ -79,11 +79,15 @@ void H2ClientStream::sent_end() noexcept {
 }
 
 Coro<> H2ClientStream::write_chunk(std::string_view bytes) {
-    if (!bytes.empty()) {
-        co_await resume_on(session().loop());  // the function may have gone to another
-        Coro<> writing = write(bytes, Duration::zero());
-        co_await std::move(writing);
+    if (bytes.empty()) {
+        co_return;
     }
+    // The function may have ended while another task of it is in here.
+    const auto connection = static_cast<H2Client&>(session()).shared_from_this();
+    const auto self = shared_from_this();
+    co_await resume_on(connection->loop());  // where the function may not be
+    Coro<> writing = write(bytes, Duration::zero());
+    co_await std::move(writing);
 }
 
 void H2ClientStream::body_failed(const std::exception_ptr& error) {

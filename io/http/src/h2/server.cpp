@@ -60,7 +60,7 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
     const bool was_failed = is_failed_;
     fail_streams();
     is_failed_ = was_failed;  // what is on its way, a GOAWAY, still goes
-    while (task_count_ != 0) {
+    while (task_count_ + write_count_ != 0) {
         tasks_ended_.clear();
         try {
             co_await tasks_ended_.wait();
@@ -73,6 +73,27 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
     throw_end(late != nullptr ? late : cancelled);
 }
 
+/// The peer's answer to the ping says that it has seen what was sent before.
+void H2Server::end_gently() noexcept {
+    if (is_ending() || std::exchange(has_notice_, true)) {
+        return;
+    }
+    if (nghttp2_submit_shutdown_notice(handle()) != 0 ||
+        nghttp2_submit_ping(handle(), NGHTTP2_FLAG_NONE, nullptr) != 0) {
+        H2Session::end_soon();
+        return;
+    }
+    notice_until_ = knit::detail::after(now(), std::chrono::seconds(1));
+    look_at(notice_until_);
+    wake_writer();
+}
+
+void H2Server::ping_answered() {
+    if (has_notice_) {
+        H2Session::end_soon();
+    }
+}
+
 const std::string& H2Server::peer_text() {
     if (peer_text_.empty()) {
         peer_text_ = peer().host();
@@ -81,9 +102,13 @@ const std::string& H2Server::peer_text() {
 }
 
 void H2Server::task_ended() noexcept {
-    if (--task_count_ == 0) {
-        tasks_ended_.set();
-    }
+    --task_count_;
+    tasks_ended_.set();
+}
+
+void H2Server::write_ended() noexcept {
+    --write_count_;
+    tasks_ended_.set();
 }
 
 void H2Server::head_is_endless() noexcept { terminate(NGHTTP2_ENHANCE_YOUR_CALM); }
@@ -144,9 +169,13 @@ TimePoint H2Server::expire(TimePoint now) noexcept {
     }
     if (idle_until_ <= now) {
         idle_until_ = TimePoint::max();
+        end_gently();
+    }
+    if (notice_until_ <= now) {
+        notice_until_ = TimePoint::max();
         H2Session::end_soon();
     }
-    return std::min(head_until_, idle_until_);
+    return std::min({head_until_, idle_until_, notice_until_});
 }
 
 }  // namespace knit::http::detail

@@ -159,7 +159,7 @@ void H2ServerStream::begin_answer(bool has_body) {
     }
     server_.wake_writer();
     if (response.closes_) {
-        server_.end_soon();
+        server_.end_gently();
     }
 }
 
@@ -226,6 +226,7 @@ Coro<> H2ServerStream::write_body(std::string_view bytes) {
         co_return;
     }
     co_await resume_on(server_.loop());
+    const Writing here(*this);
     if (body_promised_ && bytes.size() > *body_promised_ - body_sent_) {
         throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");
     }

@@ -112,12 +112,15 @@ void H2ServerStream::closed(std::uint32_t error_code) noexcept {
     if (!has_head_) {
         server_.head_ended(id());
     }
-    if (!has_task_) {
-        delete this;
-        return;
-    }
     if (task_ && !is_answered_) {
         cancel_task();
+    }
+    delete_unless_kept();
+}
+
+void H2ServerStream::delete_unless_kept() noexcept {
+    if (is_closed() && !has_task_ && write_count_ == 0) {
+        delete this;
     }
 }
 

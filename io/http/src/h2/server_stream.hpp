@@ -21,7 +21,7 @@ namespace knit::http::detail {
 
 class H2Server;
 
-/// Deletes itself when the stream is closed and the task has ended, whichever is later.
+/// Deletes itself when the stream is closed and the task has ended, and what that has left writing; whichever is last.
 class H2ServerStream final : public H2Stream, public Exchange {
 public:
     explicit H2ServerStream(H2Server& server) : H2Stream(server_session(server)), server_(server) {}
@@ -37,6 +37,7 @@ public:
 
 private:
     class Running;
+    class Writing;
 
     static H2Session& server_session(H2Server& server) noexcept;
 
@@ -44,6 +45,7 @@ private:
 
     void build_head();
     void cancel_task() noexcept;
+    void delete_unless_kept() noexcept;
 
     // The task.
 
@@ -74,6 +76,7 @@ private:
     std::size_t head_size_ = 0;  ///< as RFC 9113, 6.5.2 counts
     std::uint64_t body_sent_ = 0;
     std::optional<std::uint64_t> body_promised_;
+    int write_count_ = 0;
     int refusal_ = 0;  ///< the status, instead of a handler's
     bool has_head_ = false;
     bool has_task_ = false;

@@ -94,6 +94,7 @@ protected:
     /// By the peer, or by nghttp2 for what the peer has done.
     virtual void stream_reset_for_peer() {}
     virtual void settings_received() {}
+    virtual void ping_answered() {}
     virtual void last_stream_gone() noexcept {}
     /// The session's own deadlines.
     virtual TimePoint expire(TimePoint now) noexcept = 0;
