@@ -165,6 +165,9 @@ Coro<> H2Session::read_until_over() {
             if (!reader_watch_.end_cancelled()) {
                 throw;
             }
+        } catch (...) {
+            reader_watch_.end();  // nudge_reader() would cancel what comes after the reading
+            throw;
         }
         reader_watch_.end();
         if (!has_come) {

@@ -54,8 +54,8 @@ enum class HttpVersion {
 struct SessionOptions {
     HttpVersion http_version = HttpVersion::automatic;  ///< proxies in clear text are spoken to in HTTP/1.1
     ClientTimeout timeout = {};
-    /// Requests under way at one time, until their bodies have been read; the others wait. 0: no limit of the session's,
-    /// but a server of HTTP/2 has its own, most often 100.
+    /// Requests under way at one time, until their answers have been read; the others wait. 0: no limit of the
+    /// session's, but a server of HTTP/2 has its own, most often 100.
     std::size_t limit = 100;
     std::size_t limit_per_host = 0;   ///< the same for each host and port
     Duration keepalive = std::chrono::seconds(15);  ///< how long an unused connection is kept; zero: none is
