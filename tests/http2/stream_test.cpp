@@ -88,7 +88,8 @@ TEST(Http2Stream, WhatNoStreamShouldThrowEndsTheConnectionAndIsTold) {
     EXPECT_EQ(errors_with(false), 1);
 }
 
-TEST(Http2Stream, APeerThatTakesNothingIsNoFaultOfTheHandlers) {
+/// More streams than such a peer has bytes for in the time that each has to get some of them through.
+TEST(Http2Stream, APeerThatTakesLittleIsNoFaultOfTheHandlers) {
     Board board;
     int errors = 0;
     run_io([&]() -> Coro<> {
@@ -100,17 +101,16 @@ TEST(Http2Stream, APeerThatTakesNothingIsNoFaultOfTheHandlers) {
         const std::string window = std::string("\0\x04", 2) + number(0x7fff'ffff);
         std::string bytes = std::string(kPreface) + frame(kSettings, 0, 0, window) +
                             frame(kWindow, 0, 0, number(0x7fff'0000));
-        for (std::uint32_t id = 1; id < 16; id += 2) {
+        for (std::uint32_t id = 1; id < 200; id += 2) {
             bytes += get(id, "/many");
         }
         co_await stream.write(bytes);
-        while (server.connection_count() == 0) {
-            co_await yield();
+        std::vector<std::byte> buffer(std::size_t{256} << 10);
+        for (int i = 0; i < 20; ++i) {
+            co_await stream.read_some(buffer);
+            co_await sleep(20ms);
         }
-        while (server.connection_count() != 0) {
-            co_await sleep(1ms);
-        }
-        EXPECT_LT(board.written, 8 * kTenMegabytes);
+        stream.close();
         server.close();
         co_await server.wait_closed();
     });
