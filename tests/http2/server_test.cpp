@@ -1,6 +1,7 @@
 // HTTP/2 servers, by frames made by hand.
 #include "http2_test.hpp"
 
+#include <array>
 #include <fstream>
 #include <iterator>
 
@@ -58,6 +59,60 @@ TEST(Http2Server, EndsAPrefaceAHeadAndAnIdleConnectionThatTakeTooLong) {
     const auto frames = frames_of(hello() + frame(kHeaders, kEndStream, 1, get_block("/")), options);
     ASSERT_NE(find(frames, kGoaway), nullptr);
     EXPECT_EQ(find(frames, kGoaway)->code(), kCalm);
+}
+
+/// Reads on until the server closes, or so many frames of that type have come.
+Coro<> read_frames(io::TcpStream& stream, std::string& bytes, std::vector<Frame>& frames, std::uint8_t type,
+                   int count) {
+    std::array<char, 4096> buffer;
+    for (std::size_t size = 1; size != 0;) {
+        size = co_await stream.read_some(buffer);
+        bytes.append(buffer.data(), size);
+        std::string_view rest = bytes;
+        while (auto frame = take_frame(rest)) {
+            count -= frame->type == type ? 1 : 0;
+            frames.push_back(*std::move(frame));
+        }
+        bytes.erase(0, bytes.size() - rest.size());
+        if (count <= 0) {
+            co_return;
+        }
+    }
+}
+
+TEST(Http2Server, AnswersWhatIsOnItsWayWhenAConnectionEnds) {
+    http::Router router = small_router();
+    router.get("/bye", [](http::Request&) -> Coro<http::Response> {
+        http::Response response = http::Response::text("bye");
+        response.close();
+        co_return response;
+    });
+    std::vector<Frame> frames;
+    run_io([&]() -> Coro<> {
+        auto starting = http::serve(io::endpoint("127.0.0.1", 0), router);
+        http::Server server = co_await std::move(starting);
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        co_await stream.write(hello() + get(1, "/bye"));
+        std::string bytes;
+        co_await read_frames(stream, bytes, frames, kPing, 1);
+        const Frame* const ping = find(frames, kPing);
+        EXPECT_NE(ping, nullptr);
+        const std::string pong = frame(kPing, kAck, 0, ping == nullptr ? "" : ping->payload);
+        co_await stream.write(get(3, "/users/7") + pong);
+        co_await read_frames(stream, bytes, frames, 255, 1);
+        stream.close();
+        server.close();
+        co_await server.wait_closed();
+    });
+    std::vector<std::string> last_streams;
+    for (const Frame& each : frames) {
+        if (each.type == kGoaway) {
+            last_streams.push_back(each.payload.substr(0, 4));
+        }
+    }
+    EXPECT_EQ(last_streams, (std::vector<std::string>{number(0x7fff'ffff), number(3)}));
+    EXPECT_EQ(data_of(frames, 1), "bye");
+    EXPECT_EQ(data_of(frames, 3), "user 7 none");
 }
 
 TEST(Http2Server, RefusesWhatHttp1Refuses) {

@@ -103,12 +103,18 @@ const std::string& H2Server::peer_text() {
 
 void H2Server::task_ended() noexcept {
     --task_count_;
-    tasks_ended_.set();
+    tell_ended();
 }
 
 void H2Server::write_ended() noexcept {
     --write_count_;
-    tasks_ended_.set();
+    tell_ended();
+}
+
+void H2Server::tell_ended() noexcept {
+    if (task_count_ + write_count_ == 0) {
+        tasks_ended_.set();
+    }
 }
 
 void H2Server::head_is_endless() noexcept { terminate(NGHTTP2_ENHANCE_YOUR_CALM); }

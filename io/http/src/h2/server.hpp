@@ -55,6 +55,7 @@ private:
     void ping_answered() final;
     void last_stream_gone() noexcept final;
     TimePoint expire(TimePoint now) noexcept final;
+    void tell_ended() noexcept;
 
     ConnectionBase& connection_;
     std::string peer_text_;
