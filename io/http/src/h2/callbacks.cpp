@@ -113,10 +113,11 @@ int H2Callbacks::frame_sent(nghttp2_session* session, const nghttp2_frame* frame
         stream->sent_end();
     }
     // CVE-2025-8671: a peer has many ways to have its requests reset. These codes are nghttp2's, never knit's own.
-    const bool is_reset = frame->hd.type == NGHTTP2_RST_STREAM;
-    const std::uint32_t code = is_reset ? frame->rst_stream.error_code : NGHTTP2_NO_ERROR;
-    if (code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_STREAM_CLOSED) {
-        of(self).stream_reset_for_peer();
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+        const std::uint32_t code = frame->rst_stream.error_code;
+        if (code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_STREAM_CLOSED) {
+            of(self).stream_reset_for_peer();
+        }
     }
     return 0;
 }

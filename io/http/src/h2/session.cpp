@@ -74,8 +74,8 @@ void H2Session::fail_streams() noexcept {
     for (std::size_t left = streams_.size(); left > 0; --left) {
         H2Stream* const stream = left <= streams_.size() ? streams_[left - 1] : nullptr;
         if (stream != nullptr && !stream->is_closed()) {
-            const bool has_left = side_ == Side::server || stream->has_begun();
-            stream->closed(has_left ? H2Stream::kLost : NGHTTP2_REFUSED_STREAM);
+            constexpr std::uint32_t kUnseen = NGHTTP2_REFUSED_STREAM;
+            stream->closed(side_ == Side::server || stream->has_begun() ? H2Stream::kLost : kUnseen);
         }
     }
 }
