@@ -68,9 +68,6 @@ void H2ClientStream::fill_head(Head& head) const {
         head.fields.add(name);
         head.fields.last().value = value;
     });
-    const auto length = head.fields.find("content-length");
-    head.length = length ? to_number(*length).value_or(0) : 0;
-    head.framing = length ? Framing::sized : Framing::chunked;  // nobody asks: the stream says where the body ends
 }
 
 void H2ClientStream::sent_end() noexcept {
