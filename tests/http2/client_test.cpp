@@ -32,7 +32,7 @@ TEST(Http2, AHundredRequestsAtATimeShareAConnection) {
 TEST(Http2, AThousandRequestsWaitForTheirTurn) {
     with_http2(small_router(), [](Server& server, ClientSession& session) -> Coro<> {
         std::vector<Coro<std::string>> fetches;
-        for (int i = 0; i < 1500; ++i) {
+        for (int i = 0; i < 1200; ++i) {
             fetches.push_back(fetch(session, url_of(server, "/")));
         }
         auto gathering = gather(std::move(fetches));
