@@ -110,7 +110,7 @@ void H2Session::ring() {
 // Reading.
 
 void H2Session::feed(std::string_view bytes) noexcept {
-    if (!bytes.empty()) {
+    if (!bytes.empty() && !is_failed_) {
         ++heard_count_;
         const auto taken = nghttp2_session_mem_recv(
             handle(), reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
