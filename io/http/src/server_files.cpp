@@ -52,15 +52,24 @@ Coro<bool> ConnectionBase::put_small_file(Response& response) {
     co_return is_whole;
 }
 
-/// Not Stream::send_file(), which reads and sends likewise but does not tell of its progress: write_timeout is about
-/// that.
+/// Not Stream::send_file(), which does the same but does not tell of its progress: write_timeout is about that.
 Coro<> ConnectionBase::put_file(Response& response) {
     Response::Extra& extra = *response.extra_;
     std::uint64_t left = *extra.length;
     std::uint64_t offset = extra.offset;
     const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(left, kFilePiece));
-    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(room);
+    std::unique_ptr<std::byte[]> buffer;
     while (left != 0) {
+        Coro<std::size_t> sending_cached = send_cached(extra.file.native_handle(), offset, left);
+        if (const std::size_t sent = co_await std::move(sending_cached); sent != 0) {
+            left -= sent;
+            offset += sent;
+            body_sent_ += sent;
+            continue;
+        }
+        if (buffer == nullptr) {
+            buffer = std::make_unique_for_overwrite<std::byte[]>(room);
+        }
         const std::span<std::byte> piece(buffer.get(), static_cast<std::size_t>(std::min<std::uint64_t>(left, room)));
         const std::size_t count = co_await extra.file.read_at(piece, offset);
         if (count == 0) {

@@ -60,6 +60,8 @@ public:
     virtual Coro<std::size_t> read_stream(std::span<std::byte> buffer) = 0;
     /// All the bytes.
     virtual Coro<> send(std::string_view bytes) = 0;
+    /// Of a file, what can go without a copy, at once or within write_timeout; 0 for nothing.
+    virtual Coro<std::size_t> send_cached(int file, std::uint64_t offset, std::uint64_t most) = 0;
     /// At least one byte, by whichever task, without a deadline.
     virtual Coro<std::size_t> send_some(std::string_view bytes) = 0;
     /// Whether TLS's ALPN has chosen it.

@@ -33,6 +33,9 @@ private:
         stream.write_some(bytes);
     };
     static constexpr bool kAborts = requires(S& stream) { stream.abort(); };
+    static constexpr bool kSendsFiles = requires(S& stream) {
+        { stream.send_cached(0, 0, 0) } -> std::same_as<Coro<std::size_t>>;
+    };
     static constexpr std::size_t kHeadRoom = 4096;
 
     Coro<> serve_requests() final {
@@ -153,22 +156,37 @@ private:
 
     Coro<> send(std::string_view bytes) final {
         while (!bytes.empty()) {
-            begin_write();
-            try {
-                bytes.remove_prefix(co_await write_part(bytes));
-            } catch (const CancelledError&) {
-                is_broken_ = true;
-                end_wait_cancelled();
-                throw_write_timeout();
-            } catch (...) {
-                is_broken_ = has_peer_gone_ = true;
-                watch_.end();
-                throw;
-            }
-            if (watch_.end()) {
-                throw_write_timeout();
-            }
+            Coro<std::size_t> writing = write_in_time(write_part(bytes));
+            bytes.remove_prefix(co_await std::move(writing));
         }
+    }
+    Coro<std::size_t> send_cached(int file, std::uint64_t offset, std::uint64_t most) final {
+        if constexpr (kSendsFiles) {
+            Coro<std::size_t> writing = write_in_time(stream_.send_cached(file, offset, most));
+            co_return co_await std::move(writing);
+        } else {
+            co_return 0;
+        }
+    }
+    template <class A>
+    Coro<std::size_t> write_in_time(A part) {
+        std::size_t count = 0;
+        begin_write();
+        try {
+            count = co_await std::move(part);
+        } catch (const CancelledError&) {
+            is_broken_ = true;
+            end_wait_cancelled();
+            throw_write_timeout();
+        } catch (...) {
+            is_broken_ = has_peer_gone_ = true;
+            watch_.end();
+            throw;
+        }
+        if (watch_.end()) {
+            throw_write_timeout();
+        }
+        co_return count;
     }
 
     /// Closing with bytes unread would reset the connection and could take the last answer away: reads them first, but
