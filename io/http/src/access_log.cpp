@@ -105,8 +105,8 @@ void AccessLogCore::add(const AccessRecord& record) {
     if (now != mine.second) {
         const std::string date = format_http_date(now);  // "Sun, 06 Nov 1994 08:49:37 GMT"
         mine.second = now;
-        mine.time = "[" + date.substr(5, 2) + "/" + date.substr(8, 3) + "/" + date.substr(12, 4) + ":" +
-                    date.substr(17, 8) + " +0000]";
+        mine.time.assign("[").append(date, 5, 2).append("/").append(date, 8, 3).append("/").append(date, 12, 4);
+        mine.time.append(":").append(date, 17, 8).append(" +0000]");
     }
     std::string& line = mine.lines;
     line.append(record.peer.empty() ? "-" : record.peer).append(" - - ").append(mine.time).append(" ");

@@ -120,7 +120,7 @@ namespace {
 std::string join(const std::vector<std::string_view>& values) {
     std::string text;
     for (const std::string_view value : values) {
-        text += (text.empty() ? "" : ",") + std::string(value);
+        text.append(text.empty() ? "" : ",").append(value);
     }
     return text;
 }
