@@ -22,6 +22,7 @@ constexpr std::chrono::milliseconds kPoolEvery{1};
 
 void Worker::wait_for_work() noexcept {
     deque_.quiesce();
+    forget_thieves();
     counters_.offers.set(offers_);
     if (Work* work = find_elsewhere()) {
         stop_searching();

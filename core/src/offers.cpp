@@ -24,6 +24,7 @@ constexpr std::chrono::microseconds kOfferedMost{50};
 // Offered work that takes less than two wakes of a loop is best run where it is.
 constexpr Duration kLongOffered = std::chrono::microseconds(50);
 constexpr Duration kLeftMost = std::chrono::microseconds(200);
+constexpr Duration kLeftAgain = std::chrono::milliseconds(10);
 constexpr Duration kSmallOffered = std::chrono::microseconds(1);
 constexpr unsigned kTimedOffered = 16;
 
@@ -151,26 +152,38 @@ void Worker::run_taken(Work& work) noexcept {
 
 /// A loop that has been woken for this one's offered work needs some 20 us to come. Work that usually runs for longer
 /// is left to it for a while, if there is I/O here that would have to wait for the end of that work: half as long as
-/// the work itself takes, so that little is lost if nobody comes.
+/// the work itself takes, so that little is lost if nobody comes; and then not again for some time, since that loop's
+/// thread may have no processor.
 bool Worker::leaves_offers() noexcept {
-    const Duration usual = runtime_.offered_time().value();
-    const bool is_worth_it = usual >= kLongOffered && driver_->has_operations() && !is_draining_ &&
-                             Idle::searching(idle_word_->load(std::memory_order_relaxed)) != 0 &&  // relaxed: a hint
-                             deque_.size_hint() != 0;
-    if (!is_worth_it) [[likely]] {
+    if (Idle::searching(idle_word_->load(std::memory_order_relaxed)) == 0) [[likely]] {  // relaxed: a hint
         left_since_ = kNever;
         return false;
     }
+    const Duration usual = runtime_.offered_time().value();
+    if (usual < kLongOffered || !driver_->has_operations() || is_draining_ || !runtime_.settings().steal) {
+        return false;
+    }
     const TimePoint time = driver_->now();
+    if (time < leaves_again_) {
+        return false;
+    }
     if (left_since_ == kNever) {
         left_since_ = time;
     }
     if (time - left_since_ < std::min(usual / 2, kLeftMost)) {
-        cpu_relax();
+        driver_->poll();
         return true;
     }
     left_since_ = kNever;
+    leaves_again_ = time + kLeftAgain;
     return false;
+}
+
+/// Nothing is left that they could have asked for.
+void Worker::forget_thieves() noexcept {
+    if (has_slow_thief_.load(std::memory_order_relaxed)) [[unlikely]] {  // relaxed: a hint
+        has_slow_thief_.store(false, std::memory_order_relaxed);         // relaxed: a hint
+    }
 }
 
 /// A steal takes long where the victim does without fences, and holds it up. So that one is told, and for as long as

@@ -138,7 +138,7 @@ private:
     Settings settings_;
     const std::vector<unsigned> own_cpus_;  ///< where the constructor's thread may run; empty where nothing is pinned
     Idle idle_;
-    UsualTime offered_time_;
+    alignas(kCacheLine) UsualTime offered_time_;
     Injector injector_;
     std::vector<LoopBox*> boxes_;
     std::vector<Worker*> workers_;  ///< of boxes_

@@ -139,7 +139,12 @@ bool Worker::turn() noexcept {
     } else {
         counters_.ready.set(0);
     }
-    const bool ran_offered = has_offered() && run_deque();
+    bool ran_offered = false;
+    if (has_offered()) {
+        ran_offered = run_deque();
+    } else {
+        left_since_ = kNever;
+    }
     is_idle_ = !collected && batch == nullptr && !ran_offered;
     has_reported_drained_ = has_reported_drained_ && is_idle_;
     return !is_idle_;

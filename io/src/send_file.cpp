@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <memory>
+#include <string>
 #include <system_error>
 
 #include "epoll_ops.hpp"
@@ -48,17 +50,40 @@ private:
     std::uint64_t offset_;
 };
 
-/// Whether the page cache has the bytes. Asked of the first and the last: the system reads ahead in the order of the
-/// file, so that the rest is there if these are, as a rule.
+/// Whether the page cache has the bytes, up to the file's end. Asked of some of them: the system reads ahead in the
+/// order of the file, so that the rest is there if these are, as a rule; if not, the call blocks as long as the disk.
 bool is_cached(int file, std::uint64_t offset, std::size_t count) noexcept {
-    for (const std::uint64_t at : {offset + count - 1, offset}) {
+    constexpr std::size_t kStep = 64 * 1024;
+    if (offset > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()) - count) {
+        return false;
+    }
+    const auto probe = [file](std::uint64_t at) {
         char byte = 0;
         const iovec one{&byte, 1};
-        if (::preadv2(file, &one, 1, static_cast<off_t>(at), RWF_NOWAIT) != 1) {
+        return ::preadv2(file, &one, 1, static_cast<off_t>(at), RWF_NOWAIT);
+    };
+    for (std::size_t at = kStep; at < count; at += kStep) {
+        if (probe(offset + at) < 0) {
             return false;
         }
     }
-    return true;
+    return probe(offset + count - 1) >= 0 && probe(offset) == 1;
+}
+
+/// Whether an errno of sendfile(2) is the connection's and not the file's: the kernel tells it once.
+bool is_of_connection(int error) noexcept {
+    switch (error) {
+        case EPIPE:
+        case ECONNRESET:
+        case ECONNABORTED:
+        case ECONNREFUSED:
+        case ETIMEDOUT:
+        case ENOTCONN:
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case ENETDOWN: return true;
+        default: return false;
+    }
 }
 
 /// sendfile(2) that does not wait for the peer: O_NONBLOCK is set for the call alone, since requests of the ring on a
@@ -95,8 +120,11 @@ Coro<std::size_t> Stream::send_cached(int file, std::uint64_t offset, std::uint6
             co_await yield();  // a peer that reads as fast as this sends must not keep the loop
             co_return static_cast<std::size_t>(result);
         }
+        if (knit::detail::is_of_connection(-result)) {
+            throw std::system_error(-result, std::generic_category(), "write " + socket.describe());
+        }
         if (result != -EAGAIN && result != -EINTR) {
-            break;  // whatever it is, the request that follows will say so
+            break;  // of the file: the request that follows will say so
         }
         if (result == -EAGAIN) {
             knit::detail::PollOp writable(owner_, POLLOUT);

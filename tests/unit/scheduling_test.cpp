@@ -121,6 +121,19 @@ TEST(Scheduling, LongOfferedWorkIsLeftForAWhileToALoopOnItsWayWhereIOIsInFlight)
             testing::pass_time(1us);
             co_await turns();
             EXPECT_TRUE(std::exchange(has_run, false)) << "nobody has come";
+            const Task<> next = spawn(set(has_run));
+            co_await turns();
+            EXPECT_TRUE(std::exchange(has_run, false)) << "nobody has come a moment ago";
+            testing::pass_time(10ms);
+            while (usual.value() < 1ms) {
+                usual.note(5ms);
+            }
+            const Task<> again = spawn(set(has_run));
+            co_await turns();
+            EXPECT_FALSE(has_run);
+            testing::pass_time(200us);
+            co_await turns();
+            EXPECT_TRUE(std::exchange(has_run, false));
         }
         const Task<> here = spawn(set(has_run));
         co_await turns();

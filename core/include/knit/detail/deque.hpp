@@ -54,7 +54,8 @@ void heavy_fence() noexcept;  // platform.hpp, which is not installed
 class Deque {
 public:
     static constexpr std::size_t kFirstCapacity = 256;
-    /// After so many pushes since the last quiesce() the owner does without fences; a few would not repay the thieves.
+    /// After so many pushes since the last quiesce() the owner does without fences, unless stay_fenced() has said
+    /// another number; a few would not repay the thieves.
     static constexpr unsigned kPushesUntilUnfenced = 32;
 
     /// `asymmetric`: heavy_fence() works, so the owner may enter unfenced mode.

@@ -267,6 +267,7 @@ private:
     void return_ids() noexcept;
     void share(std::size_t count) noexcept;
     void answer_thieves() noexcept;
+    void forget_thieves() noexcept;
     KNIT_NOINLINE void offer_to_idle(std::uint64_t word) noexcept;
     void run_watched(Work& work) noexcept;
     bool run_deque_watched(Work* work) noexcept;
@@ -321,7 +322,8 @@ private:
     Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
     unsigned looks_ = 0;
     TimePoint oldest_taken_{};  ///< when the oldest offered task was last run before its turn
-    TimePoint left_since_ = kNever;  ///< since when offered work is left to a loop on its way; kNever: it is not
+    TimePoint left_since_ = kNever;  ///< since when offered work is left to a loop on its way, if it is
+    TimePoint leaves_again_{};       ///< not before that, because nobody came the last time
     unsigned random_ = 0;
     unsigned spin_misses_ = 0;
     unsigned taken_ = 0;  ///< offered work of others that was too small to be timed each time

@@ -33,9 +33,8 @@ private:
         stream.write_some(bytes);
     };
     static constexpr bool kAborts = requires(S& stream) { stream.abort(); };
-    static constexpr bool kSendsFiles = requires(S& stream) {
-        { stream.send_cached(0, 0, 0) } -> std::same_as<Coro<std::size_t>>;
-    };
+    // Not a stream of somebody's own that derives from one: it may have a write() of its own.
+    static constexpr bool kSendsFiles = std::same_as<S, io::TcpStream>;
     static constexpr std::size_t kHeadRoom = 4096;
 
     Coro<> serve_requests() final {
