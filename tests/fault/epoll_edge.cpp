@@ -261,14 +261,19 @@ extern "C" ssize_t __wrap_read(int number, void* bytes, size_t size) {
 /// A ringer is between its mark and its write, where the loop's end has to wait for it.
 extern "C" ssize_t __wrap_write(int number, const void* bytes, size_t size) {
     bool is_late = false;
+    bool is_slow = false;
     if (size == sizeof(std::uint64_t)) {
         const std::lock_guard lock(shared().mutex);
         is_late = shared().happens(shared().plan.bells_late);
-        shared().counts.bells_late += is_late ? 1 : 0;
+        is_slow = shared().happens(shared().plan.bells_slow);
+        shared().counts.bells_late += is_late || is_slow ? 1 : 0;
     }
     if (is_late) {
-        const timespec while_others_go_on{0, 200'000};
-        nanosleep(&while_others_go_on, nullptr);
+        fault::let_others_go_on();
     }
-    return __real_write(number, bytes, size);
+    const ssize_t written = __real_write(number, bytes, size);
+    if (is_slow) {
+        fault::let_others_go_on();
+    }
+    return written;
 }
