@@ -1,6 +1,7 @@
 // Where tasks run: create_task, spawn, submit, resume_on, reschedule; budgets and the depth of the stack.
 
 #include "co_test.hpp"
+#include "runtime_core.hpp"
 #include "small_stack.hpp"
 
 
@@ -229,6 +230,31 @@ TEST(Submit, WithOneLoopItWaitsForTheNextRun) {
     EXPECT_FALSE(task.done());
     EXPECT_FALSE(task.wait_for(1ms));
     EXPECT_EQ(runtime.run_until_complete(task), 3);
+}
+
+TEST(Submit, IsRunByALoopThatIsNeverIdle) {
+    Runtime runtime(on_loops(1));
+    const Task<int> task = runtime.submit(ready(3));
+    bool has_run = false;
+    runtime.run_until_complete([&]() -> Coro<> {
+        for (int turn = 0; turn < 100'000 && !has_run; ++turn) {
+            co_await yield();
+            has_run = task.done();
+        }
+    });
+    EXPECT_TRUE(has_run);
+}
+
+/// The steps of submit(), with the runtime's end between the first and the second.
+TEST(Submit, IsRefusedWhereTheRuntimeEndsMeanwhile) {
+    Runtime runtime(on_loops(2));
+    detail::Worker& keeper = runtime.core().keeper_for_submit();
+    runtime.close();
+    const auto handle = ready(3).release();
+    const auto here = std::source_location::current();
+    detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper), here);
+    const Task<int> result{detail::CoreRef(&task)};
+    EXPECT_EQ(call_message([&] { runtime.core().submit(task); }), "!RuntimeError(Event loop is closed)");
 }
 
 TEST(RunCoroutineThreadsafe, MakesATaskOnThatLoop) {

@@ -33,6 +33,26 @@ TEST(Shutdown, CleanupMayGatherTasksOfItsOwn) {
     }
 }
 
+/// Then no loop is ever without work, which is when it would say so.
+TEST(Shutdown, ATaskThatCleanupMakesIsAskedToEndThoughItNeverWaits) {
+    for (const unsigned loops : {1U, 2U}) {
+        Task<> late;
+        run([&]() -> Coro<> {
+            create_task([&late]() -> Coro<> {
+                const Result<> ended = co_await as_result(sleep(kForever));
+                EXPECT_FALSE(ended.has_value());
+                late = create_task([]() -> Coro<> {
+                    for (;;) {
+                        co_await yield();
+                    }
+                });
+            });
+            co_await sleep(0s);
+        }, {.loops = loops});
+        EXPECT_TRUE(late.cancelled());
+    }
+}
+
 // On a small stack each of these overflowed as long as one task's step went down to the next by recursion.
 constexpr int kChain = 20'000;
 
