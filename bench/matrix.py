@@ -179,7 +179,8 @@ SERVERS = {
         "full": (echo(1), echo(64), echo(1000), echo(64, 1024), echo(10_000, only=NATIVE)),
         "quick": (echo(1, only=("knit", "uring", "tokio")), echo(64),
                   echo(1000, only=("knit", "uring", "epoll", "asio", "tokio")))}),
-    "http": ServerWorkload("http", on(*EVERY_SERVER, "nginx"), {"full": (hello(64), hello(512)), "quick": (hello(64),)}),
+    "http": ServerWorkload("http", on("knit:library", "knit:bare", *EVERY_SERVER[1:], "nginx"), {
+        "full": (hello(64), hello(512)), "quick": (hello(64),)}),
     "connect": ServerWorkload("echo", on(*EVERY_SERVER), {
         "full": (churn(),), "quick": (churn(("knit", "uring", "epoll", "asio", "go", "tokio")),)},
         unit="CPU us/connection"),
@@ -261,8 +262,8 @@ def program_cases(build, key, scale, loops, allowed):
 
 
 def knit_server(build, program, form):
-    target = {"receive": "idle_knit", "http": "http_hello"}.get(
-        form, {"echo": "echo_server", "http": "http_hello"}.get(program, f"{program}_knit"))
+    target = {"receive": "idle_knit", "http": "http_knit", "bare": "http_hello"}.get(
+        form, {"echo": "echo_server"}.get(program, f"{program}_knit"))
     return [build / ("bench" if target.endswith("_knit") else "tools") / target]
 
 

@@ -24,7 +24,10 @@ constexpr char kUsage[] =
     "                [--http1 | --http2] URL...\n"
     "Fetches the URLs at the same time and prints their bodies in order; -i prints the heads too. Proxies are those\n"
     "of the environment. HTTP/2 is spoken over TLS with servers that choose it; --http1: never; --http2: always, in\n"
-    "clear text too. Ends with 0 when every answer had a status below 400.";
+    "clear text too. Up to 64 MiB of a body are kept until it is its turn; then its server is kept waiting.\n"
+    "Ends with 0 when every answer had a status below 400.";
+
+constexpr std::size_t kKeptMost = std::size_t{64} << 20;
 
 struct Wish {
     std::vector<std::string> urls;
@@ -41,7 +44,7 @@ void print(std::string_view bytes) {
     }
 }
 
-/// A body goes straight to the output when it is its turn, and is kept until then: its server is not kept waiting.
+/// A body goes straight to the output when it is its turn. Until then it is kept, so that its server need not wait.
 Coro<bool> fetch(knit::http::ClientSession& session, const Wish& wish, std::string url, knit::Event* turn,
                  knit::Event& next) {
     Coro<knit::http::ClientResponse> asking = session.request(wish.method, url, wish.options);
@@ -62,6 +65,9 @@ Coro<bool> fetch(knit::http::ClientSession& session, const Wish& wish, std::stri
             break;
         }
         kept.append(piece);
+        if (turn != nullptr && kept.size() >= kKeptMost) {
+            co_await turn->wait();
+        }
         if (turn == nullptr || turn->is_set()) {
             print(kept);
             kept.clear();
@@ -82,6 +88,9 @@ Coro<bool> fetch_safely(knit::http::ClientSession& session, const Wish& wish, st
         co_return co_await std::move(fetching);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "knit-get: %s: %s\n", url.c_str(), error.what());
+    }
+    if (turn != nullptr) {
+        co_await turn->wait();  // those before are still being printed
     }
     next.set();
     co_return false;

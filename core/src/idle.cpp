@@ -17,9 +17,6 @@ constexpr unsigned kSpinMisses = 4;
 constexpr unsigned kSpinRetry = 16;
 // Counting the bytes of a frame pool takes some 50 ns.
 constexpr std::chrono::milliseconds kPoolEvery{1};
-// Offered work that takes less than two wakes of a loop is best run where it is.
-constexpr Duration kLongOffered = std::chrono::microseconds(50);
-constexpr Duration kLeftMost = std::chrono::microseconds(200);
 
 }  // namespace
 
@@ -135,36 +132,6 @@ void Worker::sleep() noexcept {
     }
 }
 
-void Worker::run_taken(Work& work) noexcept {
-    const TimePoint before = driver_->now();
-    run_offered(work);
-    runtime_.offered_time().note(driver_->now() - before);
-}
-
-/// A loop that has been woken for this one's offered work needs some 20 us to come. Work that usually runs for longer
-/// is left to it for a while, if there is I/O here that would have to wait for the end of that work: half as long as
-/// the work itself takes, so that little is lost if nobody comes.
-bool Worker::leaves_offers() noexcept {
-    const Duration usual = runtime_.offered_time().value();
-    const bool is_worth_it = usual >= kLongOffered && driver_->has_operations() && !is_draining_ &&
-                             Idle::searching(idle_word_->load(std::memory_order_relaxed)) != 0 &&  // relaxed: a hint
-                             deque_.size_hint() != 0;
-    if (!is_worth_it) [[likely]] {
-        left_since_ = kNever;
-        return false;
-    }
-    const TimePoint time = driver_->now();
-    if (left_since_ == kNever) {
-        left_since_ = time;
-    }
-    if (time - left_since_ < std::min(usual / 2, kLeftMost)) {
-        cpu_relax();
-        return true;
-    }
-    left_since_ = kNever;
-    return false;
-}
-
 /// In the kernel. The clock is read here, and not where tasks run.
 void Worker::park() noexcept {
     const TimePoint before = driver_->now();
@@ -229,7 +196,7 @@ Work* Worker::find_elsewhere() noexcept {
     for (std::size_t step = 0; step < loops; ++step) {
         Worker& victim = runtime_.worker((random_ / 65536 + step) % loops);
         if (&victim != this && victim.has_stealable()) {
-            if (Work* work = victim.steal()) {
+            if (Work* work = steal_from(victim)) {
                 steals_[victim.id()].add();
                 return work;
             }

@@ -1,10 +1,8 @@
 #include "knit/detail/worker.hpp"
 
-#include <array>
 #include <utility>
 
 #include "driver.hpp"
-#include "knit/detail/fork.hpp"
 #include "platform.hpp"
 #include "runtime_core.hpp"
 
@@ -20,11 +18,6 @@ Atomic<std::uint64_t> g_next_id{0};  // any thread takes from it; publishes noth
 constexpr unsigned kLooksPerClock = 16;
 // The oldest offered task is run this often, so that none waits for ever under newer ones.
 constexpr std::chrono::milliseconds kOldestEvery{5};
-// A deque longer than this gives its oldest work to the injector while others have nothing to do.
-constexpr std::size_t kShareAbove = 64;
-constexpr std::size_t kShareCount = 16;
-// So long may completions wait behind offered work, or until the end of one task of it.
-constexpr std::chrono::microseconds kOfferedMost{50};
 
 }  // namespace
 
@@ -108,7 +101,9 @@ void Worker::run_until_stopped() noexcept {
     end_rest();
     while (!is_stopping_) {
         if (turn()) {
-            stop_searching();
+            if (is_searching_) [[unlikely]] {
+                stop_searching();
+            }
         } else if (!is_stopping_) {
             is_resting_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
             wait_for_work();
@@ -134,7 +129,7 @@ void Worker::end_rest() noexcept {
 
 bool Worker::turn() noexcept {
     counters_.turns.add();
-    const bool collected = collect();
+    const bool collected = has_outside_news() && collect();
     if (is_searching_ && (!ready_.empty() || deque_.size_hint() != 0)) [[unlikely]] {
         stop_searching();  // before the work: it may take long, and others sleep because this loop searches
     }
@@ -144,10 +139,15 @@ bool Worker::turn() noexcept {
     } else {
         counters_.ready.set(0);
     }
-    const bool ran_offered = run_deque();
+    const bool ran_offered = has_offered() && run_deque();
     is_idle_ = !collected && batch == nullptr && !ran_offered;
     has_reported_drained_ = has_reported_drained_ && is_idle_;
     return !is_idle_;
+}
+
+/// Whether collect() may have something to do. Most turns of a loop that computes end here.
+inline bool Worker::has_outside_news() const noexcept {
+    return driver_->wants_poll() || !inbox_.empty() || timers_.next() != kNever;
 }
 
 /// Completions, messages and due timers go to the run queue, in this order.
@@ -228,6 +228,7 @@ void Worker::run_batch(Work* first) noexcept {
 void Worker::look() noexcept {
     budget_left_ = 0;
     driver_->poll();
+    answer_thieves();
     if (++looks_ % kLooksPerClock != 0) {
         return;
     }
@@ -256,68 +257,6 @@ bool Worker::is_pause_due() noexcept {
     return ++looks_ % kLooksPerClock == 0 || !ready_.empty() || !inbox_.empty() || is_stopping_;
 }
 
-/// Whether completions have waited for the end of offered work that has run since `start` (kNever: there is no I/O).
-bool Worker::keeps_waiting(TimePoint start) noexcept {
-    return start != kNever && driver_->wants_poll() && driver_->now() - start >= kOfferedMost;
-}
-
-/// Offered tasks, the newest first, until the budget is spent; none while a task is paused in the middle of its own.
-bool Worker::run_deque() noexcept {
-    if (Work* const paused = paused_.take_all()) [[unlikely]] {
-        run_batch(paused);
-        return true;
-    }
-    if (leaves_offers()) [[unlikely]] {
-        return true;
-    }
-    Work* work = deque_.pop();
-    if (work == nullptr) {
-        return false;
-    }
-    has_reported_drained_ = false;
-    if (is_watched()) [[unlikely]] {
-        return run_deque_watched(work);
-    }
-    const TimePoint start = driver_->has_operations() ? driver_->now() : kNever;
-    const unsigned first = budget_ - budget_left_;
-    unsigned left = first;
-    do {
-        count_step();
-        if (TaskCore& task = offered_task(*this, *work); task.begin(*this)) [[likely]] {
-            task.leaf().resume();
-        }
-        after_resume();
-        // What has become ready goes first: else the run queue would grow while the tree goes deeper.
-    } while (--left > 0 && ready_.empty() && !keeps_waiting(start) && (work = deque_.pop()) != nullptr);
-    budget_left_ = budget_ - left;
-    if (start != kNever) {
-        runtime_.offered_time().note((driver_->now() - start) / (first - left));
-    }
-    if (left == 0) {
-        look();
-    }
-    return true;
-}
-
-void Worker::run_offered(Work& work) noexcept {
-    has_reported_drained_ = false;
-    end_rest();
-    count_step();
-    if (is_watched()) [[unlikely]] {
-        run_watched(offered_task(*this, work).work());
-    } else {
-        run_offered_now(work);
-    }
-}
-
-void Worker::run_offered_now(Work& work) noexcept {
-    TaskCore& task = offered_task(*this, work);
-    if (task.begin(*this)) {
-        task.leaf().resume();
-    }
-    after_resume();
-}
-
 void Worker::start_eagerly(TaskCore& task) noexcept {
     // The creator may be on the way out of its frame: what its end has left behind waits until that has gone.
     TaskCore* const continued = std::exchange(continued_, nullptr);
@@ -331,39 +270,6 @@ void Worker::start_eagerly(TaskCore& task) noexcept {
     current_task_ = creator;
     retired_ = retired;
     continued_ = continued;
-}
-
-/// Somebody sleeps or searches, and there is new work.
-void Worker::offer_to_idle(std::uint64_t word) noexcept {
-    if (!runtime_.settings().steal) {
-        return;
-    }
-    if (Idle::needs_wake(word)) {
-        runtime_.wake_one();
-    }
-    if (deque_.size_hint() > kShareAbove) {
-        share(kShareCount);
-    }
-}
-
-/// Many small tasks are not worth a steal each: loops without work find them by the handful in the injector.
-void Worker::share(std::size_t count) noexcept {
-    if (runtime_.injector().size_hint() >= kShareCount * 4) {
-        return;
-    }
-    std::array<Work*, kShareCount> works;
-    std::size_t taken = 0;
-    while (taken < count) {
-        Work* const work = deque_.take_oldest();
-        if (work == nullptr) {
-            break;
-        }
-        works[taken++] = work;
-    }
-    const std::size_t pushed = runtime_.injector().push_bulk(works.data(), taken) ? taken : 0;
-    for (std::size_t index = pushed; index < taken; ++index) {
-        deque_.push(*works[index]);
-    }
 }
 
 bool Worker::post(Work& work) noexcept {

@@ -224,6 +224,10 @@ extern "C" ssize_t __wrap_sendto(int number, const void* bytes, size_t size, int
 }
 
 extern "C" ssize_t __wrap_preadv2(int number, const iovec* parts, int count, off_t offset, int flags) {
+    if (!shared().plan.is_epoll && shared().plan.passing != 0) {  // it is not in the page cache: a request is needed
+        errno = EAGAIN;
+        return -1;
+    }
     const iovec part = fault::cut(parts, count);
     return fault::fail(fault::kReadErrors) < 0
                ? -1

@@ -1,6 +1,7 @@
 // ClientSession: requests and answers that cross, connections that end, and what is given back.
 #include <functional>
 
+#include "cookies.hpp"
 #include "http_test.hpp"
 
 namespace knit::test {
@@ -151,6 +152,53 @@ TEST(ClientUpload, WhatTheFunctionThrowsComesOutThoughTheServerWaits) {
     });
 }
 
+TEST(ClientUpload, AConnectionWhoseRequestWasNotEndedIsNotUsedAgain) {
+    with_bare_server(refuse_early, [](ClientSession& session, std::string url) -> Coro<> {
+        RequestOptions options;
+        Event fails;
+        options.stream = [&fails](RequestWriter& writer) -> Coro<> {
+            co_await writer.write("first");
+            co_await fails.wait();
+            throw std::out_of_range("mine");
+        };
+        {
+            ClientResponse response = co_await session.post(url, options);
+            co_await sleep(5ms);  // the answer's body is there
+            fails.set();
+            co_await sleep(5ms);
+            static_cast<void>(co_await as_result(response.text()));
+            EXPECT_EQ(session.idle_count(), 0U);
+        }
+        ClientResponse response = co_await session.post(url, std::string("second"));
+        EXPECT_EQ(response.status(), 200);
+    });
+}
+
+TEST(ClientUpload, ACancellationIsNotHiddenByWhatTheFunctionMakesOfIt) {
+    const Serve wait = [](io::TcpStream& stream) -> Coro<> {
+        char buffer[1000];
+        while (co_await stream.read_some(buffer) != 0) {
+        }
+    };
+    with_bare_server(wait, [](ClientSession& session, std::string url) -> Coro<> {
+        RequestOptions options;
+        options.stream = [](RequestWriter& writer) -> Coro<> {
+            co_await writer.write("first");
+            try {
+                co_await sleep(std::chrono::hours(1));
+            } catch (const CancelledError&) {
+                throw std::out_of_range("turned into another");
+            }
+        };
+        auto posting = create_task(session.post(url, options));
+        co_await sleep(5ms);
+        posting.cancel();
+        EXPECT_THROW(co_await posting, CancelledError);
+        options.timeout = http::ClientTimeout{.total = 5ms};
+        EXPECT_THROW(co_await session.post(url, options), TimeoutError);
+    });
+}
+
 TEST(ClientUpload, TheReadTimeoutBeginsWhenTheRequestIsSent) {
     const Serve late = [](io::TcpStream& stream) -> Coro<> {
         std::string body = co_await read_head(stream);
@@ -255,6 +303,19 @@ TEST(ClientLife, AConnectionThatNobodyAsksForAgainIsClosed) {
             EXPECT_EQ(session.idle_count(), 0U);
         });
     });
+}
+
+TEST(CookieJar, WhoSetsManyPutsOutTheirOwn) {
+    http::detail::CookieJar jar;
+    jar.store("http://a.org/", "kept=1", 100);
+    for (int i = 0; i < 4000; ++i) {
+        jar.store("http://evil.org/", "n" + std::to_string(i) + "=1", 100);
+    }
+    jar.store("http://a.org/", "long=" + std::string(4096, 'x'), 100);
+    EXPECT_EQ(jar.field_for("http://a.org/", 105), "kept=1");
+    const std::string theirs = jar.field_for("http://evil.org/", 105);
+    EXPECT_EQ(count_of(theirs, "=1"), 50);
+    EXPECT_EQ(count_of(theirs, "n3999=1"), 1);
 }
 
 }  // namespace

@@ -146,6 +146,7 @@ public:
         requests.push_back(request);
         co_await stream.write(answer);
     }
+    void add(std::string answer) { answers_.push_back(std::move(answer)); }
     std::vector<std::string> requests;
 
 private:
@@ -217,6 +218,38 @@ TEST(ClientSession, CredentialsDoNotGoToAnotherOrigin) {
         EXPECT_EQ(count_of(other.requests[0], "secret"), 0);
         EXPECT_EQ(count_of(other.requests[0], "Cookie"), 0);
         EXPECT_EQ(count_of(other.requests[0], "X-Other: kept"), 1);
+        target.close();
+        server.close();
+        co_await target.wait_closed();
+        co_await server.wait_closed();
+    });
+}
+
+TEST(ClientSession, TheUserOfTheUrlStaysWithItsOrigin) {
+    run_io([]() -> Coro<> {
+        Scripted other({"HTTP/1.1 302 x\r\nSet-Cookie: login=1\r\nLocation: /in\r\nContent-Length: 0\r\n\r\n", kDone});
+        auto take = [&](io::TcpStream stream) { return other.serve(std::move(stream)); };
+        io::Server target = co_await io::serve(io::endpoint("127.0.0.1", 0), take);
+        Scripted script({});
+        auto send = [&](io::TcpStream stream) { return script.serve(std::move(stream)); };
+        io::Server server = co_await io::serve(io::endpoint("127.0.0.1", 0), send);
+        const std::string where = server.local_endpoint().to_string();
+        script.add(redirect(302, "/relative"));
+        script.add(redirect(302, "http://" + where + "/absolute"));
+        script.add(redirect(302, "http://" + target.local_endpoint().to_string() + "/"));
+        ClientSession session;
+        RequestOptions options;
+        options.headers = {{"Cookie", "own=1"}};
+        ClientResponse response = co_await session.get("http://me:pw@" + where + "/", options);
+        EXPECT_EQ(response.status(), 200);
+        for (const std::string& request : script.requests) {
+            EXPECT_EQ(count_of(request, "Authorization: Basic bWU6cHc=\r\n"), 1) << request;
+            EXPECT_EQ(count_of(request, "Cookie: own=1\r\n"), 1) << request;
+        }
+        EXPECT_EQ(script.requests.size(), 3U);
+        EXPECT_EQ(count_of(other.requests[0], "Authorization"), 0);
+        EXPECT_EQ(count_of(other.requests[1], "Authorization"), 0);
+        EXPECT_EQ(count_of(other.requests[1], "Cookie: login=1\r\n"), 1);  // which the dropped field does not keep out
         target.close();
         server.close();
         co_await target.wait_closed();

@@ -192,5 +192,90 @@ TEST(HttpServerLife, AWriteAfterAnUpgradeHasATimeLimitAndNobodyIsToldOfIt) {
     EXPECT_EQ(code, std::errc::timed_out);
 }
 
+TEST(HttpServerLife, AFileThatIsCutShortIs500AndTakesNoOtherAnswerAlong) {
+    run_io([]() -> Coro<> {
+        int errors = 0;
+        get_running_loop().set_exception_handler([&](const ExceptionContext&) { ++errors; });
+        http::Router router = small_router();
+        router.get("/short", [](http::Request&) -> Coro<http::Response> {
+            Coro<io::File> opening = io::File::open("/dev/null");
+            io::File file = co_await std::move(opening);
+            co_return http::Response::file(std::move(file), 0, 10);
+        });
+        http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
+        const std::string answer = co_await say(server.local_endpoint(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+                                                "GET /short HTTP/1.1\r\nHost: a\r\n\r\n" + get("/"));
+        EXPECT_EQ(count_of(answer, "Hello"), 2) << answer;
+        EXPECT_EQ(count_of(answer, "HTTP/1.1 200 OK"), 2) << answer;
+        EXPECT_EQ(count_of(answer, "HTTP/1.1 500 "), 1) << answer;
+        EXPECT_EQ(errors, 1);
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
+TEST(HttpServerLife, ARequestThatComesInTheTurnOfTheCloseIsAnsweredOrNotTaken) {
+    int answered = 0;
+    bool is_ring = false;  // which has received it by then; with epoll it lies unread
+    run_io([&]() -> Coro<> {
+        is_ring = get_runtime().start_up_report().driver.name == "io_uring";
+        for (int i = 0; i < 5; ++i) {
+            int handled = 0;
+            http::Router router;
+            router.get("/", [&handled](http::Request&) -> Coro<http::Response> {
+                ++handled;
+                co_return http::Response::text("hello");
+            });
+            http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
+            io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+            char buffer[1000];
+            co_await stream.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            co_await stream.read_some(buffer);
+            co_await turns(5);
+            const std::string_view request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+            EXPECT_EQ(send(stream.native_handle(), request.data(), request.size(), 0), std::ssize(request));
+            server.close();
+            std::string answer;
+            while (const std::size_t count = co_await stream.read_some(buffer)) {
+                answer.append(buffer, count);
+            }
+            EXPECT_EQ(count_of(answer, "hello"), handled - 1);
+            EXPECT_EQ(count_of(answer, "Connection: close\r\n"), handled - 1);
+            answered += handled - 1;
+            stream.close();
+            co_await server.wait_closed();
+        }
+    });
+    EXPECT_TRUE(answered > 0 || !is_ring);
+}
+
+TEST(HttpServerLife, WhatWhenClosingThrowsIsReported) {
+    run_io([]() -> Coro<> {
+        int errors = 0;
+        get_running_loop().set_exception_handler([&](const ExceptionContext&) { ++errors; });
+        http::Router router;
+        Event told;
+        router.get("/", [&told](http::Request&) -> Coro<http::Response> {
+            co_return http::Response::upgrade([&told](http::UpgradedStream stream) -> Coro<> {
+                stream.when_closing([&told] {
+                    told.set();
+                    throw std::out_of_range("mine");
+                });
+                co_await told.wait();
+            });
+        });
+        http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        co_await stream.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: line\r\n\r\n");
+        char buffer[1000];
+        co_await stream.read_some(buffer);
+        server.close();
+        co_await told.wait();
+        stream.close();
+        co_await server.wait_closed();
+        EXPECT_EQ(errors, 1);
+    });
+}
+
 }  // namespace
 }  // namespace knit::test

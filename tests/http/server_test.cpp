@@ -106,6 +106,18 @@ TEST(HttpServer, StreamsInChunksAndBareForHttp10) {
     EXPECT_TRUE(old.ends_with("Connection: close\r\n\r\npiece\npiece\npiece\n")) << old;
 }
 
+TEST(HttpServer, AStreamForHttp10ThatFailsDoesNotEndAsIfItWereWhole) {
+    run_io([]() -> Coro<> {
+        int errors = 0;
+        get_running_loop().set_exception_handler([&](const ExceptionContext&) { ++errors; });
+        co_await with_server([](Server& server) -> Coro<> {
+            const std::string answer = co_await say(server.local_endpoint(), "GET /cut HTTP/1.0\r\n\r\n");
+            EXPECT_TRUE(answer.ends_with("piece\n[reset]")) << answer;
+        });
+        EXPECT_EQ(errors, 1);
+    });
+}
+
 TEST(HttpServer, KeepsHttp10ConnectionsWhenAsked) {
     const std::string answer = answers("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n");
     EXPECT_EQ(count_of(answer, "HTTP/1.1 200 OK"), 2);

@@ -161,6 +161,8 @@ TEST(StaticFiles, SeveralRangesComeInOneBody) {
     const std::string body = part("0-1", "01") + part("4-5", "45") + part("9-9", "9") + "\r\n--" + boundary + "--\r\n";
     EXPECT_TRUE(answer.ends_with("\r\n\r\n" + body)) << answer;
     EXPECT_EQ(count_of(answer, "Content-Length: " + std::to_string(body.size()) + "\r\n"), 1) << answer;
+    // Who has seen one boundary knows nothing of the next.
+    EXPECT_EQ(count_of(answer_to(get("/a%20b.txt", "Range: bytes=0-1, 4-5,, -1\r\n")), boundary), 0);
 }
 
 TEST(Conditions, RangesAreReadAsTheyAreMeant) {
@@ -193,6 +195,9 @@ TEST(Conditions, RangesAreReadAsTheyAreMeant) {
         many += "," + std::to_string(2 * i) + "-" + std::to_string(2 * i);
     }
     EXPECT_EQ(ranges(many), "200 0+100;");
+    many.insert(many.find(",32-32"), ",");  // an empty element is none
+    EXPECT_EQ(ranges(many), "200 0+100;");
+    EXPECT_EQ(count_of(ranges(many.substr(0, many.find(",32-32"))), "206 "), 16);
 }
 
 TEST(Conditions, FollowTheirOrder) {

@@ -28,6 +28,22 @@ TEST(Http2, AHundredRequestsAtATimeShareAConnection) {
     }
 }
 
+/// More than a session has frames in its queue.
+TEST(Http2, AThousandRequestsWaitForTheirTurn) {
+    with_http2(small_router(), [](Server& server, ClientSession& session) -> Coro<> {
+        std::vector<Coro<std::string>> fetches;
+        for (int i = 0; i < 1200; ++i) {
+            fetches.push_back(fetch(session, url_of(server, "/")));
+        }
+        auto gathering = gather(std::move(fetches));
+        const std::vector<std::string> texts = co_await std::move(gathering);
+        for (const std::string& text : texts) {
+            EXPECT_EQ(text, "Hello, world!\n");
+        }
+        EXPECT_EQ(server.connection_count(), 1U);
+    });
+}
+
 TEST(Http2, SendsAndReadsEveryKindOfMessage) {
     Board board;
     with_http2(board_router(board), [](Server& server, ClientSession& session) -> Coro<> {
@@ -65,6 +81,24 @@ TEST(Http2, SendsAndReadsEveryKindOfMessage) {
         expecting = co_await session.get(url_of(server, "/upgrade"));
         EXPECT_EQ(expecting.status(), 426);
         EXPECT_EQ(server.connection_count(), 1U);
+    });
+}
+
+TEST(Http2, OfTheFieldsOfAConnectionOneIsSent) {
+    http::Router router;
+    router.get("/te", [](http::Request& request) -> Coro<Response> {
+        co_return Response::text(std::string(request.header("te")));
+    });
+    with_http2(std::move(router), [](Server& server, ClientSession& session) -> Coro<> {
+        RequestOptions options;
+        options.headers = {{"TE", "trailers"}};
+        ClientResponse response = co_await session.get(url_of(server, "/te"), options);
+        std::string text = co_await response.text();
+        EXPECT_EQ(text, "trailers");
+        options.headers = {{"TE", "gzip"}};
+        response = co_await session.get(url_of(server, "/te"), options);
+        text = co_await response.text();
+        EXPECT_EQ(text, "");
     });
 }
 

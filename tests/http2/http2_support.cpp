@@ -2,7 +2,6 @@
 #include "http2_test.hpp"
 
 #include <array>
-#include <optional>
 
 namespace knit::test::h2 {
 
@@ -28,24 +27,6 @@ std::uint32_t read_number(std::string_view bytes) {
         value = value << 8 | static_cast<unsigned char>(byte);
     }
     return value;
-}
-
-std::optional<Frame> take_frame(std::string_view& rest) {
-    constexpr std::size_t kHead = 9;
-    if (rest.size() < kHead) {
-        return std::nullopt;
-    }
-    const std::size_t size = read_number(rest) >> 8;
-    if (rest.size() < kHead + size) {
-        return std::nullopt;
-    }
-    Frame frame;
-    frame.type = static_cast<std::uint8_t>(rest[3]);
-    frame.flags = static_cast<std::uint8_t>(rest[4]);
-    frame.stream = read_number(rest.substr(5));
-    frame.payload = rest.substr(kHead, size);
-    rest.remove_prefix(kHead + size);
-    return frame;
 }
 
 Coro<> write_many(Board& board, BodyWriter& writer) {
@@ -95,6 +76,24 @@ std::string text_of(std::string_view text) {
 }
 
 }  // namespace
+
+std::optional<Frame> take_frame(std::string_view& rest) {
+    constexpr std::size_t kHead = 9;
+    if (rest.size() < kHead) {
+        return std::nullopt;
+    }
+    const std::size_t size = read_number(rest) >> 8;
+    if (rest.size() < kHead + size) {
+        return std::nullopt;
+    }
+    Frame frame;
+    frame.type = static_cast<std::uint8_t>(rest[3]);
+    frame.flags = static_cast<std::uint8_t>(rest[4]);
+    frame.stream = read_number(rest.substr(5));
+    frame.payload = rest.substr(kHead, size);
+    rest.remove_prefix(kHead + size);
+    return frame;
+}
 
 std::uint32_t Frame::code() const { return read_number(std::string_view(payload).substr(type == kGoaway ? 4 : 0)); }
 

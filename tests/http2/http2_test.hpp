@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,8 @@ std::string get(std::uint32_t stream, std::string_view path, std::string_view mo
 /// What a client begins with.
 std::string hello();
 
+/// The first frame of `rest`, which it is taken off, if it has come as a whole.
+std::optional<Frame> take_frame(std::string_view& rest);
 /// Sends the bytes and gives the frames that come until the server closes; five seconds are too long for that, which a
 /// frame of type 255 says.
 Coro<std::vector<Frame>> talk(io::Endpoint where, std::string bytes);

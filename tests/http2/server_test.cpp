@@ -1,6 +1,7 @@
 // HTTP/2 servers, by frames made by hand.
 #include "http2_test.hpp"
 
+#include <array>
 #include <fstream>
 #include <iterator>
 
@@ -60,6 +61,60 @@ TEST(Http2Server, EndsAPrefaceAHeadAndAnIdleConnectionThatTakeTooLong) {
     EXPECT_EQ(find(frames, kGoaway)->code(), kCalm);
 }
 
+/// Reads on until the server closes, or so many frames of that type have come.
+Coro<> read_frames(io::TcpStream& stream, std::string& bytes, std::vector<Frame>& frames, std::uint8_t type,
+                   int count) {
+    std::array<char, 4096> buffer;
+    for (std::size_t size = 1; size != 0;) {
+        size = co_await stream.read_some(buffer);
+        bytes.append(buffer.data(), size);
+        std::string_view rest = bytes;
+        while (auto frame = take_frame(rest)) {
+            count -= frame->type == type ? 1 : 0;
+            frames.push_back(*std::move(frame));
+        }
+        bytes.erase(0, bytes.size() - rest.size());
+        if (count <= 0) {
+            co_return;
+        }
+    }
+}
+
+TEST(Http2Server, AnswersWhatIsOnItsWayWhenAConnectionEnds) {
+    http::Router router = small_router();
+    router.get("/bye", [](http::Request&) -> Coro<http::Response> {
+        http::Response response = http::Response::text("bye");
+        response.close();
+        co_return response;
+    });
+    std::vector<Frame> frames;
+    run_io([&]() -> Coro<> {
+        auto starting = http::serve(io::endpoint("127.0.0.1", 0), router);
+        http::Server server = co_await std::move(starting);
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        co_await stream.write(hello() + get(1, "/bye"));
+        std::string bytes;
+        co_await read_frames(stream, bytes, frames, kPing, 1);
+        const Frame* const ping = find(frames, kPing);
+        EXPECT_NE(ping, nullptr);
+        const std::string pong = frame(kPing, kAck, 0, ping == nullptr ? "" : ping->payload);
+        co_await stream.write(get(3, "/users/7") + pong);
+        co_await read_frames(stream, bytes, frames, 255, 1);
+        stream.close();
+        server.close();
+        co_await server.wait_closed();
+    });
+    std::vector<std::string> last_streams;
+    for (const Frame& each : frames) {
+        if (each.type == kGoaway) {
+            last_streams.push_back(each.payload.substr(0, 4));
+        }
+    }
+    EXPECT_EQ(last_streams, (std::vector<std::string>{number(0x7fff'ffff), number(3)}));
+    EXPECT_EQ(data_of(frames, 1), "bye");
+    EXPECT_EQ(data_of(frames, 3), "user 7 none");
+}
+
 TEST(Http2Server, RefusesWhatHttp1Refuses) {
     const std::string no_path = std::string("\x82\x86\x41\x01") + "a";
     const std::vector<std::string> blocks = {
@@ -82,6 +137,28 @@ TEST(Http2Server, RefusesWhatHttp1Refuses) {
         const Frame* const reset = find(frames, kReset, 1);
         EXPECT_TRUE(status_of(frames, 1) == 400 || (reset != nullptr && reset->code() == kProtocolError)) << block;
     }
+}
+
+TEST(Http2Server, AHeadThatIsRefusedLeavesTheOthersAlone) {
+    Board board;
+    run_io([&]() -> Coro<> {
+        auto starting = http::serve(io::endpoint("127.0.0.1", 0), board_router(board),
+                                    {.header_timeout = 30ms, .shutdown_timeout = 1s});
+        http::Server server = co_await std::move(starting);
+        const std::string bad = get(3, "/", field("connection", "close"));
+        auto talking = create_task(talk(server.local_endpoint(), hello() + get(1, "/gate") + bad + goodbye()));
+        while (board.begun == 0) {
+            co_await yield();
+        }
+        co_await sleep(80ms);
+        board.go.set();
+        const std::vector<Frame> frames = co_await std::move(talking);
+        EXPECT_NE(find(frames, kReset, 3), nullptr);
+        EXPECT_EQ(data_of(frames, 1), "went");
+        EXPECT_EQ(board.cancelled, 0);
+        server.close();
+        co_await server.wait_closed();
+    });
 }
 
 TEST(Http2Server, AcceptsTheSameHostTwice) {
@@ -151,6 +228,18 @@ TEST(Http2Server, EndsAConnectionThatResetsItsRequestsRapidly) {
         bytes += get(stream, "/wait") + frame(kReset, 0, stream, number(8));
     }
     const auto frames = frames_of(std::move(bytes));
+    ASSERT_NE(find(frames, kGoaway), nullptr);
+    EXPECT_EQ(find(frames, kGoaway)->code(), kCalm);
+}
+
+TEST(Http2Server, EndsAConnectionThatHasItsRequestsReset) {
+    std::string bytes = hello();
+    for (std::uint32_t stream = 1; stream < 8000; stream += 2) {
+        bytes += get(stream, "/wait") + frame(kWindow, 0, stream, number(0x7fff'ffff));  // a window that overflows
+    }
+    const auto frames = frames_of(std::move(bytes));
+    ASSERT_NE(find(frames, kReset, 1), nullptr);
+    EXPECT_EQ(find(frames, kReset, 1)->code(), 3U) << "FLOW_CONTROL_ERROR";
     ASSERT_NE(find(frames, kGoaway), nullptr);
     EXPECT_EQ(find(frames, kGoaway)->code(), kCalm);
 }

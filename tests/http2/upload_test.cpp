@@ -15,7 +15,10 @@ using http::RequestWriter;
 using http::Response;
 using http::Server;
 
-/// POST /mirror: answers with each piece as it comes. POST /early: answers, and reads nothing.
+Coro<> write_late(BodyWriter& writer) { co_await writer.write("late"); }
+
+/// POST /mirror: answers with each piece as it comes. POST /early: answers, and reads nothing. POST /patient: streams
+/// an answer when the body is late.
 http::Router mirror_router() {
     http::Router router;
     router.post("/mirror", [](Request& request) -> Coro<Response> {
@@ -31,6 +34,16 @@ http::Router mirror_router() {
         });
     });
     router.post("/early", [](Request&) -> Coro<Response> { co_return Response(413, "no!"); });
+    router.post("/patient", [](Request& request) -> Coro<Response> {
+        bool is_late = false;
+        try {
+            const std::string text = co_await request.text();
+        } catch (const http::HttpError&) {
+            is_late = true;
+        }
+        EXPECT_TRUE(is_late);
+        co_return Response::stream(write_late);
+    });
     router.post("/wait", [](Request& request) -> Coro<Response> {
         const std::string text = co_await request.text();
         co_return Response::text(text);
@@ -61,6 +74,84 @@ TEST(Http2Upload, AServerMayAnswerAsItReads) {
         EXPECT_TRUE(text == options.body);
         EXPECT_EQ(server.connection_count(), 1U);
     });
+}
+
+TEST(Http2Upload, ABodyThatIsReadAfterTheHeadIsNotAskedFor) {
+    with_http2(mirror_router(), [](Server& server, ClientSession& session) -> Coro<> {
+        RequestOptions options;
+        options.headers = {{"Expect", "100-continue"}};
+        options.body = "body";
+        ClientResponse response = co_await session.post(url_of(server, "/mirror"), options);
+        EXPECT_EQ(response.status(), 200);
+        const std::string text = co_await response.text();
+        EXPECT_EQ(text, "body");
+    });
+}
+
+TEST(Http2Upload, AFunctionMayGoToAnotherLoop) {
+    with_http2(mirror_router(), [](Server& server, ClientSession& session) -> Coro<> {
+        Loop& other = get_runtime().loop(1 - get_running_loop().id());
+        RequestOptions options;
+        bool is_thrown = false;
+        options.stream = [&other, &is_thrown](RequestWriter& writer) -> Coro<> {
+            const std::string piece(kPiece, 'x');
+            for (int i = 0; i < 20; ++i) {
+                co_await resume_on(other);
+                co_await writer.write(piece);
+            }
+            co_await resume_on(other);
+            if (is_thrown) {
+                throw std::out_of_range("mine");
+            }
+        };
+        for (int i = 0; i < 10; ++i) {
+            ClientResponse response = co_await session.post(url_of(server, "/wait"), options);
+            const std::string text = co_await response.text();
+            EXPECT_EQ(text.size(), 20 * kPiece);
+        }
+        is_thrown = true;
+        EXPECT_THROW(co_await session.post(url_of(server, "/wait"), options), std::out_of_range);
+        EXPECT_EQ(server.connection_count(), 1U);
+    }, {}, 2);
+}
+
+Coro<> write_both(RequestWriter& writer, std::string_view first, std::string_view second) {
+    std::vector<Coro<>> writes;
+    writes.push_back(writer.write(first));
+    writes.push_back(writer.write(second));
+    auto gathering = gather(std::move(writes));
+    co_await std::move(gathering);
+}
+
+TEST(Http2Upload, TwoTasksThatWriteOneBodyAreAnError) {
+    with_http2(mirror_router(), [](Server& server, ClientSession& session) -> Coro<> {
+        const std::string piece(500'000, 'x');
+        RequestOptions options;
+        options.stream = [&piece](RequestWriter& writer) { return write_both(writer, piece, piece); };
+        EXPECT_THROW(co_await session.post(url_of(server, "/wait"), options), RuntimeError);
+        Task<> left;
+        options.stream = [&piece, &left](RequestWriter& writer) -> Coro<> {
+            left = create_task(writer.write(piece));
+            co_await yield();
+        };
+        EXPECT_THROW(co_await session.post(url_of(server, "/wait"), options), RuntimeError);
+        EXPECT_THROW(co_await left, std::system_error);
+        EXPECT_EQ(server.connection_count(), 1U);
+    });
+}
+
+TEST(Http2Upload, TheAnswerToALateBodyMayBeStreamed) {
+    with_http2(mirror_router(), [](Server& server, ClientSession& session) -> Coro<> {
+        RequestOptions options;
+        options.stream = [](RequestWriter& writer) -> Coro<> {
+            co_await writer.write("first");
+            co_await sleep(std::chrono::hours(1));
+        };
+        ClientResponse response = co_await session.post(url_of(server, "/patient"), options);
+        EXPECT_EQ(response.status(), 200);
+        const std::string text = co_await response.text();
+        EXPECT_EQ(text, "late");
+    }, {.body_timeout = 20ms});
 }
 
 /// Waits for its cancellation, and notes that.

@@ -68,6 +68,38 @@ TEST(SendFile, SendsAllOfItOrAnyPart) {
     EXPECT_EQ(static_cast<off_t>(content.size()), lseek(file.native_handle(), 0, SEEK_CUR));
 }
 
+TEST(SendFile, LeavesTheSocketAsItWasAndTheFileToItsReaders) {
+    const std::string content = pattern(1 << 20);
+    const Scratch file(content);
+    run_io([&]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        const int before = fcntl(pair.near.native_handle(), F_GETFL);
+        auto waiting = create_task(read_all(pair.near));  // a request that waits is not disturbed
+        auto reading = create_task(read_all(pair.far));
+        EXPECT_EQ(content.size(), co_await pair.near.send_file(file));
+        EXPECT_EQ(before, fcntl(pair.near.native_handle(), F_GETFL));
+        EXPECT_FALSE(waiting.done());
+        pair.near.shutdown();
+        EXPECT_TRUE(content == co_await reading);
+        co_await pair.far.write("answer");
+        pair.far.close();
+        EXPECT_EQ("answer", co_await waiting);
+    });
+}
+
+TEST(SendFile, WhatThePageCacheDoesNotTellOfIsReadAndSent) {
+    const detail::Fd version(::open("/proc/version", O_RDONLY | O_CLOEXEC));
+    std::string expected(4096, '\0');
+    expected.resize(static_cast<std::size_t>(pread(version.get(), expected.data(), expected.size(), 0)));
+    run_io([&]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        auto reading = create_task(read_all(pair.far));
+        EXPECT_EQ(expected.size(), co_await pair.near.send_file(version.get()));
+        pair.near.close();
+        EXPECT_EQ(expected, co_await reading);
+    });
+}
+
 TEST(SendFile, AFileThatIsShorterThanAskedGivesWhatThereIs) {
     const Scratch file("short");
     run_io([&]() -> Coro<> {

@@ -15,6 +15,7 @@
 #include "cancel.cpp"
 #include "fork_join.cpp"
 #include "idle.cpp"
+#include "offers.cpp"
 #include "runtime_core.cpp"
 #include "worker.cpp"
 #include "worker_end.cpp"

@@ -165,26 +165,6 @@ TEST(TlsCancel, AWriteToAPeerThatDoesNotReadEndsAndTheStreamStaysInOrder) {
     });
 }
 
-/// Takes nothing any more, once it is stuck.
-class Stuck {
-public:
-    Stuck(TcpStream stream, bool& is_stuck) : stream_(std::move(stream)), is_stuck_(&is_stuck) {}
-    auto read_some(std::span<std::byte> buffer) { return stream_.read_some(buffer); }
-    Coro<std::size_t> write_some(std::span<const std::byte> bytes) {
-        if (*is_stuck_) {
-            co_await sleep(std::chrono::hours(1));
-        }
-        co_return co_await stream_.write_some(bytes);
-    }
-    Coro<std::size_t> write(std::span<const std::byte> bytes) { return write_some(bytes); }
-    void shutdown() { stream_.shutdown(); }
-    void close() { stream_.close(); }
-
-private:
-    TcpStream stream_;
-    bool* is_stuck_;
-};
-
 TEST(TlsCancel, AWriteThatIsCancelledAndClosedInOneTurnIsCancelled) {
     run_io([]() -> Coro<> {
         bool is_stuck = false;

@@ -43,6 +43,7 @@ TEST(TlsServe, ServesOnSeveralLoopsAndAStrangerHoldsUpNobody) {
         char byte[1];
         EXPECT_EQ(0U, co_await stranger.read_some(byte));  // OpenSSL has no alert for HTTP
         silent.close();
+        stranger.close();  // which the server waits for
         server.close();
         co_await server.wait_closed();
     };

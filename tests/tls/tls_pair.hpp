@@ -1,6 +1,7 @@
 /// Two ends of one TLS connection, and what the tests of TLS share.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -112,5 +113,25 @@ inline std::string pattern(std::size_t size, unsigned seed = 1) {
     }
     return text;
 }
+
+/// A TCP stream that takes nothing any more, once it is stuck.
+class Stuck {
+public:
+    Stuck(TcpStream stream, bool& is_stuck) : stream_(std::move(stream)), is_stuck_(&is_stuck) {}
+    auto read_some(std::span<std::byte> buffer) { return stream_.read_some(buffer); }
+    Coro<std::size_t> write_some(std::span<const std::byte> bytes) {
+        if (*is_stuck_) {
+            co_await sleep(std::chrono::hours(1));
+        }
+        co_return co_await stream_.write_some(bytes);
+    }
+    Coro<std::size_t> write(std::span<const std::byte> bytes) { return write_some(bytes); }
+    void shutdown() { stream_.shutdown(); }
+    void close() { stream_.close(); }
+
+private:
+    TcpStream stream_;
+    bool* is_stuck_;
+};
 
 }  // namespace knit::test

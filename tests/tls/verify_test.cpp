@@ -155,6 +155,7 @@ TEST(TlsVerify, AServerMayAskForTheClientsCertificate) {
         TcpTls stranger = co_await tls::connect(std::move(bare.near), client_context(), to("server.test"));
         char byte[1];
         EXPECT_EQ(tls::Errc::refused, co_await code_of(stranger.read_some(byte)));
+        stranger.close();
         EXPECT_EQ("TLS handshake with a client: the peer has shown no certificate: certificate verification failed",
                   co_await accepting);
     });
@@ -333,6 +334,7 @@ TEST(TlsResumption, ASessionOfOneNameDoesNotPassTheClientCheckOfAnother) {
         TcpTls stream(core);
         char byte[1];
         EXPECT_EQ(tls::Errc::refused, co_await code_of(stream.read_some(byte)));
+        stream.close();
         EXPECT_EQ("TLS handshake with a client: the peer has shown no certificate: certificate verification failed",
                   co_await accepting);
     });

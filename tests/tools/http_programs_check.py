@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 SECONDS_MAX = 60
 CURL = shutil.which("curl")
@@ -124,6 +125,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/moved":
             self.answer(302, b"", Location="/number/7")
+        elif self.path == "/slow":
+            self.send_response(200)
+            self.send_header("Content-Length", "11")
+            self.end_headers()
+            self.wfile.write(b"first\n")
+            self.wfile.flush()
+            time.sleep(0.3)  # the others have their answers meanwhile
+            self.wfile.write(b"last\n")
         elif self.path.startswith("/number/"):
             self.answer(200, self.path.encode() + b"\n")
         else:
@@ -151,6 +160,8 @@ def check_get(program):
     expect(get("-d", "a=b", f"{base}/x").stdout == "a=b", "knit-get posts")
     missing = get(f"{base}/nobody", "http://127.0.0.1:1/")
     expect(missing.returncode == 1 and missing.stdout == "missing\n" and "refused" in missing.stderr, "and tells errors")
+    mixed = get(f"{base}/slow", "http://127.0.0.1:1/", f"{base}/number/1").stdout
+    expect(mixed == "first\nlast\n/number/1\n", f"one that fails lets none before its turn, not {mixed}")
     expect(get("-i", f"{base}/number/1").stdout.startswith("HTTP/1.1 200 OK\n"), "and shows heads")
     expect(get("-X", "PUT", "-d", "a", f"{base}/x").returncode == 1, "-X is the method, whatever is sent")
     with open("/dev/full", "w") as full:

@@ -1,9 +1,10 @@
 // Where tasks run: create_task, spawn, submit, resume_on, reschedule; budgets and the depth of the stack.
 
 #include "co_test.hpp"
+#include "driver.hpp"
+#include "fake_driver.hpp"
 #include "runtime_core.hpp"
 #include "small_stack.hpp"
-
 
 #include <algorithm>
 #include <set>
@@ -68,6 +69,76 @@ CO_TEST_ON_LOOPS(Scheduling, ASpawnedTaskKeepsTheLoopThatStartedIt) {
     for (const bool is_home : co_await gather(tasks)) {
         EXPECT_TRUE(is_home);
     }
+}
+
+/// What the loops of a runtime tell each other and their drivers, by hand: on one loop that is simulated nobody else
+/// would.
+class OnItsWay {
+public:
+    OnItsWay() {
+        worker().driver().count_submitted();
+        worker().runtime().idle().begin_search();
+    }
+    OnItsWay(const OnItsWay&) = delete;
+    OnItsWay& operator=(const OnItsWay&) = delete;
+    ~OnItsWay() {
+        static_cast<void>(worker().runtime().idle().end_search());
+        worker().driver().count_ended();
+    }
+
+private:
+    static detail::Worker& worker() { return *detail::Worker::current(); }
+};
+
+Coro<> set(bool& flag) {
+    flag = true;
+    co_return;
+}
+
+TEST(Scheduling, LongOfferedWorkIsLeftForAWhileToALoopOnItsWayWhereIOIsInFlight) {
+    run([]() -> Coro<> {
+        detail::UsualTime& usual = detail::Worker::current()->runtime().offered_time();
+        bool has_run = false;
+        const auto turns = []() -> Coro<> {
+            for (int i = 0; i < 5; ++i) {
+                co_await yield();
+            }
+        };
+        {
+            const OnItsWay thief;
+            const Task<> small = spawn(set(has_run));
+            co_await turns();
+            EXPECT_TRUE(std::exchange(has_run, false)) << "nothing says that such work is long";
+            while (usual.value() < 1ms) {
+                usual.note(5ms);
+            }
+            const Task<> left = spawn(set(has_run));
+            co_await turns();
+            EXPECT_FALSE(has_run);
+            testing::pass_time(199us);
+            co_await turns();
+            EXPECT_FALSE(has_run);
+            testing::pass_time(1us);
+            co_await turns();
+            EXPECT_TRUE(std::exchange(has_run, false)) << "nobody has come";
+        }
+        const Task<> here = spawn(set(has_run));
+        co_await turns();
+        EXPECT_TRUE(has_run) << "nobody is on the way";
+    }(), on_loops(1));
+}
+
+TEST(Scheduling, TheUsualTimeOfOfferedWorkFollowsWhatRuns) {
+    detail::UsualTime usual;
+    EXPECT_EQ(usual.value(), 0ns);
+    usual.note(800us);
+    EXPECT_EQ(usual.value(), 100us);
+    usual.note(1h);  // counts as 10 ms
+    EXPECT_EQ(usual.value(), 1'337'500ns);
+    for (int i = 0; i < 200; ++i) {
+        usual.note(1us);
+    }
+    EXPECT_LT(usual.value(), 2us);
 }
 
 TEST(Scheduling, SpawnedTasksSpreadOverTheLoops) {
@@ -230,31 +301,6 @@ TEST(Submit, WithOneLoopItWaitsForTheNextRun) {
     EXPECT_FALSE(task.done());
     EXPECT_FALSE(task.wait_for(1ms));
     EXPECT_EQ(runtime.run_until_complete(task), 3);
-}
-
-TEST(Submit, IsRunByALoopThatIsNeverIdle) {
-    Runtime runtime(on_loops(1));
-    const Task<int> task = runtime.submit(ready(3));
-    bool has_run = false;
-    runtime.run_until_complete([&]() -> Coro<> {
-        for (int turn = 0; turn < 100'000 && !has_run; ++turn) {
-            co_await yield();
-            has_run = task.done();
-        }
-    });
-    EXPECT_TRUE(has_run);
-}
-
-/// The steps of submit(), with the runtime's end between the first and the second.
-TEST(Submit, IsRefusedWhereTheRuntimeEndsMeanwhile) {
-    Runtime runtime(on_loops(2));
-    detail::Worker& keeper = runtime.core().keeper_for_submit();
-    runtime.close();
-    const auto handle = ready(3).release();
-    const auto here = std::source_location::current();
-    detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper), here);
-    const Task<int> result{detail::CoreRef(&task)};
-    EXPECT_EQ(call_message([&] { runtime.core().submit(task); }), "!RuntimeError(Event loop is closed)");
 }
 
 TEST(RunCoroutineThreadsafe, MakesATaskOnThatLoop) {

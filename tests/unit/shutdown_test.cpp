@@ -1,7 +1,9 @@
 // What the end of run() does to tasks in numbers, and to cleanup that makes tasks of its own.
 
 #include "co_test.hpp"
+#include "runtime_core.hpp"
 
+#include <source_location>
 #include <string>
 #include <thread>
 #include <utility>
@@ -170,6 +172,20 @@ TEST(Shutdown, AThreadThatWaitsForATaskThatTheEndCancelsGetsItsOutcome) {
     }, on_loops(2));
     thread.join();
     EXPECT_EQ(error, "!CancelledError()");
+}
+
+Coro<int> one() { co_return 1; }
+
+/// The steps of submit(), with the runtime's end between the first and the second.
+TEST(Submit, IsRefusedWhereTheRuntimeEndsMeanwhile) {
+    Runtime runtime(on_loops(2));
+    detail::Worker& keeper = runtime.core().keeper_for_submit();
+    runtime.close();
+    const auto handle = one().release();
+    const auto here = std::source_location::current();
+    detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper), here);
+    const Task<int> result{detail::CoreRef(&task)};
+    EXPECT_EQ(call_message([&] { runtime.core().submit(task); }), "!RuntimeError(Event loop is closed)");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // How long a WebSocket lives, and on which loop.
+#include <atomic>
 #include <mutex>
 #include <set>
 
@@ -53,6 +54,29 @@ TEST(WebSocketLife, APeerThatBreaksTheRulesIsNoErrorOfTheHandlers) {
         });
         EXPECT_EQ(0, errors);
     });
+}
+
+TEST(WebSocketLife, NorIsItForOneThatHasGoneToAnotherLoop) {
+    run_io([]() -> Coro<> {
+        std::atomic<int> errors = 0;
+        for (std::size_t i = 0; i < 2; ++i) {
+            co_await resume_on(get_runtime().loop(i));
+            get_running_loop().set_exception_handler([&](const ExceptionContext&) { ++errors; });
+        }
+        const Speak wander = [](WebSocket& socket) -> Coro<> {
+            const Result<WebSocketMessage> heard = co_await as_result(socket.receive());
+            co_await resume_on(get_runtime().loop(get_running_loop().id() == 0 ? 1 : 0));
+            heard.value();
+        };
+        co_await with_websocket(wander, {}, {}, [](http::Server& server) -> Coro<> {
+            TcpStream stream = co_await TcpStream::connect(server.local_endpoint());
+            co_await stream.write(kHandshake + frame(0x81, "\xff"));
+            char buffer[1000];
+            while (co_await stream.read_some(buffer) != 0) {
+            }
+        });
+        EXPECT_EQ(0, errors);
+    }, 2);
 }
 
 TEST(WebSocketLife, APeerThatLeavesIsNoErrorOfAHandlerThatOnlySends) {

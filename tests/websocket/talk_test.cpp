@@ -252,5 +252,71 @@ TEST(WebSocket, AGoodByeThatNobodyAnswersEnds) {
     });
 }
 
+TEST(WebSocketHeartbeat, ReceivesThatAreShorterThanTheHeartbeatMissASilentPeerToo) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        WebSocket far(std::move(pair.far), WebSocketRole::server, {.heartbeat = 80ms});
+        int code = 0;
+        while (code == 0) {
+            try {
+                const WebSocketMessage message = co_await with_timeout(20ms, far.receive());
+                code = message.code;
+            } catch (const TimeoutError&) {
+                continue;
+            }
+        }
+        EXPECT_EQ(1006, code);
+    });
+}
+
+TEST(WebSocketHeartbeat, OneThatAlwaysHasSomethingToSendIsPingedAndStays) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        WebSocket far(std::move(pair.far), WebSocketRole::server, {.heartbeat = 400ms});
+        auto receiving = create_task(far.receive());
+        bool is_enough = false;
+        auto feeding = create_task([&]() -> Coro<> {
+            while (!is_enough) {
+                co_await far.send_text("tick");
+                co_await yield();
+            }
+        });
+        std::string got;
+        char buffer[4096];
+        for (int pings = 0; pings < 2;) {
+            got.append(buffer, co_await pair.near.read_some(buffer));
+            const std::size_t at = got.find(frame(0x89, "", false));
+            const bool is_pinged = at != std::string::npos;
+            got.erase(0, is_pinged ? at + 2 : got.size() - 1);
+            if (is_pinged) {
+                ++pings;
+                co_await pair.near.write(frame(0x8a, ""));
+            }
+        }
+        co_await pair.near.write(frame(0x81, "still here"));
+        EXPECT_EQ("still here", (co_await receiving).data);
+        is_enough = true;
+        co_await feeding;
+    });
+}
+
+TEST(WebSocketHeartbeat, APeerThatIsSlowToTakeWhatComesBeforeThePingStays) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        pair.far.set_option(SOL_SOCKET, SO_SNDBUF, 65536);
+        pair.near.set_option(SOL_SOCKET, SO_RCVBUF, 65536);
+        WebSocket far(std::move(pair.far), WebSocketRole::server, {.heartbeat = 400ms});
+        auto receiving = create_task(far.receive());
+        auto sending = create_task(far.send_binary(std::string(4'000'000, 'x')));
+        co_await sleep(700ms);  // longer than a peer has to answer a ping
+        EXPECT_FALSE(far.is_closed());
+        WebSocket near(std::move(pair.near), WebSocketRole::client);
+        EXPECT_EQ(4'000'000U, (co_await near.receive()).data.size());
+        co_await sending;
+        co_await near.send_text("still here");
+        EXPECT_EQ("still here", (co_await receiving).data);
+    });
+}
+
 }  // namespace
 }  // namespace knit::test

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
@@ -15,6 +16,7 @@
 #include "knit/log.hpp"
 #include "knit/loop.hpp"
 #include "knit/runtime.hpp"
+#include "knit/shield.hpp"
 #include "knit/sleep.hpp"
 #include "text.hpp"
 
@@ -47,11 +49,25 @@ void append_quoted(std::string& line, std::string_view text) {
 struct alignas(64) AccessLines {
     std::string lines;
     std::uint64_t lost = 0;
+    int flush_count = 0;      ///< calls of flush() under way
+    bool is_waiting = false;  ///< `writing` does, for more lines
     io::File file;  ///< its own: a file is used on one loop at a time
     std::time_t second = -1;
     std::string time;  ///< "[06/Nov/1994:08:49:37 +0000]"
     Task<> writing;
     std::exception_ptr error;
+};
+
+/// A call of flush().
+class Flushing {
+public:
+    explicit Flushing(AccessLines& lines) noexcept : lines_(lines) { ++lines_.flush_count; }
+    Flushing(const Flushing&) = delete;
+    Flushing& operator=(const Flushing&) = delete;
+    ~Flushing() { --lines_.flush_count; }
+
+private:
+    AccessLines& lines_;
 };
 
 class AccessLogCore : public std::enable_shared_from_this<AccessLogCore> {
@@ -89,8 +105,8 @@ void AccessLogCore::add(const AccessRecord& record) {
     if (now != mine.second) {
         const std::string date = format_http_date(now);  // "Sun, 06 Nov 1994 08:49:37 GMT"
         mine.second = now;
-        mine.time = "[" + date.substr(5, 2) + "/" + date.substr(8, 3) + "/" + date.substr(12, 4) + ":" +
-                    date.substr(17, 8) + " +0000]";
+        mine.time.assign("[").append(date, 5, 2).append("/").append(date, 8, 3).append("/").append(date, 12, 4);
+        mine.time.append(":").append(date, 17, 8).append(" +0000]");
     }
     std::string& line = mine.lines;
     line.append(record.peer.empty() ? "-" : record.peer).append(" - - ").append(mine.time).append(" ");
@@ -119,19 +135,25 @@ void AccessLogCore::add(const AccessRecord& record) {
     }
 }
 
-/// Ends when there is nothing more, so an idle server has no timer. The end of a run cancels it: the rest is written.
+/// Ends when there is nothing more, so an idle server has no timer; or when somebody flushes, who writes what there is
+/// then. The end of a run cancels it: the rest is written.
 Coro<> AccessLogCore::write_later(std::shared_ptr<AccessLogCore>, AccessLines& mine) {
     try {
         while (!mine.lines.empty()) {
-            if (mine.lines.size() < kWriteAt) {
+            if (mine.lines.size() < kWriteAt && mine.flush_count == 0) {
+                mine.is_waiting = true;
                 co_await sleep(kWait);
+                mine.is_waiting = false;
             }
             Coro<> writing = write(mine);
             co_await std::move(writing);
+            if (mine.flush_count != 0) {
+                co_return;
+            }
         }
         co_return;
     } catch (const CancelledError&) {
-        static_cast<void>(0);  // the rest is written below
+        mine.is_waiting = false;  // the rest is written below
     }
     Coro<> writing = write(mine);
     co_await std::move(writing);
@@ -147,21 +169,25 @@ Coro<> AccessLogCore::write(AccessLines& mine) {
     try {
         co_await mine.file.append(lines);
     } catch (const CancelledError&) {
-        mine.lines.insert(0, lines);  // none of them is written, and whoever cancelled writes them next
+        mine.lines.insert(0, lines);  // the run ends; a line that stands there twice is better than none
         throw;
     } catch (const std::system_error& error) {
         mine.error = std::current_exception();
+        mine.lost += static_cast<std::uint64_t>(std::ranges::count(lines, '\n'));
         knit::detail::log(LogLevel::error, std::string("knit: http: the access log: ") + error.what());
     }
 }
 
 Coro<> AccessLogCore::flush() {
     AccessLines& mine = here();
-    if (mine.writing.ref() && !mine.writing.done()) {
-        mine.writing.cancel();
-        Task<> writing = mine.writing;
+    const Flushing flushing(mine);
+    while (mine.writing.ref() && !mine.writing.done()) {
+        if (mine.is_waiting) {
+            mine.writing.cancel();  // no write: of one that is cancelled nobody knows how much stands in the file
+        }
+        Future<> other = shield(mine.writing);
         try {
-            co_await std::move(writing);
+            co_await other;
         } catch (const CancelledError&) {
             if (!mine.writing.done()) {
                 throw;

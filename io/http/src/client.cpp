@@ -35,6 +35,7 @@ struct Job {
     ClientTimeout timeout;
     std::optional<TimePoint> deadline;
     Loop* loop = nullptr;
+    std::string user;           ///< what the URL says; good for its origin
     bool may_authorize = true;  ///< the origin is still the first one
 };
 
@@ -78,7 +79,8 @@ std::string make_head(const Job& job, const std::optional<Url>& proxy) {
     add_field(head, "Host", job.url.authority());
     add_fields(head, job, is_plain_proxy);
     const auto is_said = [&](std::string_view name) {
-        return has_field(options.headers, name) || has_field(session.headers, name);
+        const bool is_kept = job.may_authorize || !is_credential(name);
+        return is_kept && (has_field(options.headers, name) || has_field(session.headers, name));
     };
     if (!is_said("user-agent") && !session.user_agent.empty()) {
         add_field(head, "User-Agent", session.user_agent);
@@ -86,13 +88,14 @@ std::string make_head(const Job& job, const std::optional<Url>& proxy) {
     if (!is_said("accept")) {
         add_field(head, "Accept", "*/*");
     }
-    if (!job.url.user().empty() && !is_said("authorization")) {
-        add_field(head, "Authorization", basic_credentials(job.url.user()));
+    if (!job.user.empty() && !is_said("authorization")) {
+        add_field(head, "Authorization", basic_credentials(job.user));
     }
     if (is_plain_proxy && !proxy->user().empty() && !is_said("proxy-authorization")) {
         add_field(head, "Proxy-Authorization", basic_credentials(proxy->user()));
     }
-    const std::string cookies = session.cookies && !has_field(options.headers, "cookie")
+    const bool has_own_cookies = job.may_authorize && has_field(options.headers, "cookie");
+    const std::string cookies = session.cookies && !has_own_cookies
                                     ? job.session->jar.field_for(job.url, std::time(nullptr)) : std::string();
     if (!cookies.empty()) {
         add_field(head, "Cookie", cookies);
@@ -148,7 +151,11 @@ void turn_to(Job& job, Url target, int status) {
         });
         job.options = std::move(options);
     }
-    job.may_authorize = job.may_authorize && target.origin() == job.url.origin();
+    const bool is_same = target.origin() == job.url.origin();
+    job.may_authorize = job.may_authorize && is_same;
+    if (!is_same || !target.user().empty()) {
+        job.user = target.user();
+    }
     job.url = std::move(target);
 }
 
@@ -232,6 +239,7 @@ Coro<ClientResponse> ClientSession::request(std::string method, Url url, Request
     job.session = core_;
     job.method = std::move(method);
     job.url = std::move(url);
+    job.user = job.url.user();
     job.timeout = options.timeout.value_or(core_->options.timeout);
     job.options = std::make_shared<const RequestOptions>(std::move(options));
     return detail::request_within(std::move(job));

@@ -46,10 +46,11 @@ Coro<> connect_tunnel(io::TcpStream& stream, const Url& url, const Url& proxy) {
     }
 }
 
-bool is_system_error(const std::exception_ptr& error) {
+template <class E>
+bool is_a(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
-    } catch (const std::system_error&) {
+    } catch (const E&) {
         return true;
     } catch (...) {
         return false;
@@ -99,12 +100,16 @@ Coro<bool> ClientConnection::exchange(std::string head, const std::string& metho
         co_return true;
     }
     const std::shared_ptr<Wire> wire = std::exchange(wire_, nullptr);
+    const std::exception_ptr body_error = wire->body_error;  // not what comes of being cancelled now
     Coro<> ending = end_upload();
     co_await std::move(ending);
-    if (wire->body_error != nullptr) {
-        std::rethrow_exception(wire->body_error);
+    if (!read && is_a<CancelledError>(read.error())) {
+        read.rethrow();
     }
-    const bool is_lost = read || is_system_error(read.error());
+    if (body_error != nullptr) {
+        std::rethrow_exception(body_error);
+    }
+    const bool is_lost = read || is_a<std::system_error>(read.error());
     if (is_lost && is_reused_ && is_repeatable && !has_interim_ && input_.rest().empty()) {
         input_ = Input();
         co_return false;
@@ -129,6 +134,7 @@ Coro<> ClientConnection::send(std::shared_ptr<Wire> wire, std::string head,
     } catch (...) {
         if (wire->write_error == nullptr) {
             wire->body_error = std::current_exception();
+            wire->is_cut = true;
             wire->transport->close();  // the server waits for the rest, and we for the server
         }
     }
@@ -207,7 +213,8 @@ Coro<bool> ClientConnection::read_head(const std::string& method) {
         input_.consume(scan.size());
         scan.reset();
         if (!read_response_head(head_text_, method, head_)) {
-            throw ServerProtocolError("the answer's head is malformed");
+            throw ServerProtocolError("the answer's head is malformed, or says the body's length twice "
+                                      "(Content-Length, Transfer-Encoding)");
         }
         if (head_.status == 101) {
             throw ServerProtocolError("the server changes the protocol unasked");

@@ -100,7 +100,10 @@ Route make_route(std::shared_ptr<SessionCore> session, const Url& url, Loop& loo
                            "libnghttp2-dev and build knit again with -DKNIT_BUILD_HTTP2=ON");
     }
     std::optional<Url> proxy = session->options.trust_env ? proxy_for(url) : std::nullopt;
-    std::string key = url.origin() + (proxy ? " " + proxy->to_string() : std::string());
+    std::string key = url.origin();
+    if (proxy) {
+        key.append(" ").append(proxy->to_string());
+    }
     Route route{std::move(session), url, std::move(proxy), std::move(key), &loop, timeout, {}};
     if (version != HttpVersion::http1 && has_http2()) {
         route.alpn = !url.is_secure() ? "" : version == HttpVersion::http2 ? "h2" : "h2,http/1.1";

@@ -125,22 +125,21 @@ std::vector<Range> check_ranges(const Fields& fields, std::string_view method, c
     }
     text.remove_prefix(kUnit.size());
     std::vector<Range> ranges;
-    bool has_range = false;
-    for (std::size_t count = 0; !text.empty(); ++count) {
+    std::size_t count = 0;
+    while (!text.empty()) {
         const std::string_view part = trim(cut(text, ','));
         if (part.empty()) {
             continue;  // a list may have empty elements
         }
         const std::optional<Range> range = read_range(part, size);
-        if (!range || count == kRangesMost) {
+        if (!range || ++count > kRangesMost) {
             return whole;  // no valid range is as none
         }
-        has_range = true;
         if (range->status == 206) {
             ranges.push_back(*range);
         }
     }
-    if (!has_range) {
+    if (count == 0) {
         return whole;
     }
     if (ranges.empty()) {

@@ -46,7 +46,8 @@ void CookieJar::store(const Url& url, std::string_view set_cookie, std::int64_t 
     const std::string_view path = url.path();
     const std::size_t slash = path.rfind('/');
     cookie.path = slash == 0 ? "/" : std::string(path.substr(0, slash));
-    if (cookie.name.empty() || !read_attributes(rest, url, now, cookie)) {
+    const bool is_small = cookie.name.size() + cookie.value.size() <= kSizeMost;
+    if (cookie.name.empty() || !is_small || !read_attributes(rest, url, now, cookie)) {
         return;
     }
     const std::lock_guard lock(mutex_);
@@ -62,11 +63,19 @@ void CookieJar::store(const Url& url, std::string_view set_cookie, std::int64_t 
         return (other.name == cookie.name && other.domain == cookie.domain && other.path == cookie.path) ||
                (other.expires && *other.expires <= now);
     });
-    if (cookies_.size() >= kMost) {
-        cookies_.erase(cookies_.begin());
-    }
     if (!cookie.expires || *cookie.expires > now) {
+        make_room(cookie.domain);
         cookies_.push_back(std::move(cookie));
+    }
+}
+
+/// Who sets many puts out their own, not those of others (RFC 6265, 5.3). The oldest stand first.
+void CookieJar::make_room(const std::string& domain) {
+    const auto is_of_it = [&](const Cookie& other) { return other.domain == domain; };
+    if (std::ranges::count_if(cookies_, is_of_it) >= kMostOfDomain) {
+        cookies_.erase(std::ranges::find_if(cookies_, is_of_it));
+    } else if (cookies_.size() >= kMost) {
+        cookies_.erase(cookies_.begin());
     }
 }
 

@@ -32,7 +32,11 @@ private:
     };
     static bool read_attributes(std::string_view text, const Url& url, std::int64_t now, Cookie& cookie);
 
+    void make_room(const std::string& domain);
+
     static constexpr std::size_t kMost = 3000;
+    static constexpr std::ptrdiff_t kMostOfDomain = 50;
+    static constexpr std::size_t kSizeMost = 4096;  ///< of name and value (RFC 6265bis, 5.6)
 
     mutable std::mutex mutex_;
     std::vector<Cookie> cookies_;

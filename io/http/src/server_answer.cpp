@@ -20,10 +20,6 @@
 namespace knit::http::detail {
 namespace {
 
-[[noreturn]] void throw_file_cut() {
-    throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
-}
-
 /// A flag that stands as long as this.
 class Flagged {
 public:
@@ -213,6 +209,14 @@ bool ConnectionBase::put(Response& response) {
 
 Coro<> ConnectionBase::put_slowly(Response& response) {
     const Response::Extra* const extra = response.extra_.get();
+    if (is_small_file(response)) {
+        Coro<bool> putting = put_small_file(response);
+        if (!co_await std::move(putting)) {
+            response = error_response(std::exchange(handler_error_, nullptr));
+            static_cast<void>(put(response));
+        }
+        co_return;
+    }
     const bool is_upgrade = extra != nullptr && extra->upgrade;
     const bool is_unlimited = extra != nullptr && extra->produce && !extra->length;
     is_chunking_ = is_unlimited && !head_.is_http10 && has_content(response.status_);
@@ -233,23 +237,37 @@ Coro<> ConnectionBase::put_slowly(Response& response) {
     } catch (...) {
         error = std::current_exception();
     }
+    if (error != nullptr) {
+        Coro<> returning = come_back();  // a producer may have gone elsewhere
+        co_await std::move(returning);
+    }
     if (!is_upgrade) {
         note(response, body_sent_);
     }
     if (error != nullptr) {
+        // A body that ends with the connection would look whole.
+        is_cut_ = is_cut_ || (!is_upgrade && !is_chunking_ && !body_promised_);
         cut_off(error, request);
+    }
+}
+
+/// To the connection's loop, also when that is cancelled on its way.
+Coro<> ConnectionBase::come_back() {
+    std::exception_ptr cancelled;
+    while (&watch_.task().get_loop() != &watch_.loop()) {
+        try {
+            co_await resume_on(watch_.loop());
+        } catch (const CancelledError&) {
+            cancelled = std::current_exception();
+        }
+    }
+    if (cancelled != nullptr) {
+        std::rethrow_exception(cancelled);
     }
 }
 
 /// The head goes first, whatever the body waits for.
 Coro<> ConnectionBase::put_body(Response& response) {
-    const bool is_small_file = response.extra_ != nullptr && !response.extra_->upgrade && !response.extra_->produce &&
-                               *response.extra_->length <= kOutMost / 2;
-    if (is_small_file) {
-        Coro<> putting = put_small_file(*response.extra_);
-        co_await std::move(putting);
-        co_return;
-    }
     Coro<> flushing = flush();
     co_await std::move(flushing);
     if (response.extra_ == nullptr) {
@@ -317,44 +335,6 @@ Coro<> ConnectionBase::write_body(std::string_view bytes) {
     }
     if (is_long) {
         out_.append(is_chunking_ ? "\r\n" : "");
-    }
-}
-
-/// Behind its head, so that both are one write.
-Coro<> ConnectionBase::put_small_file(Response::Extra& extra) {
-    const std::size_t head_size = out_.size();
-    const auto size = static_cast<std::size_t>(*extra.length);
-    std::string bytes = std::exchange(out_, {});  // nobody else adds to it while the file is read
-    bytes.resize(head_size + size);
-    for (std::size_t count = 0; body_sent_ < size; body_sent_ += count) {
-        const std::span<char> rest = std::span(bytes).subspan(head_size + static_cast<std::size_t>(body_sent_));
-        count = co_await extra.file.read_at(rest, extra.offset + body_sent_);
-        if (count == 0) {
-            throw_file_cut();
-        }
-    }
-    out_ = std::move(bytes);
-}
-
-/// Not Stream::send_file(), which reads and sends likewise but does not tell of its progress: write_timeout is about
-/// that.
-Coro<> ConnectionBase::put_file(Response& response) {
-    Response::Extra& extra = *response.extra_;
-    std::uint64_t left = *extra.length;
-    std::uint64_t offset = extra.offset;
-    const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(left, kFilePiece));
-    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(room);
-    while (left != 0) {
-        const std::span<std::byte> piece(buffer.get(), static_cast<std::size_t>(std::min<std::uint64_t>(left, room)));
-        const std::size_t count = co_await extra.file.read_at(piece, offset);
-        if (count == 0) {
-            throw_file_cut();
-        }
-        Coro<> sending = send({reinterpret_cast<const char*>(buffer.get()), count});
-        co_await std::move(sending);
-        left -= count;
-        offset += count;
-        body_sent_ += count;
     }
 }
 

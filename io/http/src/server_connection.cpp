@@ -35,7 +35,7 @@ Coro<> ConnectionBase::run() {
     try {
         Coro<> serving = has_chosen_http2() ? speak_http2({}) : serve_requests();
         co_await std::move(serving);
-        if (is_last_ && !is_closed_) {
+        if (is_last_ && !is_closed_ && !is_cut_) {
             Coro<> closing = close_gently();
             co_await std::move(closing);
         }
@@ -66,9 +66,22 @@ Coro<> ConnectionBase::run() {
         }
     }
     watch_.end();
-    close_bare();
+    Coro<> ending = end_stream(cancelled != nullptr);
+    co_await std::move(ending);
     if (cancelled != nullptr) {
         std::rethrow_exception(cancelled);
+    }
+}
+
+/// The connection counts as one until the stream's own good-bye is said.
+Coro<> ConnectionBase::end_stream(bool is_cancelled) {
+    if (is_cut_) {
+        abort_bare();
+    }
+    close_bare();
+    if (!is_cancelled) {
+        Coro<> waiting = wait_closed_bare();
+        co_await std::move(waiting);
     }
 }
 
@@ -76,8 +89,7 @@ void ConnectionBase::end_when_idle() noexcept {
     if (takeover_ != nullptr) {
         takeover_->end_soon();
     } else if (is_idle_) {
-        is_last_ = true;
-        watch_.expire();
+        watch_.expire();  // unless a request has come in this very turn
     } else {
         tell_closing();
     }
@@ -158,6 +170,7 @@ void ConnectionBase::end_wait_cancelled() {
 }
 
 void ConnectionBase::throw_write_timeout() {
+    is_broken_ = has_peer_gone_ = is_cut_ = true;
     throw std::system_error(ETIMEDOUT, std::generic_category(), "the peer takes nothing");
 }
 

@@ -147,7 +147,15 @@ Coro<> ConnectionBase::run_upgraded(Response& response) {
 
 void ConnectionBase::tell_closing() noexcept {
     if (upgraded_ != nullptr && upgraded_->tell_closing) {
-        std::exchange(upgraded_->tell_closing, nullptr)();
+        try {
+            std::exchange(upgraded_->tell_closing, nullptr)();
+        } catch (...) {
+            ExceptionContext context;
+            context.message = "Unhandled exception in the function that was given to UpgradedStream::when_closing()";
+            context.exception = std::current_exception();
+            context.loop = &watch_.loop();
+            watch_.loop().call_exception_handler(context);
+        }
     }
 }
 
@@ -166,16 +174,17 @@ Coro<std::size_t> ConnectionBase::read_bare(std::span<std::byte> buffer) {
 /// Called by tasks of the program's own, which the Watch knows nothing of.
 Coro<> ConnectionBase::write_bare(std::span<const std::byte> bytes) {
     expect_whole();
-    const Duration timeout = core_->options.write_timeout;
-    const std::optional<Duration> limit = timeout > Duration::zero() ? std::optional(timeout) : std::nullopt;
+    const Duration limit = core_->options.write_timeout;
     std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const auto send_rest = [&](Timeout&) { return send_some(rest); };
     while (!rest.empty()) {
-        Coro<std::size_t> sending = send_some(rest);
+        Timeout timeout(limit > Duration::zero() ? std::optional(knit::detail::after(watch_.loop().time(), limit))
+                                                 : std::nullopt);
+        std::size_t count = 0;
         try {
-            const std::size_t count = co_await with_timeout(limit, std::move(sending));
-            rest.remove_prefix(count);
+            Coro<std::size_t> sending = timeout_scope(timeout, send_rest);
+            count = co_await std::move(sending);
         } catch (const TimeoutError&) {
-            is_broken_ = has_peer_gone_ = true;
             throw_write_timeout();
         } catch (const std::system_error&) {
             is_broken_ = has_peer_gone_ = true;
@@ -184,6 +193,10 @@ Coro<> ConnectionBase::write_bare(std::span<const std::byte> bytes) {
             is_broken_ = true;
             throw;
         }
+        if (timeout.expired()) {
+            throw_write_timeout();  // TLS has taken bytes that the peer has not
+        }
+        rest.remove_prefix(count);
     }
 }
 

@@ -15,13 +15,10 @@ constexpr std::size_t kIdleMost = 1000;
 
 /// A server that has closed a connection, or says something unasked, has made it readable.
 bool is_alive(const Transport& transport) noexcept {
-    if (transport.available() != 0) {
-        return false;
-    }
     pollfd entry{};
     entry.fd = transport.native_handle();
     entry.events = POLLIN | POLLRDHUP;
-    return poll(&entry, 1, 0) == 0;
+    return entry.fd >= 0 && transport.available() == 0 && poll(&entry, 1, 0) == 0;  // -1 has nothing to say for ever
 }
 
 Coro<Permit> acquire(std::shared_ptr<Semaphore> semaphore) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <random>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "conditions.hpp"
+#include "knit/as_result.hpp"
 #include "knit/detail/base.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
@@ -53,13 +55,31 @@ bool is_safe(std::string_view path) noexcept {
 
 /// A line a second is enough for whoever has to raise a limit.
 void log_shortage(const std::error_code& code) {
-    static knit::detail::Atomic<std::int64_t> told{-1};  // any thread; of two that come at once one may be told of too much
+    static knit::detail::Atomic<std::int64_t> told{-1};  // the last second with a line; any thread, publishes nothing
     const auto since = std::chrono::steady_clock::now().time_since_epoch();
     const std::int64_t now = std::chrono::floor<std::chrono::seconds>(since).count();
     if (told.exchange(now, std::memory_order_relaxed) != now) {  // relaxed: a number alone
-        knit::detail::log(LogLevel::warning, "knit: http: files are answered with 503, none can be opened: " +
-                                                 code.message());
+        knit::detail::log(LogLevel::warning,
+                          "knit: http: files are answered with 503, none can be opened: " + code.message());
     }
+}
+
+/// In a handler of the exception whose code it is: the answer to who has asked for that, or the exception itself.
+[[noreturn]] void throw_as_answer(const std::error_code& code) {
+    if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted) {
+        throw HttpError(403);
+    }
+    if (code == std::errc::no_such_file_or_directory || code == std::errc::not_a_directory ||
+        code == std::errc::filename_too_long || code == std::errc::too_many_symbolic_link_levels ||
+        code == std::errc::no_such_device_or_address) {
+        throw HttpError(404);
+    }
+    if (code == std::errc::too_many_files_open || code == std::errc::too_many_files_open_in_system ||
+        code == std::errc::not_enough_memory) {
+        log_shortage(code);
+        throw HttpError(503);
+    }
+    throw;
 }
 
 /// Opened without waiting for anybody: a named pipe would.
@@ -68,21 +88,7 @@ Coro<io::File> open_to_read(std::filesystem::path path) {
         Coro<io::File> opening = io::File::open(std::move(path), O_RDONLY | O_NONBLOCK | O_NOCTTY);
         co_return co_await std::move(opening);
     } catch (const std::system_error& error) {
-        const std::error_code code = error.code();
-        if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted) {
-            throw HttpError(403);
-        }
-        if (code == std::errc::no_such_file_or_directory || code == std::errc::not_a_directory ||
-            code == std::errc::filename_too_long || code == std::errc::too_many_symbolic_link_levels ||
-            code == std::errc::no_such_device_or_address) {
-            throw HttpError(404);
-        }
-        if (code == std::errc::too_many_files_open || code == std::errc::too_many_files_open_in_system ||
-            code == std::errc::not_enough_memory) {
-            log_shortage(code);
-            throw HttpError(503);
-        }
-        throw;
+        throw_as_answer(error.code());
     }
 }
 
@@ -121,43 +127,51 @@ struct Multipart {
     std::string end;
 };
 
+/// Small parts go out together: a write each would make a packet of every few bytes.
 Coro<> write_parts(std::shared_ptr<Multipart> parts, BodyWriter& writer) {
-    std::vector<char> buffer(64 << 10);
+    constexpr std::size_t kPiece = 64 << 10;
+    std::string bytes;
     for (std::size_t i = 0; i < parts->ranges.size(); ++i) {
-        co_await writer.write(parts->heads[i]);
+        bytes += parts->heads[i];
         std::uint64_t offset = parts->ranges[i].offset;
         for (std::uint64_t left = parts->ranges[i].count; left != 0;) {
-            const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer.size()));
-            const std::size_t count = co_await parts->file.read_at(std::span(buffer).first(most), offset);
+            const std::size_t kept = bytes.size();
+            bytes.resize(kept + static_cast<std::size_t>(std::min<std::uint64_t>(left, kPiece)));
+            const std::size_t count = co_await parts->file.read_at(std::span(bytes).subspan(kept), offset);
             if (count == 0) {
                 throw std::system_error(EIO, std::generic_category(), "the file has been cut while it was sent");
             }
-            co_await writer.write(std::string_view(buffer.data(), count));
+            bytes.resize(kept + count);
+            if (bytes.size() >= kPiece) {
+                co_await writer.write(bytes);
+                bytes.clear();
+            }
             left -= count;
             offset += count;
         }
     }
-    co_await writer.write(parts->end);
+    bytes += parts->end;
+    co_await writer.write(bytes);
 }
 
 Response answer_with_parts(io::File file, std::vector<detail::Range> ranges, std::uint64_t size,
                            std::string_view type) {
-    // No file is known to have it: long, and of this process's own making.
-    static const std::string kBoundary = "knit-" + std::to_string(std::random_device()()) + "-" +
-                                         std::to_string(std::random_device()());
+    // No file has it, not even one of somebody who has seen others: it is of this answer alone.
+    std::random_device random;
+    const std::string boundary = "knit-" + std::to_string(random()) + "-" + std::to_string(random());
     const auto parts = std::make_shared<Multipart>();
     parts->file = std::move(file);
-    parts->end = "\r\n--" + kBoundary + "--\r\n";
+    parts->end = "\r\n--" + boundary + "--\r\n";
     std::uint64_t length = parts->end.size();
     for (const detail::Range& range : ranges) {
-        parts->heads.push_back("\r\n--" + kBoundary + "\r\nContent-Type: " + std::string(type) +
+        parts->heads.push_back("\r\n--" + boundary + "\r\nContent-Type: " + std::string(type) +
                                "\r\nContent-Range: " + content_range(range, size) + "\r\n\r\n");
         length += parts->heads.back().size() + range.count;
     }
     parts->ranges = std::move(ranges);
     Response response =
         Response::stream([parts](BodyWriter& writer) { return write_parts(parts, writer); }, length);
-    response.header("Content-Type", "multipart/byteranges; boundary=" + kBoundary);
+    response.header("Content-Type", "multipart/byteranges; boundary=" + boundary);
     return response;
 }
 
@@ -207,8 +221,17 @@ void append_escaped(std::string& html, std::string_view text) {
     }
 }
 
+Coro<std::vector<std::string>> names_in(std::filesystem::path folder) {
+    try {
+        Coro<std::vector<std::string>> listing = io::list_directory(std::move(folder));
+        co_return co_await std::move(listing);
+    } catch (const std::system_error& error) {
+        throw_as_answer(error.code());
+    }
+}
+
 Coro<Response> list_folder(std::filesystem::path folder, std::string title) {
-    Coro<std::vector<std::string>> listing = io::list_directory(std::move(folder));
+    Coro<std::vector<std::string>> listing = names_in(std::move(folder));
     std::vector<std::string> names = co_await std::move(listing);
     std::ranges::sort(names);
     std::string html = "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>";
@@ -228,6 +251,16 @@ Coro<Response> list_folder(std::filesystem::path folder, std::string title) {
 bool is_within(const std::string& name, const std::filesystem::path& root) {
     const std::string& folder = root.native();
     return name.starts_with(folder) && (name.size() == folder.size() || folder == "/" || name[folder.size()] == '/');
+}
+
+bool is_missing(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const HttpError& answer) {
+        return answer.status() == 404;
+    } catch (...) {
+        return false;  // whoever asks throws it
+    }
 }
 
 Coro<Response> answer_from(Request& request, const Folder& folder) {
@@ -253,13 +286,12 @@ Coro<Response> answer_from(Request& request, const Folder& folder) {
             co_return Response(301).header("Location", target);
         }
         path /= "index.html";
-        std::error_code ignored;
-        if (!std::filesystem::exists(path, ignored) && folder.options.lists_folders) {
+        Result<io::File> index = co_await as_result(open_to_read(path));
+        if (!index && folder.options.lists_folders && is_missing(index.error())) {
             Coro<Response> listing = list_folder(path.parent_path(), std::string(request.path()));
             co_return co_await std::move(listing);
         }
-        Coro<io::File> opening_index = open_to_read(path);
-        file = co_await std::move(opening_index);
+        file = std::move(index).value();
         Coro<io::FileStatus> asking_index = file.stat();
         status = co_await std::move(asking_index);
         if (!folder.options.follows_links_outside && !is_within(real_name(file), folder.root)) {

@@ -5,6 +5,7 @@
 #include "knit/error.hpp"
 #include "knit/http/detail/head.hpp"
 #include "knit/http/error.hpp"
+#include "knit/loop.hpp"
 #include "knit/timeout.hpp"
 #include "proxy.hpp"
 #include "text.hpp"
@@ -119,9 +120,22 @@ namespace {
 std::string join(const std::vector<std::string_view>& values) {
     std::string text;
     for (const std::string_view value : values) {
-        text += (text.empty() ? "" : ",") + std::string(value);
+        text.append(text.empty() ? "" : ",").append(value);
     }
     return text;
+}
+
+/// To a WebSocket's loop, where all that it knows is; gives the cancellation that has come on the way.
+Coro<std::exception_ptr> go_home(Loop& home) {
+    std::exception_ptr cancelled;
+    while (&get_running_loop() != &home) {
+        try {
+            co_await resume_on(home);
+        } catch (const CancelledError&) {
+            cancelled = std::current_exception();
+        }
+    }
+    co_return cancelled;
 }
 
 /// The handler, and whatever it leaves undone. A peer that breaks the rules or goes away is no error of the handler's,
@@ -141,7 +155,12 @@ Coro<> run_websocket(std::shared_ptr<std::function<Coro<>(WebSocket&)>> handler,
             error = std::current_exception();
             code = 1011;
         }
-        if (error != nullptr && core->is_peers_fault(error)) {
+        Coro<std::exception_ptr> returning = go_home(core->loop());
+        const std::exception_ptr cancelled = co_await std::move(returning);
+        if (cancelled != nullptr) {
+            error = cancelled;
+            code = 1001;
+        } else if (error != nullptr && core->is_peers_fault(error)) {
             error = nullptr;
         }
         try {

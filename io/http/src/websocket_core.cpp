@@ -15,6 +15,8 @@ namespace {
 // As a StreamWriter's: above the first a sender waits, until no more than the second is unsent.
 constexpr std::size_t kHighWater = std::size_t{64} << 10;
 constexpr std::size_t kLowWater = kHighWater / 4;
+// What goes out at a time: the heartbeat looks whether any does.
+constexpr std::size_t kPiece = std::size_t{256} << 10;
 // What is left of a good-bye when its other side has been heard: to read the peer's end of the stream.
 constexpr std::size_t kDiscardMax = std::size_t{1} << 20;
 
@@ -49,12 +51,7 @@ private:
 /// Input is waited for.
 class WebSocketCore::Reading : public Use {
 public:
-    explicit Reading(Ref core) noexcept : Use(std::move(core)) {
-        this->core()->is_reading_ = true;
-        if (this->core()->heartbeat_ > Duration::zero()) {
-            this->core()->heard_at_ = this->core()->loop_.time();
-        }
-    }
+    explicit Reading(Ref core) noexcept : Use(std::move(core)) { this->core()->is_reading_ = true; }
     Reading(Reading&&) = delete;
     Reading& operator=(Reading&&) = delete;
     ~Reading() { core()->is_reading_ = false; }
@@ -202,10 +199,8 @@ Coro<> WebSocketCore::fill() {
         co_return;  // given up meanwhile
     }
     ++fills_;
-    if (heartbeat_ > Duration::zero()) {
-        heard_at_ = loop_.time();
-        is_pinged_ = false;
-    }
+    take_time(heard_at_);
+    is_pinged_ = is_suspect_ = false;
     if (count != 0) {
         codec_->take_input(count);
     } else {
@@ -277,8 +272,19 @@ Coro<> WebSocketCore::write_all(Ref core) {
         bytes.swap(core->output_);  // two buffers in turns, while there is something to write
         core->answer_size_ = 0;
         core->in_flight_ = bytes.size();
-        Coro<> writing = core->write_lower(std::as_bytes(std::span(bytes)));
-        co_await std::move(writing);
+        const bool has_ping = core->is_ping_waiting_;
+        for (std::string_view rest = bytes; !rest.empty();) {
+            const std::string_view piece = rest.substr(0, kPiece);
+            Coro<> writing = core->write_lower(std::as_bytes(std::span(piece)));
+            co_await std::move(writing);
+            rest.remove_prefix(piece.size());
+            if (core->is_ping_waiting_) {
+                core->take_time(core->taken_at_);
+            }
+        }
+        if (has_ping) {
+            core->is_ping_waiting_ = false;
+        }
         core->in_flight_ = 0;
         core->wrote_some();
     }

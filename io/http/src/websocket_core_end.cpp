@@ -30,20 +30,20 @@ void WebSocketCore::arm(Duration delay) {
     });
 }
 
-/// A peer is given up only for a silence that somebody has listened to: pongs lie unread while nobody receives.
+void WebSocketCore::take_time(TimePoint& of) const noexcept {
+    if (heartbeat_ > Duration::zero()) {
+        of = loop_.time();
+    }
+}
+
 void WebSocketCore::beat() {
-    if (is_closed_ || is_close_sent_) {
+    const bool has_failed = write_error_ != nullptr;  // receiving goes on, and there may be nobody any more
+    if (is_closed_ || (is_close_sent_ && !has_failed)) {
         return;  // a good-bye has a time limit of its own
     }
     const TimePoint now = loop_.time();
-    const Duration patience = heartbeat_ / 2;
     if (is_pinged_) {
-        const Duration silence = now - std::max(heard_at_, pinged_at_);
-        if (is_reading_ && silence >= patience) {
-            give_up();
-        } else {
-            arm(is_reading_ ? patience - silence : patience);
-        }
+        judge(now);
         return;
     }
     const Duration silence = now - heard_at_;
@@ -51,13 +51,29 @@ void WebSocketCore::beat() {
         arm(heartbeat_ - silence);
         return;
     }
-    if (output_.empty()) {  // else the peer does not even take what there is
+    if (!has_failed && !std::exchange(is_ping_waiting_, true)) {
         codec_->put(kPing, {}, output_);
         start_writing();
     }
     is_pinged_ = true;
-    pinged_at_ = now;
-    arm(patience);
+    taken_at_ = now;
+    arm(heartbeat_ / 2);
+}
+
+/// A peer is given up only for a silence that somebody has listened to: pongs lie unread while nobody receives, and
+/// what has come may not have been looked at when a read has only begun. So it is looked twice.
+void WebSocketCore::judge(TimePoint now) {
+    const bool has_ping = !is_ping_waiting_ || write_error_ != nullptr;
+    const Duration patience = has_ping ? heartbeat_ / 2 : heartbeat_ * 4;
+    const Duration silence = now - std::max(heard_at_, taken_at_);
+    if (!is_reading_ || silence < patience) {
+        is_suspect_ = false;
+        arm(is_reading_ ? std::min(patience - silence, heartbeat_ / 2) : heartbeat_ / 2);
+    } else if (!std::exchange(is_suspect_, true)) {
+        arm(heartbeat_ / 16);
+    } else {
+        give_up();
+    }
 }
 
 void WebSocketCore::go_away() noexcept {

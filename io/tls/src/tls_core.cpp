@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "background.hpp"
+#include "context_state.hpp"
 #include "knit/error.hpp"
 #include "knit/timeout.hpp"
 
@@ -44,6 +45,7 @@ void TlsCore::check_lower() const {
 void TlsCore::cut_lower() noexcept {
     if (!std::exchange(is_lower_closed_, true)) {
         close_lower();
+        lower_closed_.set();
     }
 }
 
@@ -67,7 +69,10 @@ Coro<> TlsCore::handshake(Ref core, Duration limit) {
     }
     if (error != nullptr) {
         core->is_closed_ = true;
-        if (is_refused) {
+        if (is_refused && core->engine_.context().is_server()) {
+            Coro<> parting = end_task(core, part(core));  // the connection counts as one until it has ended
+            co_await std::move(parting);
+        } else if (is_refused) {
             core->end_in_background(&TlsCore::part);
         } else {
             core->cut_lower();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "background.hpp"
+#include "context_state.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
 #include "knit/timeout.hpp"
@@ -19,6 +20,8 @@ namespace {
 // What is thrown away, and how long, while a closed connection waits for the peer's end.
 constexpr std::size_t kDiscardMax = std::size_t{1} << 20;
 constexpr Duration kPeerWait = std::chrono::seconds(5);
+// The same for a client that was refused.
+constexpr Duration kRefusedWait = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -37,6 +40,8 @@ Coro<> TlsCore::shutdown(Ref core) {
         throw;
     }
 }
+
+Coro<> TlsCore::wait_closed(Ref core) { co_await core->lower_closed_.wait(); }
 
 void TlsCore::abort() noexcept {
     is_closed_ = true;
@@ -133,7 +138,7 @@ Coro<> TlsCore::await_close_notify() {
 /// After a handshake that has failed: a reset, which bytes that nobody has read would cause, could overtake the alert.
 Coro<> TlsCore::part(Ref core) {
     Coro<> waiting = core->await_end();
-    co_await with_timeout(kPeerWait, std::move(waiting));
+    co_await with_timeout(core->engine_.context().is_server() ? kRefusedWait : kPeerWait, std::move(waiting));
 }
 
 Coro<> TlsCore::await_end() {

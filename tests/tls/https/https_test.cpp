@@ -85,6 +85,62 @@ TEST(Https, OneThatTheServerHasEndedIsNot) {
     }));
 }
 
+TEST(Https, APeerThatTakesNothingIsEndedThoughTlsTakesTheAnswer) {
+    run_io([]() -> Coro<> {
+        bool is_stuck = false;
+        const tls::Context context = server_context();
+        const auto wrap = [&, context](TcpStream stream) {
+            return tls::accept(Stuck(std::move(stream), is_stuck), context);
+        };
+        http::Router router;
+        router.get("/", [&is_stuck](http::Request&) -> Coro<http::Response> {
+            is_stuck = true;
+            co_return http::Response::text("hello");
+        });
+        router.get("/upgrade", [&is_stuck](http::Request&) -> Coro<http::Response> {
+            co_return http::Response::upgrade([&is_stuck](http::UpgradedStream stream) -> Coro<> {
+                is_stuck = true;
+                EXPECT_EQ(std::errc::timed_out, co_await code_of(stream.write(std::as_bytes(std::span("hello")))));
+            });
+        });
+        http::ServerOptions options;
+        options.write_timeout = 30ms;
+        http::Server server = co_await http::serve("127.0.0.1:0", router, options, wrap);
+        for (const std::string path : {"/", "/upgrade"}) {
+            is_stuck = false;
+            TcpTls client = co_await tls::connect(server.local_endpoint(), client_context());
+            const std::string request = "GET " + path + " HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+                                        "Upgrade: line\r\n\r\n";
+            co_await client.write(request);
+            EXPECT_EQ(tls::Errc::unexpected_eof, co_await code_of(with_timeout(5s, read_all(client)))) << path;
+            EXPECT_EQ(0U, server.connection_count()) << path;
+        }
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
+TEST(Https, AConnectionCountsUntilItsSocketIsClosed) {
+    run_io([]() -> Coro<> {
+        const tls::Context context = server_context();
+        const auto wrap = [context](TcpStream stream) { return tls::accept(std::move(stream), context); };
+        http::Router router;
+        http::Server server = co_await http::serve("127.0.0.1:0", router, http::ServerOptions(), wrap);
+        TcpStream stranger = co_await TcpStream::connect(server.local_endpoint());
+        co_await stranger.write("GET / HTTP/1.0\r\n\r\n");
+        char byte[1];
+        EXPECT_EQ(0U, co_await stranger.read_some(byte));
+        co_await turns(50);
+        EXPECT_EQ(1U, server.connection_count());  // it has not gone yet
+        stranger.close();
+        while (server.connection_count() != 0) {
+            co_await sleep(1ms);
+        }
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
 TEST(Https, HandshakesThatFailAreNoErrorsAndEndWithTheServer) {
     run_io([]() -> Coro<> {
         int errors = 0;

@@ -77,7 +77,9 @@ public:
     /// The oldest, or null when there is none or a thief was faster.
     Work* take_oldest() noexcept;
     /// The loop goes idle: back to fences, and the count of pushes starts anew. Correct at any time.
-    void quiesce() noexcept;
+    void quiesce() noexcept { stay_fenced(kPushesUntilUnfenced); }
+    /// Back to fences, for so many pushes at least. Correct at any time.
+    void stay_fenced(unsigned pushes) noexcept;
 
     void begin_unfenced() noexcept;
     void end_unfenced() noexcept;
@@ -135,7 +137,7 @@ private:
     Atomic<Array*> array_{nullptr};  ///< newest_, for thieves; the owner writes, publishing slots [dq.grow]
     Atomic<bool> unfenced_{false};   ///< the owner writes, thieves and loops going to sleep read [dq.mode]
     bool asymmetric_;
-    unsigned pushes_ = 0;  ///< fenced ones since the last quiesce()
+    unsigned pushes_left_ = kPushesUntilUnfenced;  ///< fenced ones until begin_unfenced()
     std::unique_ptr<Array> newest_;
 
     // The thieves' line.
@@ -168,7 +170,7 @@ inline void Deque::push(Work& work) {
 inline void Deque::publish_fence() noexcept {
     if (unfenced_.load(std::memory_order_relaxed)) [[likely]] {  // relaxed: only this thread writes it
         light_fence();                                           // [dq.wake]
-    } else if (asymmetric_ && ++pushes_ == kPushesUntilUnfenced) {
+    } else if (asymmetric_ && --pushes_left_ == 0) {
         begin_unfenced();  // its fence stands for the one of [dq.wake]
     } else {
         full_fence();  // [dq.wake]
@@ -266,8 +268,8 @@ inline std::size_t Deque::size_hint() const noexcept {
     return top < bottom ? static_cast<std::size_t>(bottom - top) : 0;
 }
 
-inline void Deque::quiesce() noexcept {
-    pushes_ = 0;
+inline void Deque::stay_fenced(unsigned pushes) noexcept {
+    pushes_left_ = pushes;
     if (unfenced_.load(std::memory_order_relaxed)) {  // relaxed: only this thread writes it
         end_unfenced();
     }

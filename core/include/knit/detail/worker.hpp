@@ -255,7 +255,9 @@ private:
     static void fetch_ahead(Work* next) noexcept;
     void look() noexcept;
     bool run_deque() noexcept;
+    bool has_outside_news() const noexcept;
     bool collect() noexcept;
+    bool has_offered() const noexcept { return !paused_.empty() || deque_.size_hint() != 0; }
     bool has_own_work() const noexcept;
     bool spin() noexcept;
     void sleep() noexcept;
@@ -264,13 +266,14 @@ private:
     KNIT_NOINLINE void reserve_ids(std::uint64_t made) noexcept;
     void return_ids() noexcept;
     void share(std::size_t count) noexcept;
+    void answer_thieves() noexcept;
     KNIT_NOINLINE void offer_to_idle(std::uint64_t word) noexcept;
     void run_watched(Work& work) noexcept;
     bool run_deque_watched(Work* work) noexcept;
     void run_offered_now(Work& work) noexcept;
     void run_taken(Work& work) noexcept;
+    Work* steal_from(Worker& victim) noexcept;
     bool leaves_offers() noexcept;
-    bool keeps_waiting(TimePoint start) noexcept;
     void end_rest() noexcept;
     void park() noexcept;
     void look_at_pool(TimePoint time) noexcept;
@@ -318,9 +321,10 @@ private:
     Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
     unsigned looks_ = 0;
     TimePoint oldest_taken_{};  ///< when the oldest offered task was last run before its turn
-    TimePoint left_since_ = kNever;  ///< since when offered work is left to a loop that is on its way; kNever: it is not
+    TimePoint left_since_ = kNever;  ///< since when offered work is left to a loop on its way; kNever: it is not
     unsigned random_ = 0;
     unsigned spin_misses_ = 0;
+    unsigned taken_ = 0;  ///< offered work of others that was too small to be timed each time
     TimePoint pool_seen_{};  ///< when the frame pool's bytes were last counted
     Atomic<int> thread_id_{0};  ///< the thread that attaches itself writes, a watcher reads; publishes nothing
     Atomic<int> cpu_clock_{0};  ///< likewise
@@ -337,6 +341,7 @@ private:
 
     // Other threads'.
     Inbox inbox_;
+    Atomic<bool> has_slow_thief_{false};  ///< thieves set it, the owner clears it; a hint that publishes nothing
     enum Sleep : std::uint32_t { awake, parked, notified, searching };
     unsigned claims_ = 0;  ///< how often the owner found its sleep claimed by a waker
     Atomic<std::uint32_t> wakes_done_{0};  ///< wakers count, the owner waits at its end [worker.wakes]

@@ -22,7 +22,7 @@ bool ends_stream(const nghttp2_frame& frame) noexcept {
     return has_flag && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 }
 
-/// An exception must not pass through nghttp2: there is one, memory's, and it ends the connection.
+/// An exception must not pass through nghttp2: memory's, the only one of what is called so, ends the connection.
 template <class F>
 int guarded(F function) noexcept {
     try {
@@ -68,8 +68,11 @@ int H2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame* f
         if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
             of(self).settings_received();
         }
+        if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+            of(self).ping_answered();
+        }
         if (frame->hd.type == NGHTTP2_RST_STREAM) {
-            of(self).stream_reset_by_peer();
+            of(self).stream_reset_for_peer();
         }
         H2Stream* const stream = stream_of(*frame, session);
         if (stream != nullptr && ends_stream(*frame)) {
@@ -96,14 +99,27 @@ int H2Callbacks::data(nghttp2_session* session, std::uint8_t, std::int32_t id, c
     });
 }
 
-int H2Callbacks::frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void*) noexcept {
+int H2Callbacks::before_frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void*) noexcept {
+    H2Stream* const stream = frame->hd.type == NGHTTP2_HEADERS ? stream_of(*frame, session) : nullptr;
+    if (stream != nullptr) {
+        stream->sent_head();
+    }
+    return 0;
+}
+
+int H2Callbacks::frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* self) noexcept {
     H2Stream* const stream = ends_stream(*frame) ? stream_of(*frame, session) : nullptr;
-    return guarded([&] {
-        if (stream != nullptr) {
-            stream->sent_end();
+    if (stream != nullptr) {
+        stream->sent_end();
+    }
+    // CVE-2025-8671: a peer has many ways to have its requests reset. These codes are nghttp2's, never knit's own.
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+        const std::uint32_t code = frame->rst_stream.error_code;
+        if (code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_STREAM_CLOSED) {
+            of(self).stream_reset_for_peer();
         }
-        return 0;
-    });
+    }
+    return 0;
 }
 
 int H2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std::uint32_t error_code, void*) noexcept {
@@ -139,9 +155,11 @@ H2SessionPtr H2Callbacks::make(H2Session& session, decltype(nghttp2_session_serv
         nghttp2_session_callbacks_set_on_invalid_header_callback(made, &H2Callbacks::invalid_header);
         nghttp2_session_callbacks_set_on_frame_recv_callback(made, &H2Callbacks::frame_received);
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, &H2Callbacks::data);
+        nghttp2_session_callbacks_set_before_frame_send_callback(made, &H2Callbacks::before_frame_sent);
         nghttp2_session_callbacks_set_on_frame_send_callback(made, &H2Callbacks::frame_sent);
         nghttp2_session_callbacks_set_on_stream_close_callback(made, &H2Callbacks::stream_closed);
-        // Windows open as bodies are read. Floods of CONTINUATION frames nghttp2 limits unasked.
+        // Windows open as bodies are read. Floods of CONTINUATION frames newer versions limit unasked; for the others,
+        // take_field() and header_timeout do.
         nghttp2_option_set_no_auto_window_update(options, 1);
         nghttp2_option_set_no_closed_streams(options, 1);
         nghttp2_option_set_max_outbound_ack(options, 256);

@@ -23,6 +23,7 @@ private:
     static int frame_received(nghttp2_session*, const nghttp2_frame* frame, void* self) noexcept;
     static int data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* bytes, std::size_t size,
                     void* self) noexcept;
+    static int before_frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* self) noexcept;
     static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* self) noexcept;
     static int stream_closed(nghttp2_session*, std::int32_t id, std::uint32_t error_code, void* self) noexcept;
     static ssize_t read(nghttp2_session* session, std::int32_t id, std::uint8_t* room, std::size_t size,

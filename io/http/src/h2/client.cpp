@@ -13,6 +13,13 @@
 
 namespace knit::http::detail {
 
+namespace {
+
+/// For a server to take what is sent at one time, 64 KiB: one that does not is not worth a connection any more.
+constexpr auto kWriteTimeout = std::chrono::minutes(1);
+
+}  // namespace
+
 std::shared_ptr<SharedConnection> share(std::unique_ptr<Transport> transport, Duration keepalive,
                                         std::function<void(const SharedConnection&)> ended) {
     auto client = std::make_shared<H2Client>(std::move(transport), keepalive, std::move(ended));
@@ -21,7 +28,7 @@ std::shared_ptr<SharedConnection> share(std::unique_ptr<Transport> transport, Du
 }
 
 H2Client::H2Client(std::unique_ptr<Transport> transport, Duration keepalive, Ended ended)
-    : H2Session(Side::client, Duration::zero()),
+    : H2Session(Side::client, kWriteTimeout),
       transport_(std::move(transport)),
       keepalive_(keepalive),
       ended_(std::move(ended)),
@@ -34,15 +41,8 @@ H2Client::H2Client(std::unique_ptr<Transport> transport, Duration keepalive, End
 
 Coro<> H2Client::run(std::shared_ptr<H2Client> self) {
     Task<> writer = create_task(self->write_frames());
-    std::exception_ptr cancelled;
-    try {
-        Coro<> reading = self->read_frames();
-        co_await std::move(reading);
-    } catch (const std::system_error&) {
-        self->is_failed_ = true;  // which the requests are told
-    } catch (const CancelledError&) {
-        cancelled = std::current_exception();
-    }
+    Coro<std::exception_ptr> reading = self->read_frames();
+    const std::exception_ptr cancelled = co_await std::move(reading);
     self->is_ending_ = true;
     self->ended_(*self);
     const bool was_failed = self->is_failed_;
@@ -53,12 +53,8 @@ Coro<> H2Client::run(std::shared_ptr<H2Client> self) {
     self->is_failed_ = was_failed;
     Coro<std::exception_ptr> ending = self->end_writer(writer);
     const std::exception_ptr late = co_await std::move(ending);
-    self->is_failed_ = true;
     self->transport_ = nullptr;
-    cancelled = late != nullptr ? late : cancelled;
-    if (cancelled != nullptr) {
-        std::rethrow_exception(cancelled);
-    }
+    self->throw_end(late != nullptr ? late : cancelled);
 }
 
 bool H2Client::can_open() const noexcept {
@@ -89,6 +85,12 @@ TimePoint H2Client::expire(TimePoint now) noexcept {
         }
     }
     return idle_until_;
+}
+
+void H2Client::end_if_silent(std::uint64_t heard) noexcept {
+    if (heard_count() == heard) {
+        H2Session::end_soon();
+    }
 }
 
 Coro<bool> H2Client::fill(Input& input, std::size_t size) {

@@ -8,10 +8,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "../client_exchange.hpp"
 #include "../shared_connection.hpp"
+#include "fields.hpp"
 #include "knit/coro.hpp"
 #include "knit/http/client.hpp"
 #include "session.hpp"
@@ -32,6 +32,9 @@ public:
     std::unique_ptr<ClientExchange> open(const ClientTimeout& timeout) final;
     void end_soon() noexcept final { H2Session::end_soon(); }
     void end_with_requests() noexcept final { keepalive_ = Duration::zero(); }
+    /// A wait that began with that heard_count() is given up: a server from which nothing has come since may have
+    /// vanished, and further requests get a connection of their own, as with HTTP/1.1.
+    void end_if_silent(std::uint64_t heard) noexcept;
 
     std::string_view scheme() const noexcept { return is_secure_ ? "https" : "http"; }
     /// A whole answer has come on it.
@@ -54,16 +57,18 @@ private:
 };
 
 /// Kept by the task that sends its body, too.
-class H2ClientStream final : public H2Stream, public RequestSink {
+class H2ClientStream final : public H2Stream,
+                             public RequestSink,
+                             public std::enable_shared_from_this<H2ClientStream> {
 public:
-    explicit H2ClientStream(H2Session& session) : H2Stream(session) {}
+    explicit H2ClientStream(H2Client& client) : H2Stream(client) {}
 
     void take_field(std::string_view name, std::string_view value) final;
     void end_fields() final;
-    void sent_end() final;
+    void sent_end() noexcept final;
     Coro<> write_chunk(std::string_view bytes) final;
-    /// What the function that makes the body has thrown. An error of a stream that has ended is none of its: a server
-    /// that takes no more may have answered before.
+    /// What the function that makes the body has thrown, which the request throws at once. An error of a stream that
+    /// has ended is none of its: a server that takes no more may have answered before.
     void body_failed(const std::exception_ptr& error);
     const std::exception_ptr& body_error() const noexcept { return body_error_; }
     bool is_sending() const noexcept { return is_sending_; }
@@ -73,23 +78,21 @@ public:
     bool has_head() const noexcept { return has_head_; }
     /// The head's texts belong to the stream.
     void fill_head(Head& head) const;
+    /// The head is beyond what a client takes, and the stream was reset for it.
+    bool is_head_too_large() const noexcept { return is_head_too_large_; }
+    using H2Stream::expect_written;
 
 private:
-    struct Place {
-        std::size_t at;
-        std::size_t name_size;
-        std::size_t value_size;
-    };
     [[noreturn]] void throw_late() final;
 
     static constexpr std::size_t kHeadMost = 128 << 10;
     static constexpr std::size_t kFieldsMost = 1000;
 
-    std::string text_;
-    std::vector<Place> places_;
+    H2FieldText text_;
     std::size_t head_size_ = 0;
     int status_ = 0;
     bool has_head_ = false;
+    bool is_head_too_large_ = false;
     bool is_sending_ = true;  ///< the request is not in frames as a whole
     TimePoint sent_at_{};     ///< then
     std::exception_ptr body_error_;
@@ -115,6 +118,7 @@ private:
         std::shared_ptr<H2ClientStream> stream;
     };
     bool submit(std::string_view head, bool has_body);
+    std::string failure() const;
     static Coro<> send_body(Upload upload);
     Coro<> wait_for_head();
     Coro<std::string_view> read_piece();

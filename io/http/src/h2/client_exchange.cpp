@@ -10,12 +10,19 @@
 #include "../text.hpp"
 #include "callbacks.hpp"
 #include "client.hpp"
+#include "home.hpp"
 #include "knit/as_result.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
 
 namespace knit::http::detail {
+namespace {
+
+/// Of a request that is cancelled: silence before that says nothing about the connection.
+constexpr auto kPatience = std::chrono::seconds(5);
+
+}  // namespace
 
 // The stream.
 
@@ -24,13 +31,13 @@ void H2ClientStream::take_field(std::string_view name, std::string_view value) {
         return;  // a trailer is passed over, as HTTP/1.1's are
     }
     head_size_ += name.size() + value.size() + 32;
-    if (head_size_ > kHeadMost || places_.size() >= kFieldsMost) {
+    if (head_size_ > kHeadMost || text_.size() >= kFieldsMost) {
+        is_head_too_large_ = true;
         reset(NGHTTP2_ENHANCE_YOUR_CALM);
     } else if (name == ":status") {
         status_ = static_cast<int>(to_number(value).value_or(0));
     } else {
-        places_.push_back({text_.size(), name.size(), value.size()});
-        text_.append(name).append(value);
+        text_.add(name, value);
     }
 }
 
@@ -40,7 +47,6 @@ void H2ClientStream::end_fields() {
     }
     if (status_ < 200) {
         text_.clear();  // an interim answer, which another one follows
-        places_.clear();
         return;
     }
     has_head_ = true;
@@ -48,7 +54,7 @@ void H2ClientStream::end_fields() {
 }
 
 Coro<> H2ClientStream::wait_for_head() {
-    while (!has_head_ && !is_closed()) {
+    while (!has_head_ && !is_closed() && body_error_ == nullptr) {
         readable_.clear();
         co_await readable_.wait();
     }
@@ -58,25 +64,27 @@ void H2ClientStream::fill_head(Head& head) const {
     head.status = status_;
     head.is_http2 = true;
     head.keeps_alive = true;
-    for (const Place& place : places_) {
-        head.fields.add(std::string_view(text_).substr(place.at, place.name_size));
-        head.fields.last().value = std::string_view(text_).substr(place.at + place.name_size, place.value_size);
-    }
-    const auto length = head.fields.find("content-length");
-    head.length = length ? to_number(*length).value_or(0) : 0;
-    head.framing = has_peer_ended() ? Framing::none : length ? Framing::sized : Framing::chunked;
+    text_.each([&head](std::string_view name, std::string_view value) {
+        head.fields.add(name);
+        head.fields.last().value = value;
+    });
 }
 
-void H2ClientStream::sent_end() {
+void H2ClientStream::sent_end() noexcept {
     is_sending_ = false;
     sent_at_ = std::chrono::steady_clock::now();
 }
 
 Coro<> H2ClientStream::write_chunk(std::string_view bytes) {
-    if (!bytes.empty()) {
-        Coro<> writing = write(bytes, Duration::zero());
-        co_await std::move(writing);
+    if (bytes.empty()) {
+        co_return;
     }
+    // The function may have ended while another task of it is in here.
+    const auto connection = static_cast<H2Client&>(session()).shared_from_this();
+    const auto self = shared_from_this();
+    co_await resume_on(connection->loop());  // where the function may not be
+    Coro<> writing = write(bytes, Duration::zero());
+    co_await std::move(writing);
 }
 
 void H2ClientStream::body_failed(const std::exception_ptr& error) {
@@ -90,7 +98,7 @@ void H2ClientStream::body_failed(const std::exception_ptr& error) {
         static_cast<void>(0);  // told below
     }
     body_error_ = error;
-    reset(NGHTTP2_CANCEL);
+    abandon(NGHTTP2_CANCEL);
 }
 
 void H2ClientStream::throw_late() { throw TimeoutError("the server sends nothing"); }
@@ -155,7 +163,7 @@ Coro<bool> H2Exchange::exchange(std::string head, const std::string& method,
         co_return true;
     }
     const std::exception_ptr body_error = stream_->body_error();
-    const std::uint32_t code = stream_->error_code();
+    const std::string text = failure();
     const bool is_repeatable = waited && may_repeat(method);
     reset();
     Coro<> ending = end_upload();
@@ -169,9 +177,16 @@ Coro<bool> H2Exchange::exchange(std::string head, const std::string& method,
     if (is_repeatable) {
         co_return false;
     }
-    throw ServerProtocolError(code == H2Stream::kLost
-                                  ? std::string("the server has closed the connection without an answer")
-                                  : std::string("the server has reset the request: ") + nghttp2_http2_strerror(code));
+    throw ServerProtocolError(text);
+}
+
+std::string H2Exchange::failure() const {
+    const std::uint32_t code = stream_->error_code();
+    if (stream_->is_head_too_large()) {
+        return "the answer's head is too large";
+    }
+    return code == H2Stream::kLost ? "the server has closed the connection without an answer"
+                                   : std::string("the server has reset the request: ") + nghttp2_http2_strerror(code);
 }
 
 /// What the server says it has not looked at may be sent again; what may have been lost on its way, if it does no harm.
@@ -181,31 +196,49 @@ bool H2Exchange::may_repeat(const std::string& method) const {
     return !options_->stream && (was_dead || stream_->error_code() == NGHTTP2_REFUSED_STREAM);
 }
 
-/// Throws CancelledError only: an answer may have come whatever has become of the request.
+/// Throws its own cancellation only: an answer may have come whatever has become of the request.
 Coro<> H2Exchange::send_body(Upload upload) {
+    const Upload here(std::move(upload));  // ends before the task, on the connection's loop
+    std::exception_ptr error;
     try {
-        RequestWriter writer(*upload.stream);
-        Coro<> streaming = upload.options->stream(writer);
+        RequestWriter writer(*here.stream);
+        Coro<> streaming = here.options->stream(writer);
         co_await std::move(streaming);
-        upload.stream->write_last({}, Duration::zero());
-    } catch (const CancelledError&) {
-        throw;
+        co_await resume_on(here.connection->loop());
+        here.stream->expect_written();
     } catch (...) {
-        upload.stream->body_failed(std::current_exception());
+        error = std::current_exception();
+    }
+    Coro<> coming = come_home(here.connection->loop());
+    co_await std::move(coming);
+    if (error == nullptr) {
+        here.stream->write_last({}, Duration::zero());
+    } else if (current_task()->cancelling() != 0) {
+        std::rethrow_exception(error);
+    } else {
+        here.stream->body_failed(error);
     }
 }
 
 Coro<> H2Exchange::wait_for_head() {
     for (;;) {
         const std::optional<TimePoint> until = read_until(timeout_.read);
+        const std::uint64_t heard = connection_->heard_count();
+        const TimePoint began = std::chrono::steady_clock::now();
         Coro<> waiting = stream_->wait_for_head();
         try {
             co_await with_timeout_at(until, std::move(waiting));
             co_return;
         } catch (const TimeoutError&) {
             if (!is_early(stream_->is_sending(), stream_->sent_at(), timeout_.read)) {
+                connection_->end_if_silent(heard);
                 throw;
             }
+        } catch (const CancelledError&) {
+            if (std::chrono::steady_clock::now() - began >= kPatience) {
+                connection_->end_if_silent(heard);  // ClientTimeout::total cancels, too
+            }
+            throw;
         }
     }
 }
@@ -213,11 +246,13 @@ Coro<> H2Exchange::wait_for_head() {
 Coro<std::string_view> H2Exchange::read_piece() {
     for (;;) {
         const std::optional<TimePoint> until = read_until(timeout_.read);
+        const std::uint64_t heard = connection_->heard_count();
         Coro<std::string_view> reading = stream_->read(Duration::zero());
         try {
             co_return co_await with_timeout_at(until, std::move(reading));
         } catch (const TimeoutError&) {
             if (!is_early(stream_->is_sending(), stream_->sent_at(), timeout_.read)) {
+                connection_->end_if_silent(heard);
                 throw;
             }
         } catch (const std::system_error& error) {

@@ -1,4 +1,4 @@
-/// H2Fields: the header fields of one frame that is to be sent, as nghttp2 wants them.
+/// Header fields of HTTP/2: H2FieldText, of a head that comes, and H2Fields, of a frame that is to be sent.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -15,10 +15,14 @@
 
 namespace knit::http::detail {
 
-/// Whether a field is about an HTTP/1.1 connection, which HTTP/2 has no word for (RFC 9113, 8.2.2).
-inline bool is_of_connection(std::string_view name) noexcept {
-    constexpr std::array<std::string_view, 6> kNames = {"connection", "keep-alive", "proxy-connection",
-                                                        "transfer-encoding", "upgrade", "te"};
+/// Whether a field is about an HTTP/1.1 connection, which HTTP/2 has no word for (RFC 9113, 8.2.2). Of "te" it has one
+/// value, that a trailer is welcome.
+inline bool is_of_connection(std::string_view name, std::string_view value) noexcept {
+    constexpr std::array<std::string_view, 5> kNames = {"connection", "keep-alive", "proxy-connection",
+                                                        "transfer-encoding", "upgrade"};
+    if (equals_ignoring_case(name, "te")) {
+        return !equals_ignoring_case(value, "trailers");
+    }
     for (const std::string_view each : kNames) {
         if (equals_ignoring_case(name, each)) {
             return true;
@@ -27,20 +31,49 @@ inline bool is_of_connection(std::string_view name) noexcept {
     return false;
 }
 
-/// The memory is kept from one frame to the next.
-class H2Fields {
+/// Names and values in one text, and where each is in it: the text moves while it grows.
+class H2FieldText {
 public:
+    std::size_t size() const noexcept { return places_.size(); }
     void clear() noexcept {
         text_.clear();
         places_.clear();
     }
-    /// The name becomes lower case, as HTTP/2 has it.
     void add(std::string_view name, std::string_view value) {
         places_.push_back({text_.size(), name.size(), value.size()});
-        for (const char letter : name) {
-            text_.push_back(to_lower(letter));
+        text_.append(name).append(value);
+    }
+    /// Calls function(name, value) for each: views that are good until the next change.
+    template <class F>
+    void each(F function) const {
+        for (const Place& place : places_) {
+            const std::string_view rest = std::string_view(text_).substr(place.at);
+            function(rest.substr(0, place.name_size), rest.substr(place.name_size, place.value_size));
         }
-        text_.append(value);
+    }
+
+private:
+    struct Place {
+        std::size_t at;
+        std::size_t name_size;
+        std::size_t value_size;
+    };
+
+    std::string text_;
+    std::vector<Place> places_;
+};
+
+/// The memory is kept from one frame to the next.
+class H2Fields {
+public:
+    void clear() noexcept { text_.clear(); }
+    /// The name becomes lower case, as HTTP/2 has it.
+    void add(std::string_view name, std::string_view value) {
+        lower_.clear();
+        for (const char letter : name) {
+            lower_.push_back(to_lower(letter));
+        }
+        text_.add(lower_, value);
     }
     void add_number(std::string_view name, std::uint64_t number) {
         std::string digits;
@@ -55,31 +88,29 @@ public:
                 value.remove_suffix(1);
             }
             const std::string_view name = cut(value, ':');
-            if (!name.empty() && !is_of_connection(name)) {
-                add(name, trim(value));
+            value = trim(value);
+            if (!name.empty() && !is_of_connection(name, value)) {
+                add(name, value);
             }
         }
     }
     /// Good until the next change.
     std::vector<nghttp2_nv>& list() {
         list_.clear();
-        auto* const bytes = reinterpret_cast<std::uint8_t*>(text_.data());
-        for (const Place& place : places_) {
-            std::uint8_t* const name = bytes + place.at;
-            list_.push_back({name, name + place.name_size, place.name_size, place.value_size, NGHTTP2_NV_FLAG_NONE});
-        }
+        text_.each([this](std::string_view name, std::string_view value) {
+            list_.push_back({bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+        });
         return list_;
     }
 
 private:
-    struct Place {
-        std::size_t at;
-        std::size_t name_size;
-        std::size_t value_size;
-    };
+    /// nghttp2 reads them, whatever its type says.
+    static std::uint8_t* bytes_of(std::string_view text) noexcept {
+        return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
+    }
 
-    std::string text_;
-    std::vector<Place> places_;
+    H2FieldText text_;
+    std::string lower_;
     std::vector<nghttp2_nv> list_;
 };
 

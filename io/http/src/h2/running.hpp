@@ -1,4 +1,5 @@
-/// H2ServerStream::Running: a request's task, from before its first step to its end, also when it never takes a step.
+/// What keeps an H2ServerStream that is closed. Running: a request's task, from before its first step to its end, also
+/// when it never takes a step. Writing: a write, whichever task's.
 #pragma once
 
 #include <utility>
@@ -28,18 +29,36 @@ private:
         H2Server& server = stream_->server_;
         stream_->has_task_ = false;
         stream_->task_ = TaskRef();
-        if (stream_->is_closed()) {
-            delete stream_;
-        } else {
+        if (!stream_->is_closed()) {
             stream_->stop_reading();
             if (!stream_->is_answered_) {
                 stream_->reset(NGHTTP2_INTERNAL_ERROR);
             }
         }
+        stream_->delete_unless_kept();
         server.task_ended();
     }
 
     H2ServerStream* stream_;
+};
+
+class H2ServerStream::Writing {
+public:
+    explicit Writing(H2ServerStream& stream) noexcept : stream_(stream) {
+        ++stream_.write_count_;
+        stream_.server_.write_begun();
+    }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+    ~Writing() {
+        H2Server& server = stream_.server_;
+        --stream_.write_count_;
+        stream_.delete_unless_kept();
+        server.write_ended();
+    }
+
+private:
+    H2ServerStream& stream_;
 };
 
 }  // namespace knit::http::detail

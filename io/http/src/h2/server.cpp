@@ -48,26 +48,19 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
     resets_since_ = now();
     input_ = std::move(input);
     Task<> writer = create_task(write_frames());
-    std::exception_ptr cancelled;
-    try {
-        feed(preface);
-        if (core_.is_closing()) {
-            H2Session::end_soon();
-        }
-        Coro<> reading = read_frames();
-        co_await std::move(reading);
-    } catch (const std::system_error&) {
-        is_failed_ = true;  // the peer has gone, which is its right
-    } catch (const CancelledError&) {
-        cancelled = std::current_exception();
+    feed(preface);
+    if (core_.is_closing()) {
+        H2Session::end_soon();
     }
+    Coro<std::exception_ptr> reading = read_frames();
+    std::exception_ptr cancelled = co_await std::move(reading);
     if (cancelled != nullptr) {
         terminate(NGHTTP2_NO_ERROR);
     }
     const bool was_failed = is_failed_;
     fail_streams();
     is_failed_ = was_failed;  // what is on its way, a GOAWAY, still goes
-    while (task_count_ != 0) {
+    while (task_count_ + write_count_ != 0) {
         tasks_ended_.clear();
         try {
             co_await tasks_ended_.wait();
@@ -77,9 +70,27 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
     }
     Coro<std::exception_ptr> ending = end_writer(writer);
     const std::exception_ptr late = co_await std::move(ending);
-    cancelled = late != nullptr ? late : cancelled;
-    if (cancelled != nullptr) {
-        std::rethrow_exception(cancelled);
+    throw_end(late != nullptr ? late : cancelled);
+}
+
+/// The peer's answer to the ping says that it has seen what was sent before.
+void H2Server::end_gently() noexcept {
+    if (is_ending() || std::exchange(has_notice_, true)) {
+        return;
+    }
+    if (nghttp2_submit_shutdown_notice(handle()) != 0 ||
+        nghttp2_submit_ping(handle(), NGHTTP2_FLAG_NONE, nullptr) != 0) {
+        H2Session::end_soon();
+        return;
+    }
+    notice_until_ = knit::detail::after(now(), std::chrono::seconds(1));
+    look_at(notice_until_);
+    wake_writer();
+}
+
+void H2Server::ping_answered() {
+    if (has_notice_) {
+        H2Session::end_soon();
     }
 }
 
@@ -91,7 +102,17 @@ const std::string& H2Server::peer_text() {
 }
 
 void H2Server::task_ended() noexcept {
-    if (--task_count_ == 0) {
+    --task_count_;
+    tell_ended();
+}
+
+void H2Server::write_ended() noexcept {
+    --write_count_;
+    tell_ended();
+}
+
+void H2Server::tell_ended() noexcept {
+    if (task_count_ + write_count_ == 0) {
         tasks_ended_.set();
     }
 }
@@ -107,6 +128,7 @@ H2Stream* H2Server::begin_stream(std::int32_t id) {
     }
     const Duration limit = core_.options.header_timeout;
     if (limit > Duration::zero()) {
+        head_id_ = id;
         head_until_ = knit::detail::after(now(), limit);
         look_at(head_until_);
     }
@@ -117,7 +139,7 @@ H2Stream* H2Server::begin_stream(std::int32_t id) {
 }
 
 /// CVE-2023-44487: requests that are reset at once cost the server, and are not counted as streams that are open.
-void H2Server::stream_reset_by_peer() {
+void H2Server::stream_reset_for_peer() {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now() - resets_since_).count();
     if (seconds > 0) {
         resets_since_ = now();
@@ -131,7 +153,7 @@ void H2Server::stream_reset_by_peer() {
 
 void H2Server::settings_received() {
     if (!std::exchange(has_settings_, true)) {
-        head_ended();
+        head_ended(0);
         if (stream_count() == 0) {
             last_stream_gone();
         }
@@ -153,9 +175,13 @@ TimePoint H2Server::expire(TimePoint now) noexcept {
     }
     if (idle_until_ <= now) {
         idle_until_ = TimePoint::max();
+        end_gently();
+    }
+    if (notice_until_ <= now) {
+        notice_until_ = TimePoint::max();
         H2Session::end_soon();
     }
-    return std::min(head_until_, idle_until_);
+    return std::min({head_until_, idle_until_, notice_until_});
 }
 
 }  // namespace knit::http::detail

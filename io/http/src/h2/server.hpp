@@ -21,42 +21,57 @@ public:
     /// Until the connection and the tasks of its requests have ended. Cancelled: the requests are, then CancelledError.
     Coro<> run(Input input, std::string_view preface);
     void end_soon() noexcept final { H2Session::end_soon(); }
+    /// The same for a server that goes on: requests that are on their way to it are answered (RFC 9113, 6.8).
+    void end_gently() noexcept;
 
     ServerCore& core() const noexcept { return core_; }
     Shard& shard() const noexcept { return shard_; }
     io::Endpoint peer() const { return connection_.peer(); }
     /// For the log.
     const std::string& peer_text();
-    /// A head has come as a whole, which had to be within header_timeout.
-    void head_ended() noexcept { head_until_ = TimePoint::max(); }
+    /// A stream's head has come as a whole, which had to be within header_timeout, or will not come.
+    void head_ended(std::int32_t id) noexcept {
+        if (id == head_id_) {
+            head_until_ = TimePoint::max();
+        }
+    }
     void task_begun() noexcept { ++task_count_; }
     void task_ended() noexcept;
+    /// A write of a task that its handler may have left behind.
+    void write_begun() noexcept { ++write_count_; }
+    void write_ended() noexcept;
     /// A head's fields are beyond all limits: not even worth reading on.
     void head_is_endless() noexcept;
 
 private:
-    static constexpr int kResetsMost = 200;         ///< by the peer, at once
+    static constexpr int kResetsMost = 200;         ///< by or for the peer, at once
     static constexpr int kResetsEachSecond = 50;    ///< ... and in the long run
 
     Coro<bool> fill(Input& input, std::size_t size) final { return connection_.fill(input, size); }
     Coro<std::size_t> send_some(std::string_view bytes) final { return connection_.send_some(bytes); }
     H2Stream* begin_stream(std::int32_t id) final;
-    void stream_reset_by_peer() final;
+    void stream_reset_for_peer() final;
     void settings_received() final;
+    void ping_answered() final;
     void last_stream_gone() noexcept final;
     TimePoint expire(TimePoint now) noexcept final;
+    void tell_ended() noexcept;
 
     ConnectionBase& connection_;
     std::string peer_text_;
     ServerCore& core_;
     Shard& shard_;
     std::size_t task_count_ = 0;
+    std::size_t write_count_ = 0;
     Event tasks_ended_;
+    std::int32_t head_id_ = 0;                 ///< whose head head_until_ is for; zero: the preface
     TimePoint head_until_ = TimePoint::max();  ///< for the preface, or a head whose first frame has come
     TimePoint idle_until_ = TimePoint::max();  ///< while there is no stream
+    TimePoint notice_until_ = TimePoint::max();  ///< for the peer to have seen that the end comes
     TimePoint resets_since_{};
-    int resets_ = 0;  ///< by the peer, less those that time has forgiven
+    int resets_ = 0;  ///< less those that time has forgiven
     bool has_settings_ = false;
+    bool has_notice_ = false;  ///< the end has been announced
 };
 
 }  // namespace knit::http::detail

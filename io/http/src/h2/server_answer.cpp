@@ -12,6 +12,7 @@
 
 #include "../answers.hpp"
 #include "callbacks.hpp"
+#include "home.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/loop.hpp"
@@ -35,7 +36,7 @@ Coro<> H2ServerStream::run(Running running) {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = self.come_home();
+    Coro<> coming = come_home(self.server_.loop());
     co_await std::move(coming);
     if (error != nullptr) {
         self.cut_off(error);
@@ -50,7 +51,7 @@ Coro<> H2ServerStream::serve() {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home();
+    Coro<> coming = come_home(server_.loop());
     co_await std::move(coming);
     if (error != nullptr) {
         response_.emplace(error_response(error));
@@ -72,17 +73,6 @@ Coro<> H2ServerStream::handle() {
     response_.emplace(co_await std::move(running));
 }
 
-/// A handler that went on to another loop is brought back, cancelled or not.
-Coro<> H2ServerStream::come_home() {
-    while (&task_.get_loop() != &server_.loop()) {
-        try {
-            co_await resume_on(server_.loop());
-        } catch (const CancelledError&) {
-            continue;  // what it is about to do sees the closed stream
-        }
-    }
-}
-
 // What a handler throws.
 
 bool H2ServerStream::is_expected(const std::exception_ptr& error) const {
@@ -90,11 +80,27 @@ bool H2ServerStream::is_expected(const std::exception_ptr& error) const {
         std::rethrow_exception(error);
     } catch (const CancelledError&) {
         return task_.cancelling() != 0;
-    } catch (const std::system_error&) {
-        return is_closed();
+    } catch (const std::system_error& failure) {
+        const bool is_of_stream = failure.code() == std::errc::connection_reset ||
+                                  failure.code() == std::errc::timed_out;
+        return is_of_stream && (is_closed() || is_write_late());
     } catch (...) {
         return false;
     }
+}
+
+/// A cancellation that is not of this task is of something that it awaited: an error like any other.
+void H2ServerStream::report(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const CancelledError&) {
+        static_cast<void>(0);  // told below
+    } catch (const BaseException&) {
+        throw;
+    } catch (...) {
+        static_cast<void>(0);  // told below
+    }
+    report_handler_error(server_.loop(), task_, error, request_name());
 }
 
 Response H2ServerStream::error_response(const std::exception_ptr& error) {
@@ -105,32 +111,17 @@ Response H2ServerStream::error_response(const std::exception_ptr& error) {
         std::rethrow_exception(error);
     } catch (const HttpError& answer) {
         return Response(answer.status(), answer.text());
-    } catch (const CancelledError&) {
-        static_cast<void>(0);  // of something that the handler awaited: an error like any other
-    } catch (const BaseException&) {
-        throw;
     } catch (...) {
-        static_cast<void>(0);  // told below
+        report(error);
     }
-    report_handler_error(server_.loop(), task_, error, request_name());
     return Response(500, HttpError(500).text());
 }
 
 /// An error behind the answer's head: the peer is told by a reset.
 void H2ServerStream::cut_off(const std::exception_ptr& error) {
-    if (is_expected(error)) {
-        return;
+    if (!is_expected(error)) {
+        report(error);
     }
-    try {
-        std::rethrow_exception(error);
-    } catch (const CancelledError&) {
-        static_cast<void>(0);
-    } catch (const BaseException&) {
-        throw;
-    } catch (...) {
-        static_cast<void>(0);
-    }
-    report_handler_error(server_.loop(), task_, error, request_name());
 }
 
 std::string H2ServerStream::request_name() const {
@@ -143,6 +134,7 @@ void H2ServerStream::begin_answer(bool has_body) {
     if (is_closed()) {
         throw_closed();
     }
+    owes_continue_ = false;  // an interim answer does not come behind the final one
     const Response& response = *response_;
     const Response::Extra* const extra = response.extra_.get();
     H2Fields& fields = server_.fields();
@@ -167,7 +159,7 @@ void H2ServerStream::begin_answer(bool has_body) {
     }
     server_.wake_writer();
     if (response.closes_) {
-        server_.end_soon();
+        server_.end_gently();
     }
 }
 
@@ -197,7 +189,7 @@ Coro<> H2ServerStream::answer() {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home();
+    Coro<> coming = come_home(server_.loop());
     co_await std::move(coming);
     note();
     if (error != nullptr) {
@@ -222,6 +214,7 @@ Coro<> H2ServerStream::send_body() {
     if (is_closed()) {
         throw_closed();
     }
+    expect_written();
     if (body_promised_ && body_sent_ != *body_promised_) {
         throw RuntimeError("the streamed body has " + std::to_string(body_sent_) +
                            " bytes, and its length was said to be " + std::to_string(*body_promised_));
@@ -233,26 +226,13 @@ Coro<> H2ServerStream::write_body(std::string_view bytes) {
         co_return;
     }
     co_await resume_on(server_.loop());
-    if (is_writing_) {
-        throw RuntimeError("two tasks write one body at the same time: await each BodyWriter::write() before the "
-                           "next, or let one task write what the others put into a Queue");
-    }
+    const Writing here(*this);
     if (body_promised_ && bytes.size() > *body_promised_ - body_sent_) {
         throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");
     }
-    is_writing_ = true;
-    std::exception_ptr error;
-    try {
-        Coro<> writing = write(bytes, server_.core().options.write_timeout);
-        co_await std::move(writing);
-        body_sent_ += bytes.size();
-    } catch (...) {
-        error = std::current_exception();
-    }
-    is_writing_ = false;
-    if (error != nullptr) {
-        std::rethrow_exception(error);
-    }
+    Coro<> writing = write(bytes, server_.core().options.write_timeout);
+    co_await std::move(writing);
+    body_sent_ += bytes.size();
 }
 
 Coro<> H2ServerStream::send_file() {

@@ -19,11 +19,6 @@ H2Session& H2ServerStream::server_session(H2Server& server) noexcept { return se
 
 // The head. nghttp2 has looked at it: pseudo fields in their place, no capitals, no fields of a connection, one length.
 
-void H2ServerStream::keep(std::string_view name, std::string_view value) {
-    places_.push_back({text_.size(), name.size(), value.size()});
-    text_.append(name).append(value);
-}
-
 void H2ServerStream::take_field(std::string_view name, std::string_view value) {
     constexpr std::size_t kEach = 32;    // RFC 9113, 6.5.2
     constexpr std::size_t kEndless = 16;  // a few bytes can name a field of thousands, again and again
@@ -37,20 +32,18 @@ void H2ServerStream::take_field(std::string_view name, std::string_view value) {
     }
     if (name == ":path" && value.size() > limits.line_max) {
         refusal_ = 414;
-    } else if (head_size_ > limits.size_max || places_.size() >= limits.count_max + 4) {
+    } else if (head_size_ > limits.size_max || text_.size() >= limits.count_max + 4) {
         refusal_ = 431;
     } else if (name == "cookie") {
         cookies_.append(cookies_.empty() ? "" : "; ").append(value);  // in pieces, for the sake of compression
     } else {
-        keep(name, value);
+        text_.add(name, value);
     }
 }
 
 void H2ServerStream::build_head() {
     std::string_view authority;
-    for (const Place& place : places_) {
-        const std::string_view name = std::string_view(text_).substr(place.at, place.name_size);
-        const std::string_view value = std::string_view(text_).substr(place.at + place.name_size, place.value_size);
+    text_.each([&](std::string_view name, std::string_view value) {
         if (!name.starts_with(':')) {
             head_.fields.add(name);
             head_.fields.last().value = trim(value);
@@ -61,7 +54,7 @@ void H2ServerStream::build_head() {
         } else if (name == ":authority") {
             authority = value;
         }
-    }
+    });
     const auto add = [this](std::string_view name, std::string_view value) {
         head_.fields.add(name);
         head_.fields.last().value = value;
@@ -86,7 +79,7 @@ void H2ServerStream::end_fields() {
     if (std::exchange(has_head_, true)) {
         return;
     }
-    server_.head_ended();
+    server_.head_ended(id());
     if (server_.core().router->log) {
         began_ = server_.now();
     }
@@ -107,7 +100,7 @@ void H2ServerStream::end_fields() {
 }
 
 /// A client that is answered need not send the rest of its body (RFC 9113, 8.1).
-void H2ServerStream::sent_end() {
+void H2ServerStream::sent_end() noexcept {
     if (!has_peer_ended()) {
         linger();
     }
@@ -116,10 +109,26 @@ void H2ServerStream::sent_end() {
 /// It may be gone afterwards.
 void H2ServerStream::closed(std::uint32_t error_code) noexcept {
     H2Stream::closed(error_code);
-    if (!has_task_) {
+    if (!has_head_) {
+        server_.head_ended(id());
+    }
+    if (task_ && !is_answered_) {
+        cancel_task();
+    }
+    delete_unless_kept();
+}
+
+void H2ServerStream::delete_unless_kept() noexcept {
+    if (is_closed() && !has_task_ && write_count_ == 0) {
         delete this;
-    } else if (task_ && !is_answered_) {
+    }
+}
+
+void H2ServerStream::cancel_task() noexcept {
+    try {
         task_.cancel("the HTTP/2 stream was reset by its peer");
+    } catch (const std::bad_alloc&) {
+        task_.cancel();
     }
 }
 

@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "fields.hpp"
 #include "knit/coro.hpp"
 #include "knit/http/detail/exchange.hpp"
 #include "knit/http/detail/head.hpp"
@@ -21,14 +21,14 @@ namespace knit::http::detail {
 
 class H2Server;
 
-/// Deletes itself when the stream is closed and the task has ended, whichever is later.
+/// Deletes itself when the stream is closed and the task has ended, and what that has left writing; whichever is last.
 class H2ServerStream final : public H2Stream, public Exchange {
 public:
     explicit H2ServerStream(H2Server& server) : H2Stream(server_session(server)), server_(server) {}
 
     void take_field(std::string_view name, std::string_view value) final;
     void end_fields() final;
-    void sent_end() final;
+    void sent_end() noexcept final;
     void closed(std::uint32_t error_code) noexcept final;
 
     Coro<std::string_view> read_body() final;
@@ -36,30 +36,25 @@ public:
     io::Endpoint peer() const final;
 
 private:
-    struct Place {
-        std::size_t at;
-        std::size_t name_size;
-        std::size_t value_size;
-    };
     class Running;
+    class Writing;
 
     static H2Session& server_session(H2Server& server) noexcept;
 
     // The head.
 
-    void keep(std::string_view name, std::string_view value);
     void build_head();
-    int check_head() const;
-    void take_length();
+    void cancel_task() noexcept;
+    void delete_unless_kept() noexcept;
 
     // The task.
 
     static Coro<> run(Running running);
     Coro<> serve();
     Coro<> handle();
-    Coro<> come_home();
     Response error_response(const std::exception_ptr& error);
     void cut_off(const std::exception_ptr& error);
+    void report(const std::exception_ptr& error);
     Coro<> answer();
     void begin_answer(bool has_body);
     Coro<> send_body();
@@ -71,9 +66,8 @@ private:
     [[noreturn]] void throw_late() final;
 
     H2Server& server_;
-    std::string text_;  ///< of the head; head_ has views of it
+    H2FieldText text_;  ///< of the head; head_ has views of it
     std::string cookies_;
-    std::vector<Place> places_;
     Head head_;
     Request request_;
     std::optional<Response> response_;
@@ -82,12 +76,12 @@ private:
     std::size_t head_size_ = 0;  ///< as RFC 9113, 6.5.2 counts
     std::uint64_t body_sent_ = 0;
     std::optional<std::uint64_t> body_promised_;
+    int write_count_ = 0;
     int refusal_ = 0;  ///< the status, instead of a handler's
     bool has_head_ = false;
     bool has_task_ = false;
     bool owes_continue_ = false;
     bool is_answered_ = false;  ///< all of the answer has been given to nghttp2
-    bool is_writing_ = false;
 };
 
 }  // namespace knit::http::detail

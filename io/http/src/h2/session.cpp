@@ -37,13 +37,16 @@ void H2Session::end_soon() noexcept {
     }
     is_ending_ = true;
     const std::int32_t last = nghttp2_session_get_last_proc_stream_id(handle());
-    nghttp2_submit_goaway(handle(), NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, nullptr, 0);
+    if (nghttp2_submit_goaway(handle(), NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, nullptr, 0) != 0) {
+        is_failed_ = true;  // there is no memory for it
+        nudge_reader();
+    }
     wake_writer();
 }
 
 void H2Session::terminate(std::uint32_t error_code) noexcept {
     is_ending_ = true;
-    nghttp2_session_terminate_session(handle(), error_code);
+    is_failed_ = nghttp2_session_terminate_session(handle(), error_code) != 0 || is_failed_;
     wake_writer();
     nudge_reader();
 }
@@ -64,23 +67,33 @@ void H2Session::remove(H2Stream& stream) noexcept {
     }
 }
 
-/// A stream may be gone after it has been told; the last one then has its place, and was told before.
+/// A stream may be gone after it has been told; the last one then has its place, and was told before. A request that
+/// has not left is one that its server has not looked at.
 void H2Session::fail_streams() noexcept {
     is_failed_ = true;
     for (std::size_t left = streams_.size(); left > 0; --left) {
-        if (left <= streams_.size() && !streams_[left - 1]->is_closed()) {
-            streams_[left - 1]->closed(H2Stream::kLost);
+        H2Stream* const stream = left <= streams_.size() ? streams_[left - 1] : nullptr;
+        if (stream != nullptr && !stream->is_closed()) {
+            constexpr std::uint32_t kUnseen = NGHTTP2_REFUSED_STREAM;
+            stream->closed(side_ == Side::server || stream->has_begun() ? H2Stream::kLost : kUnseen);
         }
     }
 }
 
 // Deadlines: one timer, for the first of them.
 
-void H2Session::look_at(TimePoint deadline) {
-    if (deadline < armed_for_) {
-        timer_.cancel();
-        armed_for_ = deadline;
+void H2Session::look_at(TimePoint deadline) noexcept {
+    if (is_failed_ || deadline >= armed_for_) {
+        return;
+    }
+    timer_.cancel();
+    try {
         timer_ = loop_->call_at(deadline, [this] { ring(); });
+        armed_for_ = deadline;
+    } catch (const std::bad_alloc&) {
+        is_failed_ = true;  // what has no deadline must not go on
+        wake_writer();
+        nudge_reader();
     }
 }
 
@@ -97,7 +110,8 @@ void H2Session::ring() {
 // Reading.
 
 void H2Session::feed(std::string_view bytes) noexcept {
-    if (!bytes.empty()) {
+    if (!bytes.empty() && !is_failed_) {
+        ++heard_count_;
         const auto taken = nghttp2_session_mem_recv(
             handle(), reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
         is_failed_ = is_failed_ || taken < 0;  // no HTTP/2, or a flood that is not worth an answer
@@ -107,15 +121,32 @@ void H2Session::feed(std::string_view bytes) noexcept {
     }
 }
 
-/// A peer that makes us answer and reads no answers is not listened to meanwhile.
+/// A client that makes us answer and reads no answers is not listened to meanwhile. In a client's own queue are the
+/// requests that wait for others to be answered, which have to be read.
 Coro<> H2Session::wait_for_room() {
-    while (!is_over() && nghttp2_session_get_outbound_queue_size(handle()) > kFramesMost) {
+    while (side_ == Side::server && !is_over() && nghttp2_session_get_outbound_queue_size(handle()) > kFramesMost) {
         room_.clear();
         co_await room_.wait();
     }
 }
 
-Coro<> H2Session::read_frames() {
+Coro<std::exception_ptr> H2Session::read_frames() {
+    std::exception_ptr cancelled;
+    try {
+        Coro<> reading = read_until_over();
+        co_await std::move(reading);
+    } catch (const std::system_error&) {
+        is_failed_ = true;  // the peer has gone, which is its right
+    } catch (const CancelledError&) {
+        cancelled = std::current_exception();
+    } catch (...) {
+        failure_ = std::current_exception();
+        is_failed_ = true;
+    }
+    co_return cancelled;
+}
+
+Coro<> H2Session::read_until_over() {
     reader_watch_.start();
     for (;;) {
         feed(input_.rest());
@@ -134,6 +165,9 @@ Coro<> H2Session::read_frames() {
             if (!reader_watch_.end_cancelled()) {
                 throw;
             }
+        } catch (...) {
+            reader_watch_.end();  // nudge_reader() would cancel what comes after the reading
+            throw;
         }
         reader_watch_.end();
         if (!has_come) {
@@ -157,15 +191,18 @@ void H2Session::collect() {
     }
 }
 
-Coro<> H2Session::write_until_stopped() {
+Coro<> H2Session::write_until_stopped(Watch& watch) {
     for (;;) {
         wake_.clear();
+        if (is_failed_) {
+            co_return;  // nghttp2 has to be left alone after its own errors
+        }
         collect();
-        for (std::string_view rest = out_; !rest.empty();) {
-            writer_watch_.begin(write_timeout_);
+        for (std::string_view rest = out_; !rest.empty() && !is_failed_;) {
+            watch.begin(write_timeout_);
             Coro<std::size_t> sending = send_some(rest);
             const std::size_t count = co_await std::move(sending);
-            writer_watch_.end();
+            watch.end();
             rest.remove_prefix(count);
         }
         room_.set();
@@ -183,17 +220,21 @@ Coro<> H2Session::write_until_stopped() {
 }
 
 Coro<> H2Session::write_frames() {
-    writer_watch_.start();
+    Watch watch;
+    watch.start();
     try {
-        Coro<> writing = write_until_stopped();
+        Coro<> writing = write_until_stopped(watch);
         co_await std::move(writing);
     } catch (const std::system_error&) {
         is_failed_ = true;  // the peer has gone, which the reader says too
     } catch (const CancelledError&) {
-        writer_watch_.end_cancelled();  // the peer takes nothing, or the connection ends
+        watch.end_cancelled();  // the peer takes nothing, or the connection ends
+        is_failed_ = true;
+    } catch (...) {
+        failure_ = std::current_exception();
         is_failed_ = true;
     }
-    writer_watch_.end();
+    watch.end();
     room_.set();
     nudge_reader();
 }
@@ -202,6 +243,9 @@ Coro<std::exception_ptr> H2Session::end_writer(Task<>& writer) {
     std::exception_ptr cancelled;
     is_stopping_ = true;
     wake_writer();
+    if (is_failed_) {
+        writer.cancel();  // which may be held up by a peer that takes nothing
+    }
     while (!writer.done()) {
         try {
             Future<> ended = shield(writer);
@@ -214,7 +258,18 @@ Coro<std::exception_ptr> H2Session::end_writer(Task<>& writer) {
         }
     }
     timer_.cancel();
+    timer_ = Handle();
+    is_failed_ = true;  // nothing sets the timer again
     co_return cancelled;
+}
+
+void H2Session::throw_end(const std::exception_ptr& cancelled) const {
+    if (cancelled != nullptr) {
+        std::rethrow_exception(cancelled);
+    }
+    if (failure_ != nullptr) {
+        std::rethrow_exception(failure_);
+    }
 }
 
 }  // namespace knit::http::detail

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,12 +46,14 @@ public:
     /// There are frames to be sent.
     void wake_writer() noexcept { wake_.set(); }
     /// Looks at the streams' deadlines no later than then.
-    void look_at(TimePoint deadline);
+    void look_at(TimePoint deadline) noexcept;
     H2Fields& fields() noexcept { return fields_; }
     /// Takes no new streams, and ends when those that run have: says GOAWAY.
     void end_soon() noexcept;
     bool is_ending() const noexcept { return is_ending_ || is_failed_; }
     std::size_t stream_count() const noexcept { return streams_.size(); }
+    /// How often bytes have come.
+    std::uint64_t heard_count() const noexcept { return heard_count_; }
 
     void add(H2Stream& stream);
     void remove(H2Stream& stream) noexcept;
@@ -61,13 +64,17 @@ protected:
 
     /// On the connection's loop.
     void start(const std::vector<nghttp2_settings_entry>& settings, std::int32_t connection_window);
-    /// Until the connection's end; throws what the stream below throws.
-    Coro<> read_frames();
-    /// The writer's task. An error of the stream's ends the reader, and is thrown by nobody.
+    /// Until the connection's end. Gives back a cancellation; a std::system_error of the stream's ends the connection,
+    /// and is nobody's news; what else the stream throws is for throw_end().
+    Coro<std::exception_ptr> read_frames();
+    /// The writer's task. What the stream throws ends the reader, and is as there.
     Coro<> write_frames();
-    /// Sends what is there, within the write timeout, and ends the writer; returns when it has ended. A cancellation
-    /// cuts that short and is given back.
+    /// Sends what is there, unless the connection has failed, and ends the writer; returns when it has ended. The write
+    /// timeout, if there is one, is for each step of that. A cancellation cuts it short and is given back. No timer
+    /// stands afterwards, and the session may be destroyed on any thread.
     Coro<std::exception_ptr> end_writer(Task<>& writer);
+    /// Throws the cancellation if there is one, or else what the stream below should not have thrown.
+    void throw_end(const std::exception_ptr& cancelled) const;
     void feed(std::string_view bytes) noexcept;
     /// Every stream is closed from here on.
     void fail_streams() noexcept;
@@ -84,8 +91,10 @@ protected:
     // nghttp2's callbacks; a stream is null when nobody wants it any more.
 
     virtual H2Stream* begin_stream(std::int32_t id) = 0;
-    virtual void stream_reset_by_peer() {}
+    /// By the peer, or by nghttp2 for what the peer has done.
+    virtual void stream_reset_for_peer() {}
     virtual void settings_received() {}
+    virtual void ping_answered() {}
     virtual void last_stream_gone() noexcept {}
     /// The session's own deadlines.
     virtual TimePoint expire(TimePoint now) noexcept = 0;
@@ -99,7 +108,8 @@ private:
 
     bool is_over() const noexcept;
     void collect();
-    Coro<> write_until_stopped();
+    Coro<> read_until_over();
+    Coro<> write_until_stopped(Watch& watch);
     Coro<> wait_for_room();
     void ring();
 
@@ -114,8 +124,9 @@ private:
     std::vector<H2Stream*> streams_;
     H2Fields fields_;
     Watch reader_watch_;
-    Watch writer_watch_;
     std::string out_;
+    std::exception_ptr failure_;  ///< what the stream below should not have thrown
+    std::uint64_t heard_count_ = 0;
     Event wake_;     ///< frames for the writer
     Event room_;     ///< the writer has sent
     Handle timer_;

@@ -49,15 +49,22 @@ void H2Stream::closed(std::uint32_t error_code) noexcept {
     writable_.set();
 }
 
+void H2Stream::abandon(std::uint32_t error_code) noexcept {
+    reset(error_code);
+    is_abandoned_ = true;
+    readable_.set();
+    writable_.set();
+}
+
 TimePoint H2Stream::expire(TimePoint now) noexcept {
     if (read_until_ <= now && is_reading_) {
-        is_late_ = true;
+        is_read_late_ = true;
         read_until_ = TimePoint::max();
         readable_.set();
     }
     if (write_until_ <= now) {
         write_until_ = TimePoint::max();
-        is_late_ = true;
+        is_write_late_ = true;
         reset(is_lingering_ ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
         writable_.set();
     }
@@ -104,7 +111,7 @@ void H2Stream::stop_reading() noexcept {
     current_.clear();
 }
 
-void H2Stream::linger() {
+void H2Stream::linger() noexcept {
     is_lingering_ = true;
     write_until_ = knit::detail::after(session_.now(), std::chrono::seconds(1));
     session_.look_at(write_until_);
@@ -117,10 +124,10 @@ Coro<std::string_view> H2Stream::read(Duration limit) {
         if (has_ended_) {
             co_return std::string_view();
         }
-        if (is_closed_) {
+        if (is_closed_ || is_abandoned_) {
             throw_closed();
         }
-        if (is_late_) {
+        if (is_read_late_) {
             throw_late();
         }
         if (limit > Duration::zero()) {
@@ -147,11 +154,18 @@ Coro<std::string_view> H2Stream::read(Duration limit) {
 // What goes.
 
 void H2Stream::expect_writable() const {
-    if (is_late_) {
+    if (is_write_late_) {
         throw std::system_error(ETIMEDOUT, std::generic_category(), "the peer takes nothing");
     }
-    if (is_closed_) {
+    if (is_closed_ || is_abandoned_) {
         throw_closed();
+    }
+}
+
+void H2Stream::expect_written() const {
+    if (is_writing_) {
+        throw RuntimeError("the function that makes a body has ended while a write() of it is under way: await each "
+                           "write(), and each task that writes");
     }
 }
 
@@ -168,17 +182,24 @@ void H2Stream::resume_sending() noexcept {
 }
 
 Coro<> H2Stream::write(std::string_view bytes, Duration limit) {
+    if (is_writing_) {
+        throw RuntimeError("two tasks write one body at the same time: await each write() before the next, or let one "
+                           "task write what the others put into a Queue");
+    }
     expect_writable();
     out_ = bytes;
     write_limit_ = limit;
     resume_sending();
+    is_writing_ = true;
     try {
         while (!out_.empty()) {
             writable_.clear();
             co_await writable_.wait();
         }
+        is_writing_ = false;
         expect_writable();
     } catch (...) {
+        is_writing_ = false;
         reset(NGHTTP2_CANCEL);
         throw;
     }

@@ -32,6 +32,12 @@ public:
     std::int32_t id() const noexcept { return id_; }
     bool is_closed() const noexcept { return is_closed_; }
     bool has_peer_ended() const noexcept { return has_ended_; }
+    /// Its first frame has been made, and may have been sent.
+    bool has_begun() const noexcept { return has_begun_; }
+    /// A task is in write().
+    bool is_writing() const noexcept { return is_writing_; }
+    /// The peer has taken nothing for too long, and the stream is about to be reset for it.
+    bool is_write_late() const noexcept { return is_write_late_; }
     std::uint32_t error_code() const noexcept { return error_code_; }
 
     // For nghttp2's callbacks.
@@ -45,8 +51,10 @@ public:
     void take_end() noexcept;
     /// Bytes for a frame, and nghttp2's flag for the last one; NGHTTP2_ERR_DEFERRED when there are none yet.
     std::ptrdiff_t give_data(std::span<std::uint8_t> room, std::uint32_t& flags) noexcept;
+    /// This side's head is in a frame on its way.
+    void sent_head() noexcept { has_begun_ = true; }
     /// What ends this side is in a frame on its way.
-    virtual void sent_end() {}
+    virtual void sent_end() noexcept {}
     /// The stream is over for nghttp2, and so are reads and writes. It may be gone afterwards.
     virtual void closed(std::uint32_t error_code) noexcept;
     /// Ends the waits whose deadline has come; gives the next deadline.
@@ -58,6 +66,7 @@ public:
     /// after it. std::system_error when the stream is reset. Cancelled: CancelledError, and nothing is lost.
     Coro<std::string_view> read(Duration limit);
     /// Waits until all is in frames. `limit`: for the peer to take any bytes. Cancelled or failed: resets the stream.
+    /// RuntimeError while another write() is under way.
     Coro<> write(std::string_view bytes, Duration limit);
     /// All that this side will send, besides what is under way; the bytes stay until the stream is closed.
     void write_last(std::string_view bytes, Duration limit) noexcept;
@@ -67,11 +76,15 @@ protected:
     [[noreturn]] virtual void throw_late() = 0;
     [[noreturn]] void throw_closed() const;
     H2Session& session() const noexcept { return session_; }
+    /// RuntimeError when a write() is under way, after which nothing can be said to be the last.
+    void expect_written() const;
+    /// Resets the stream and ends what waits for it at once: the reset itself may have to wait for the peer.
+    void abandon(std::uint32_t error_code) noexcept;
     /// What comes is dropped from here on.
     void stop_reading() noexcept;
     /// Drops for a while what the peer still sends of a body that nobody wants, then resets the stream without blame:
     /// some clients that are reset at once lose the answer before it.
-    void linger();
+    void linger() noexcept;
 
     Event readable_;  ///< something has come, or will not come
 
@@ -104,7 +117,11 @@ private:
     bool is_dropping_ = false;    ///< nobody reads any more
     bool is_lingering_ = false;   ///< ... and this side has ended
     std::size_t lingered_ = 0;    ///< bytes
-    bool is_late_ = false;        ///< a deadline has come
+    bool is_abandoned_ = false;   ///< as if it were closed
+    bool is_read_late_ = false;   ///< the deadline has come
+    bool is_write_late_ = false;  ///< the same
+    bool is_writing_ = false;     ///< a write waits
+    bool has_begun_ = false;      ///< this side
     bool is_last_ = false;        ///< nothing follows out_
     bool is_deferred_ = false;    ///< nghttp2 waits to be told of more
 };

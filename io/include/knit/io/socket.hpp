@@ -229,6 +229,11 @@ public:
         return send_file(file.native_handle(), offset, count);
     }
 
+    /// knit's own use, a part of send_file(): at most `most` bytes of the file, as many as the page cache has there and
+    /// the socket takes at once, without a copy; 0 when it has none, or cannot: read them and write them then. Waits
+    /// while the socket takes nothing. Cancelled: as send_file().
+    Coro<std::size_t> send_cached(int file, std::uint64_t offset, std::uint64_t most);
+
     /// Says that nothing more will be written: the peer reads the end of the stream. Reading goes on. Shutdown::read
     /// makes reads give the end of the stream once what has come is read. Done at the call; may be awaited.
     knit::detail::Ready shutdown(Shutdown direction = Shutdown::write);

@@ -54,7 +54,9 @@ enum class HttpVersion {
 struct SessionOptions {
     HttpVersion http_version = HttpVersion::automatic;  ///< proxies in clear text are spoken to in HTTP/1.1
     ClientTimeout timeout = {};
-    std::size_t limit = 100;          ///< requests under way at one time; the others wait. 0: no limit
+    /// Requests under way at one time, until their answers have been read; the others wait. 0: no limit of the
+    /// session's, but a server of HTTP/2 has its own, most often 100.
+    std::size_t limit = 100;
     std::size_t limit_per_host = 0;   ///< the same for each host and port
     Duration keepalive = std::chrono::seconds(15);  ///< how long an unused connection is kept; zero: none is
     bool trust_env = false;           ///< http_proxy, https_proxy, no_proxy: proxies by the environment

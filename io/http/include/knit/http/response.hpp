@@ -51,7 +51,8 @@ public:
     /// On the connection's loop.
     void close() noexcept;
     io::Endpoint peer_endpoint() const;
-    /// `tell` is called once, on the connection's loop, when the server closes: at once if it has. On that loop.
+    /// `tell` is called once, on the connection's loop, when the server closes: at once if it has. On that loop. What
+    /// it throws goes to the loop's exception handler.
     void when_closing(std::function<void()> tell) const;
 
 private:
@@ -77,7 +78,8 @@ public:
     static Response literal(std::string_view body, std::string_view content_type);
     /// `produce` is called when the head has been sent, and writes the body: in chunks, or bare and to the end of the
     /// connection for HTTP/1.0. An error in it, or a write that was cancelled, cuts the connection off, so that the
-    /// peer sees that something is missing. `length`: the body's, when it is known, instead of chunks.
+    /// peer sees that something is missing (for HTTP/1.0: by a reset). `length`: the body's, when it is known, instead
+    /// of chunks.
     static Response stream(Producer produce, std::optional<std::uint64_t> length = {});
     /// `count` bytes of the file from `offset` on.
     static Response file(io::File file, std::uint64_t offset, std::uint64_t count);

@@ -23,7 +23,8 @@ struct ServerOptions {
     std::size_t body_max = std::size_t{1} << 20;  ///< bytes that Request::text() takes; more: 413
     std::size_t max_connections = 0;  ///< at one time, over all loops; the others wait. 0: no limit
     int backlog = 1024;
-    /// HTTP/2 for clients that say its preface on a clear-text port, or have chosen "h2" by TLS's ALPN.
+    /// HTTP/2 for clients that say its preface on a clear-text port. Over TLS the Context's alpn() decides: whom it has
+    /// given "h2" is spoken to in that.
     bool http2 = true;
     std::size_t http2_streams_max = 100;  ///< requests at one time on one of its connections
 };

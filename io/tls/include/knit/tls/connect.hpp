@@ -106,7 +106,8 @@ Coro<TlsStream<io::TcpStream>> connect(std::string_view host, Port port, Context
     return connect(io::Endpoint(host, static_cast<long>(port)), std::move(context), options);
 }
 
-/// TLS over a stream that was accepted, as its server. Throws and is cancelled as connect() is.
+/// TLS over a stream that was accepted, as its server. Throws and is cancelled as connect() is; but where it refuses
+/// the client it waits itself until that has heard why and gone, a second at most, before it throws.
 template <io::ByteStream S>
 Coro<TlsStream<S>> accept(S stream, Context context, Options options = {}) {
     knit::detail::check_server(context);

@@ -90,6 +90,8 @@ public:
             core_->close();
         }
     }
+    /// Waits until the stream below is closed, by close() or abort(). Cancelled: only the waiting ends.
+    Coro<> wait_closed() { return knit::detail::TlsCore::wait_closed(core()); }
     /// Closes the stream below, without a word, also when close() is still at work: the peer gets an unexpected end.
     /// What is under way throws.
     void abort() noexcept {

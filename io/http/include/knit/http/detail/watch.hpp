@@ -32,12 +32,14 @@ public:
     }
     /// What is left of the limit, for another begin(); zero when there is none.
     Duration left() const noexcept;
-    /// It has not been too long.
-    void end() noexcept {
+    /// What was waited for has come: whether that was too late, and it had been cancelled.
+    bool end() noexcept {
         is_waiting_ = false;
         if (is_expired_) [[unlikely]] {
             take_back();
+            return true;
         }
+        return false;
     }
     /// The wait has ended by a CancelledError: whether that was the deadline's, and nobody else's.
     bool end_cancelled() noexcept;

@@ -40,8 +40,10 @@ struct WebSocketOptions {
     std::size_t message_max = std::size_t{4} << 20;       ///< bytes, after decompression; more is closed with 1009
     bool compress = true;                                 ///< offers, or agrees to, permessage-deflate
     Duration close_timeout = std::chrono::seconds(10);    ///< how long a good-bye may take; zero: no limit
-    /// So long after the last byte from the peer it is sent a ping; when then, while somebody receives, nothing comes
-    /// for half of that, the connection is cut off, as aiohttp's `heartbeat` does: receive() gives 1006. Zero: never.
+    /// So long after the last byte from the peer it is sent a ping; when, from then on that it has gone out, nothing
+    /// comes for half of that while somebody receives, the connection is cut off, as aiohttp's `heartbeat` does:
+    /// receive() gives 1006. Also when a peer that has not taken the ping yet takes nothing for four times that. Zero:
+    /// never.
     Duration heartbeat = {};
     Duration connect_timeout = std::chrono::seconds(30);  ///< of a client: until the handshake is over; zero: no limit
     /// Sub-protocols that this side speaks, best first: "chat.v2, chat". Copied by the call that it is given to.
@@ -107,6 +109,7 @@ public:
     /// good-bye short.
     static Coro<> finish(Ref core);
 
+    Loop& loop() const noexcept { return loop_; }
     bool is_closing() const noexcept { return is_close_sent_ || is_closed_; }
     int close_code() const noexcept { return close_code_; }
     bool is_compressed() const noexcept;
@@ -142,6 +145,8 @@ private:
     void give_up() noexcept;
     void arm(Duration delay);
     void beat();
+    void judge(TimePoint now);
+    void take_time(TimePoint& of) const noexcept;
     void end_in_background() noexcept;
     WebSocketMessage closed_message() const;
     static Coro<> write_task(Writing writing);
@@ -153,8 +158,8 @@ private:
     const Duration close_timeout_;
     const Duration heartbeat_;
     Handle timer_;                 ///< of the heartbeat
-    TimePoint heard_at_{};         ///< of the last input, or since when it could have been heard
-    TimePoint pinged_at_{};        ///< of a ping that nothing has answered
+    TimePoint heard_at_{};         ///< of the last input
+    TimePoint taken_at_{};         ///< of the last bytes that went out, up to the ping
     std::unique_ptr<WebSocketCodec> codec_;
     std::string output_;           ///< to be sent
     std::size_t in_flight_ = 0;    ///< bytes that are being sent
@@ -169,7 +174,9 @@ private:
     int close_code_ = 0;
     bool is_writing_ = false;
     bool is_reading_ = false;
-    bool is_pinged_ = false;
+    bool is_pinged_ = false;        ///< nothing has come since a ping was put
+    bool is_ping_waiting_ = false;  ///< it is in output_, or being sent
+    bool is_suspect_ = false;       ///< the peer was silent for too long at the last look
     bool is_close_sent_ = false;
     bool is_ending_ = false;
     bool is_closed_ = false;

@@ -18,6 +18,7 @@
 
 #include "knit/coro.hpp"
 #include "knit/detail/awaitable.hpp"
+#include "knit/event.hpp"
 #include "knit/io/byte_stream.hpp"
 #include "knit/lock.hpp"
 #include "knit/time.hpp"
@@ -38,11 +39,12 @@ public:
     /// Before the handshake.
     void offer(std::string_view protocols) { engine_.offer_alpn(protocols); }
 
-    /// Closes the stream when it fails, or when it is cancelled.
+    /// Closes the stream when it fails, or when it is cancelled. A server's that refuses its client waits for that.
     static Coro<> handshake(Ref core, Duration limit);
     static Coro<std::size_t> read_some(Ref core, std::span<std::byte> buffer);
     static Coro<std::size_t> write(Ref core, std::span<const std::byte> bytes, bool is_all);
     static Coro<> shutdown(Ref core);
+    static Coro<> wait_closed(Ref core);
     void close() noexcept;
     void abort() noexcept;
     /// Its owner has gone: abort(), unless close() has been called.
@@ -84,6 +86,7 @@ private:
     TlsEngine engine_;
     Lock reading_;  ///< who reads from the stream below
     Lock sending_;  ///< who writes to it
+    Event lower_closed_;
     std::size_t fills_ = 0;
     Duration shutdown_timeout_;
     int writers_ = 0;  ///< calls of write() under way

@@ -1,0 +1,166 @@
+// HTTP/2 servers on streams that fail in ways that no stream should, and that take nothing.
+#include <array>
+#include <span>
+#include <stdexcept>
+
+#include "http2_test.hpp"
+
+namespace knit::test::h2 {
+namespace {
+
+using http::BodyWriter;
+using http::Request;
+using http::Response;
+using http::Server;
+
+/// Reads or writes twice, and then throws what a stream should not.
+class FaultyStream {
+public:
+    FaultyStream(io::TcpStream stream, bool is_reader) : stream_(std::move(stream)), is_reader_(is_reader) {}
+
+    Coro<std::size_t> read_some(std::span<std::byte> buffer) {
+        check(is_reader_);
+        const std::size_t count = co_await stream_.read_some(buffer);
+        co_return count;
+    }
+    Coro<> write(std::span<const std::byte> bytes) {
+        check(!is_reader_);
+        co_await stream_.write(bytes);
+    }
+    void shutdown() { stream_.shutdown(); }
+    void close() { stream_.close(); }
+
+private:
+    void check(bool is_faulty) {
+        if (is_faulty && ++count_ > 2) {
+            throw std::runtime_error("mine");
+        }
+    }
+
+    io::TcpStream stream_;
+    bool is_reader_;
+    int count_ = 0;
+};
+
+Coro<> ping_until_closed(io::TcpStream& stream) {
+    const std::string ping = frame(kPing, 0, 0, "12345678");
+    std::array<std::byte, 4096> buffer;
+    std::size_t count = 1;
+    try {
+        while (count != 0) {
+            co_await stream.write(ping);
+            count = co_await stream.read_some(buffer);
+        }
+    } catch (const std::system_error&) {
+        co_return;  // closed with something unread
+    }
+}
+
+/// How many errors the loop has been told of.
+int errors_with(bool is_reader) {
+    Board board;
+    int errors = 0;
+    run_io([&]() -> Coro<> {
+        get_running_loop().set_exception_handler([&errors](const ExceptionContext&) { ++errors; });
+        const auto wrap = [is_reader](io::TcpStream stream) -> Coro<FaultyStream> {
+            co_return FaultyStream(std::move(stream), is_reader);
+        };
+        http::ServerOptions options;
+        options.shutdown_timeout = 5s;
+        auto starting = http::serve(io::endpoint("127.0.0.1", 0), board_router(board), options, wrap);
+        Server server = co_await std::move(starting);
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        co_await stream.write(hello() + get(1, "/gate"));
+        while (board.begun == 0) {
+            co_await yield();
+        }
+        co_await ping_until_closed(stream);
+        EXPECT_EQ(board.cancelled, 1);
+        stream.close();
+        server.close();
+        co_await server.wait_closed();
+    });
+    return errors;
+}
+
+TEST(Http2Stream, WhatNoStreamShouldThrowEndsTheConnectionAndIsTold) {
+    EXPECT_EQ(errors_with(true), 1);
+    EXPECT_EQ(errors_with(false), 1);
+}
+
+/// More streams than such a peer has bytes for in the time that each has to get some of them through.
+TEST(Http2Stream, APeerThatTakesLittleIsNoFaultOfTheHandlers) {
+    Board board;
+    int errors = 0;
+    run_io([&]() -> Coro<> {
+        get_running_loop().set_exception_handler([&errors](const ExceptionContext&) { ++errors; });
+        auto starting = http::serve(io::endpoint("127.0.0.1", 0), board_router(board),
+                                    {.write_timeout = 50ms, .shutdown_timeout = 5s});
+        Server server = co_await std::move(starting);
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        const std::string window = std::string("\0\x04", 2) + number(0x7fff'ffff);
+        std::string bytes = std::string(kPreface) + frame(kSettings, 0, 0, window) +
+                            frame(kWindow, 0, 0, number(0x7fff'0000));
+        for (std::uint32_t id = 1; id < 200; id += 2) {
+            bytes += get(id, "/many");
+        }
+        co_await stream.write(bytes);
+        std::vector<std::byte> buffer(std::size_t{256} << 10);
+        for (int i = 0; i < 20; ++i) {
+            co_await stream.read_some(buffer);
+            co_await sleep(20ms);
+        }
+        stream.close();
+        server.close();
+        co_await server.wait_closed();
+    });
+    EXPECT_EQ(errors, 0);
+}
+
+Coro<> write_both(BodyWriter& writer, std::string_view first, std::string_view second) {
+    std::vector<Coro<>> writes;
+    writes.push_back(writer.write(first));
+    writes.push_back(writer.write(second));
+    auto gathering = gather(std::move(writes));
+    co_await std::move(gathering);
+}
+
+TEST(Http2Stream, TwoTasksThatWriteOneAnswerAreAnError) {
+    const std::string piece(500'000, 'x');
+    Task<> left;
+    http::Router router;
+    router.get("/both", [&piece](Request&) -> Coro<Response> {
+        co_return Response::stream([&piece](BodyWriter& writer) { return write_both(writer, piece, piece); });
+    });
+    router.get("/left", [&piece, &left](Request&) -> Coro<Response> {
+        co_return Response::stream([&piece, &left](BodyWriter& writer) -> Coro<> {
+            left = create_task(writer.write(piece));
+            co_await yield();
+        });
+    });
+    with_http2(std::move(router), [&left](Server& server, http::ClientSession& session) -> Coro<> {
+        std::vector<std::string> messages;
+        get_running_loop().set_exception_handler([&messages](const ExceptionContext& context) {
+            try {
+                std::rethrow_exception(context.exception);
+            } catch (const RuntimeError& error) {
+                messages.emplace_back(error.what());
+            } catch (...) {
+                messages.emplace_back("another");
+            }
+        });
+        for (int i = 0; i < 2; ++i) {
+            http::ClientResponse response = co_await session.get(url_of(server, i == 0 ? "/both" : "/left"));
+            EXPECT_THROW(co_await response.text(), http::ServerProtocolError);
+        }
+        EXPECT_THROW(co_await left, std::system_error);
+        EXPECT_EQ(messages.size(), 2U);
+        for (const std::string& message : messages) {
+            EXPECT_NE(message.find("write()"), std::string::npos) << message;
+        }
+        EXPECT_EQ(server.connection_count(), 1U);
+    });
+}
+
+}  // namespace
+}  // namespace knit::test::h2
