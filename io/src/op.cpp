@@ -41,8 +41,8 @@ void Op::complete(int result, std::uint32_t flags) noexcept {
         is_whole_ = absorb(result);
     }
     if ((flags & IORING_CQE_F_MORE) != 0) {
-        if (is_closed_) {
-            descriptor_->break_connection();
+        if (is_closed_ || (is_cancelled_ && task_->is_asked_to_end())) {
+            descriptor_->break_connection();  // the close, or the end of the run, came before this first completion
         }
         return;
     }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -28,6 +29,11 @@ KNIT_NOINLINE void* operator new(std::size_t size) {
     throw std::bad_alloc();
 }
 KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
+/// In the place of malloc() in what is linked here, by the linker's --wrap: the injector's queue asks there.
+extern "C" void* __real_malloc(std::size_t size);
+extern "C" void* __wrap_malloc(std::size_t size) {
+    return is_empty.load(std::memory_order_relaxed) ? nullptr : __real_malloc(size);  // relaxed: a flag alone
+}
 KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
 #endif
 
@@ -120,6 +126,37 @@ TEST_F(OutOfMemory, ATaskThatCannotGetItsNameIsNotMade) {
         co_return;
     }, one_loop());
     EXPECT_EQ(count, 0U);
+}
+
+Coro<> count_up_anywhere(std::atomic<std::size_t>& count) {
+    ++count;
+    co_return;
+}
+
+/// A loop whose deque is long gives work to the injector, while others sleep.
+TEST_F(OutOfMemory, WorkThatTheInjectorHasNoRoomForStaysWhereItWas) {
+    constexpr std::size_t kTasks = 100;
+    std::atomic<std::size_t> count = 0;
+    RunOptions options;
+    options.loops = 8;
+    options.spin = Duration::zero();
+    options.slow_task = Duration::zero();  // its thread would find no memory
+    run([&]() -> Coro<> {
+        for (std::size_t index = 1; index < 8; ++index) {
+            while (get_runtime().metrics().loops[index].parks == 0) {
+                co_await yield();
+            }
+        }
+        std::vector<Coro<>> coros;
+        for (std::size_t i = 0; i < kTasks; ++i) {
+            coros.push_back(count_up_anywhere(count));
+        }
+        std::vector<Task<>> tasks;
+        tasks.reserve(kTasks);
+        EXPECT_EQ(kTasks, spawn_until_it_fails(coros, tasks, [](Coro<> coro) { return spawn(std::move(coro)); }));
+        co_await gather(tasks);
+    }, options);
+    EXPECT_EQ(count, kTasks);
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ TEST_F(QueueSteadyState, PutAndGetThatNeedNotWaitAllocateNothing) {
                 EXPECT_EQ(allocated, 0U);
             }
         },
-        {.loops = 1});
+        {.loops = 1, .slow_task = Duration::zero()});
 }
 
 Coro<> produce(Queue<std::unique_ptr<int>>& queue, Queue<std::unique_ptr<int>>& back, int count) {
@@ -78,7 +78,7 @@ TEST_F(QueueSteadyState, WaitingAllocatesNothing) {
             const std::size_t allocated = news_now() - before;
             EXPECT_EQ(allocated, 0U);
         },
-        {.loops = 1});
+        {.loops = 1, .slow_task = Duration::zero()});
 }
 
 }  // namespace

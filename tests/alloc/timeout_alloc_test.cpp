@@ -37,6 +37,7 @@ TEST(TimeoutAlloc, TimeoutsThatDoNotFireAllocateNothing) {
     }
     RunOptions options;
     options.loops = 1;
+    options.slow_task = Duration::zero();
     run([]() -> Coro<> {
         co_await with_timeouts(100);
         const std::size_t before = news_now();

@@ -17,6 +17,7 @@
 extern "C" {
 int __real_io_uring_queue_init_params(unsigned entries, io_uring* ring, io_uring_params* parameters);
 int __real_io_uring_register_ring_fd(io_uring* ring);
+int __real_io_uring_register_buf_ring(io_uring* ring, io_uring_buf_reg* registration, unsigned flags);
 void __real_io_uring_queue_exit(io_uring* ring);
 int __real_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, sigset_t* set,
                            std::size_t size);
@@ -45,6 +46,16 @@ std::span<const int> errors_of(int opcode) {
         case IORING_OP_OPENAT: return kOpenErrors;
         case IORING_OP_FSYNC: return kSyncErrors;
         default: return {};
+    }
+}
+
+std::span<const int> passing_errors_of(int opcode) {
+    switch (opcode) {
+        case IORING_OP_ACCEPT: return kPassingAccept;
+        case IORING_OP_SEND_ZC: return kPassingZeroCopy;
+        case IORING_OP_CONNECT:
+        case IORING_OP_CLOSE: return {};  // not tried again, by anybody
+        default: return kPassing;
     }
 }
 
@@ -147,6 +158,15 @@ void Edge::change(io_uring_sqe& sqe) {
         fail(sqe, list);
         return;
     }
+    if (const std::span<const int> list = passing_errors_of(sqe.opcode); !list.empty() && happens(plan.passing)) {
+        fail(sqe, list);
+        return;
+    }
+    if (sqe.opcode == IORING_OP_WRITE && happens(plan.emptied)) {
+        ++counts.errors;
+        turn_into_nothing(sqe, sqe.user_data);  // which completes with 0
+        return;
+    }
     if (plan.ended != 0 && happens(plan.ended) && end_early(sqe)) {
         ++counts.ended;
     } else if (is_transfer(sqe) && sqe.len > 1 && happens(plan.shortened)) {
@@ -231,6 +251,10 @@ void Edge::look_at_completions() {
             cqe.res = found->second;
             results.erase(found);
         }
+        if (plan.interrupts_cancelled && cqe.res == -ECANCELED && (cqe.user_data & kTokens) == 0) {
+            cqe.res = -EINTR;
+            ++counts.errors;
+        }
         const bool is_last = (cqe.flags & IORING_CQE_F_MORE) == 0;
         if (is_last) {
             owned.erase(cqe.user_data);
@@ -243,6 +267,8 @@ void Edge::look_at_completions() {
         previous = may_swap ? &cqe : nullptr;
     }
 }
+
+bool is_ring_here() { return t_edge != nullptr; }
 
 bool is_owned_by_kernel(const void* bytes, std::size_t size) {
     if (t_edge == nullptr) {
@@ -280,6 +306,10 @@ extern "C" int __wrap_io_uring_queue_init_params(unsigned entries, io_uring* rin
 
 extern "C" int __wrap_io_uring_register_ring_fd(io_uring* ring) {
     return shared().plan.denies_registered ? -EINVAL : __real_io_uring_register_ring_fd(ring);
+}
+
+extern "C" int __wrap_io_uring_register_buf_ring(io_uring* ring, io_uring_buf_reg* registration, unsigned flags) {
+    return shared().plan.denies_buffers ? -EINVAL : __real_io_uring_register_buf_ring(ring, registration, flags);
 }
 
 extern "C" void __wrap_io_uring_queue_exit(io_uring* ring) {

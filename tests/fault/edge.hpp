@@ -20,6 +20,8 @@ namespace knit::fault {
 struct Plan {
     std::uint64_t seed = 0;  ///< 0: nothing happens
     unsigned errors = 0;     ///< a request fails with an errno of its manual page
+    unsigned passing = 0;    ///< a request fails with what its operation has to go on after, without a word
+    unsigned emptied = 0;    ///< a write to a file takes nothing
     unsigned shortened = 0;  ///< a transfer is asked for fewer bytes
     unsigned held = 0;       ///< a request reaches the kernel a few enters later; epoll: an event comes later
     unsigned ended = 0;      ///< a request whose completion would have F_MORE becomes one without
@@ -30,9 +32,13 @@ struct Plan {
     unsigned refused = 0;           ///< epoll: a descriptor cannot be registered
     unsigned bells_failed = 0;      ///< the read of the doorbell fails, and reads nothing
     unsigned bells_doubled = 0;     ///< the doorbell is rung once more, or without a reason
-    unsigned bells_late = 0;        ///< whoever rings it takes a while
+    unsigned rings_late = 0;        ///< a plain thread that wakes a loop takes a while before it comes to the doorbell
+    unsigned bells_late = 0;        ///< whoever rings it takes a while, before the write
+    unsigned bells_slow = 0;        ///< or after it
     unsigned denied_flags = 0;      ///< set-up flags that are -EINVAL
     bool denies_registered = false; ///< the ring's descriptor cannot be registered
+    bool denies_buffers = false;    ///< nor can buffers
+    bool interrupts_cancelled = false;  ///< what is cancelled ends with EINTR, as a thread of the kernel's ends
     unsigned sq_entries = 0;        ///< instead of what was asked for; 0: as asked
     unsigned cq_entries = 0;
     bool is_epoll = false;  ///< the loops wait with epoll
@@ -42,6 +48,7 @@ struct Counts {
     std::uint64_t errors = 0, shortened = 0, held = 0, ended = 0, swapped = 0, enters = 0, short_enters = 0, denied = 0,
                   doubled = 0, refused = 0, bells_failed = 0, bells_doubled = 0, bells_late = 0;
     std::uint64_t overflows = 0;  ///< enters that left completions behind a full queue: no fault, but what one brings
+    std::uint64_t rings_in_vain = 0;  ///< the loop, and its ring, had gone when the late one came: a fault of ours
 
     std::uint64_t total() const noexcept;
     Counts& operator+=(const Counts& more) noexcept;

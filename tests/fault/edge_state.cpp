@@ -1,5 +1,6 @@
 #include "edge_state.hpp"
 
+#include <ctime>
 #include <utility>
 
 #include "doorbell.hpp"
@@ -40,6 +41,7 @@ Counts& Counts::operator+=(const Counts& more) noexcept {
         this->*count += more.*count;
     }
     overflows += more.overflows;
+    rings_in_vain += more.rings_in_vain;
     return *this;
 }
 
@@ -78,6 +80,11 @@ std::set<int> errors_given() {
     return shared().errors;
 }
 
+void let_others_go_on(int times) {
+    const timespec time{0, times * 200'000};
+    nanosleep(&time, nullptr);
+}
+
 void ring_without_reason(int bell) {
     const std::lock_guard lock(shared().mutex);
     if (const auto found = shared().bells.find(bell); found != shared().bells.end()) {
@@ -93,11 +100,23 @@ using knit::fault::shared;
 // Doorbell::ring(), by its name for the linker.
 extern "C" void __wrap__ZN4knit6detail8Doorbell4ringEv(knit::detail::Doorbell* bell) {
     bool is_doubled = false;
+    bool is_late = false;
+    const int number = bell->number();
     {
         const std::lock_guard lock(shared().mutex);
-        shared().bells[bell->number()] = bell;
+        shared().bells[number] = bell;
+        is_late = !knit::fault::is_ring_here() && shared().happens(shared().plan.rings_late);
+        shared().counts.bells_late += is_late ? 1 : 0;
         is_doubled = shared().happens(shared().plan.bells_doubled);
         shared().counts.bells_doubled += is_doubled ? 1 : 0;
+    }
+    if (is_late) {
+        knit::fault::let_others_go_on(10);
+        const std::lock_guard lock(shared().mutex);
+        if (!shared().bells.contains(number)) {
+            ++shared().counts.rings_in_vain;
+            return;
+        }
     }
     __real__ZN4knit6detail8Doorbell4ringEv(bell);
     if (is_doubled) {

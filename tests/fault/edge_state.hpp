@@ -26,6 +26,10 @@ inline constexpr std::array kConnectErrors{ECONNREFUSED, ETIMEDOUT, ENETUNREACH,
 inline constexpr std::array kOpenErrors{ENOENT, EACCES, EMFILE, ENFILE, ENOSPC, EROFS, ELOOP, EINTR, ENOMEM, EISDIR};
 inline constexpr std::array kSyncErrors{EIO, ENOSPC, EDQUOT, EINTR, EROFS};
 inline constexpr std::array kBellErrors{EINTR, EAGAIN, ECANCELED};
+// What an operation goes on after.
+inline constexpr std::array kPassing{EINTR};
+inline constexpr std::array kPassingAccept{EINTR, ECONNABORTED, EPROTO, EPERM, ENETDOWN, EHOSTUNREACH};
+inline constexpr std::array kPassingZeroCopy{EINTR, ENOMEM, ENOBUFS, EINVAL, EOPNOTSUPP};
 
 struct Edge;
 
@@ -44,6 +48,10 @@ struct Shared {
 };
 
 Shared& shared();
+/// What a thread waits for when it is to be late.
+void let_others_go_on(int times = 1);
+/// Whether the calling thread has a ring of its own.
+bool is_ring_here();
 /// That doorbell, if anybody has ever rung it.
 void ring_without_reason(int bell);
 

@@ -224,6 +224,10 @@ extern "C" ssize_t __wrap_sendto(int number, const void* bytes, size_t size, int
 }
 
 extern "C" ssize_t __wrap_preadv2(int number, const iovec* parts, int count, off_t offset, int flags) {
+    if (!shared().plan.is_epoll && shared().plan.passing != 0) {  // it is not in the page cache: a request is needed
+        errno = EAGAIN;
+        return -1;
+    }
     const iovec part = fault::cut(parts, count);
     return fault::fail(fault::kReadErrors) < 0
                ? -1
@@ -261,14 +265,19 @@ extern "C" ssize_t __wrap_read(int number, void* bytes, size_t size) {
 /// A ringer is between its mark and its write, where the loop's end has to wait for it.
 extern "C" ssize_t __wrap_write(int number, const void* bytes, size_t size) {
     bool is_late = false;
+    bool is_slow = false;
     if (size == sizeof(std::uint64_t)) {
         const std::lock_guard lock(shared().mutex);
         is_late = shared().happens(shared().plan.bells_late);
-        shared().counts.bells_late += is_late ? 1 : 0;
+        is_slow = shared().happens(shared().plan.bells_slow);
+        shared().counts.bells_late += is_late || is_slow ? 1 : 0;
     }
     if (is_late) {
-        const timespec while_others_go_on{0, 200'000};
-        nanosleep(&while_others_go_on, nullptr);
+        fault::let_others_go_on();
     }
-    return __real_write(number, bytes, size);
+    const ssize_t written = __real_write(number, bytes, size);
+    if (is_slow) {
+        fault::let_others_go_on();
+    }
+    return written;
 }

@@ -4,13 +4,18 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <iostream>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
 #include "../io/raw_op.hpp"
+#include "epoll_driver.hpp"
 #include "program.hpp"
 #include "knit/testing.hpp"
 #include "uring_driver.hpp"
@@ -160,22 +165,60 @@ TEST(Edge, NoWakeIsLostWhateverHappensToTheDoorbell) {
     fault::set_plan({});
 }
 
-/// Else the ringer would write to a descriptor that is closed, or somebody else's, by then.
+/// A driver that closes while another thread rings, and whose memory is somebody else's at once. The ringer must not
+/// write to a descriptor that is closed by then, nor to that memory.
+template <class D, class... Arguments>
+void close_under_a_ringer(const fault::Plan& plan, Arguments... arguments) {
+    alignas(D) std::array<std::byte, sizeof(D)> memory;
+    fault::set_plan(plan);
+    D* const driver = new (memory.data()) D(arguments...);
+    std::thread ringer([driver] { driver->wake(); });
+    while (fault::counts().bells_late == 0) {
+        std::this_thread::yield();
+    }
+    driver->close();
+    std::destroy_at(driver);
+    memory.fill(std::byte{0x5a});
+    ringer.join();
+    EXPECT_TRUE(std::ranges::all_of(memory, [](std::byte each) { return each == std::byte{0x5a}; }));
+}
+
 TEST(Edge, ADriverThatClosesHearsTheDoorbellThoughItsReadFails) {
     static_cast<void>(over_seeds(20, [](std::uint64_t seed) {
-        fault::set_plan({.seed = seed, .bells_failed = 500, .bells_late = 1000});
-        {
-            auto driver = std::make_unique<knit::detail::UringDriver>(8);
-            std::thread ringer([&] {
-                driver->wake();
-            });
-            while (fault::counts().bells_late == 0) {
-                std::this_thread::yield();
-            }
-            driver->close();
-            driver.reset();
-            ringer.join();
+        fault::Counts sum;
+        for (const bool is_slow : {false, true}) {
+            fault::Plan plan{.seed = seed, .bells_failed = 500};
+            (is_slow ? plan.bells_slow : plan.bells_late) = 1000;
+            close_under_a_ringer<knit::detail::UringDriver>(plan, 8U);
+            sum += fault::counts();
+            plan.is_epoll = true;
+            close_under_a_ringer<knit::detail::EpollDriver>(plan, nullptr, "a test");
+            sum += fault::counts();
         }
+        return sum;
+    }));
+    fault::set_plan({});
+}
+
+/// The timer has woken the loop, and the message was found, before the thread that posted it comes to the doorbell.
+Coro<> end_before_the_ring(std::thread& thread) {
+    Future<int> future;
+    Task<> ticker = create_task([](Future<int> awaited) -> Coro<> {
+        while (!awaited.done()) {
+            co_await sleep(10us);
+        }
+    }(future));
+    thread = std::thread([future]() mutable { future.set_result(1); });
+    co_await future;
+    co_await ticker;
+}
+
+TEST(Edge, ARunThatEndsWaitsForTheThreadThatIsAboutToWakeIt) {
+    static_cast<void>(over_seeds(20, [](std::uint64_t seed) {
+        std::thread thread;
+        run_at_edge({.seed = seed, .rings_late = 1000}, 1, end_before_the_ring(thread));
+        thread.join();
+        EXPECT_EQ(0U, fault::counts().rings_in_vain);
         return fault::counts();
     }));
     fault::set_plan({});

@@ -34,6 +34,28 @@ extern "C" int epoll_ctl(int set, int operation, int number, epoll_event* event)
 namespace knit::test {
 namespace {
 
+TEST(Acceptor, LetsOtherTasksHaveTheirTurnsInAStormOfConnections) {
+    run_io([]() -> Coro<> {
+        constexpr int kClients = 300;
+        int begun = 0;
+        int turn = 0;
+        int first_turn = 0;
+        io::Server server = co_await io::serve("127.0.0.1:0", [&](io::TcpStream) -> Coro<> {
+            first_turn = begun++ == 0 ? turn : first_turn;
+            co_return;
+        });
+        std::vector<detail::Fd> clients;  // all connected before the acceptor has its next turn
+        for (int i = 0; i < kClients; ++i) {
+            clients.push_back(plain_client(server.local_endpoint().port()));
+        }
+        while (begun < kClients) {
+            ++turn;
+            co_await yield();
+        }
+        EXPECT_GE(turn - first_turn, 3);
+    });
+}
+
 TEST(Acceptor, OutlivesAnErrorOfItsWaitAndSaysSo) {
     RunOptions options;
     options.loops = 1;

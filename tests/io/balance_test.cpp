@@ -7,6 +7,7 @@
 
 #include "io_test.hpp"
 #include "knit/io/server.hpp"
+#include "loop_load.hpp"
 
 namespace knit::test {
 namespace {
@@ -164,8 +165,7 @@ struct BusyServer {
 };
 
 /// Asks until both loops serve, or the time is over.
-Coro<> ask_until(io::Endpoint where, const std::atomic<bool>& is_over) {
-    TcpStream client = co_await TcpStream::connect(where);
+Coro<> ask_until(TcpStream client, const std::atomic<bool>& is_over) {
     char buffer[1];
     while (!is_over) {
         co_await client.write("x");
@@ -183,7 +183,8 @@ TEST(Rebalance, ALoopWithAllBusyConnectionsGivesSomeAway) {
             // The clients live on a loop that the server's connections may move to as well.
             std::vector<Task<>> clients;
             for (int i = 0; i < 4; ++i) {
-                clients.push_back(create_task(ask_until(server.local_endpoint(), is_over)));
+                TcpStream client = co_await TcpStream::connect(server.local_endpoint());
+                clients.push_back(create_task(ask_until(std::move(client), is_over)));
             }
             while (busy.moves == 0) {  // ends: loop 0 is busy with four, loop 1 with none
                 co_await sleep(10ms);
@@ -196,6 +197,85 @@ TEST(Rebalance, ALoopWithAllBusyConnectionsGivesSomeAway) {
             co_await server.wait_closed();
             EXPECT_GT(busy.ended_on[1], 0);
             EXPECT_EQ(0U, server.connection_count());
+        },
+        2);
+}
+
+TEST(Rebalance, AConnectionCountsOnTheLoopThatItHasMovedTo) {
+    run_io(
+        []() -> Coro<> {
+            std::atomic<int> moves = 0;
+            std::atomic<bool> is_over = false;
+            Server server = co_await serve("127.0.0.1:0", [&moves](TcpStream stream) -> Coro<> {
+                const unsigned first = get_running_loop().id();
+                char buffer[1];
+                while (co_await stream.read_some(buffer) != 0) {
+                    if (get_running_loop().id() == 0) {
+                        compute(1ms);
+                    }
+                    co_await stream.write(std::string_view(buffer, 1));
+                    co_await rebalance();
+                    moves += get_running_loop().id() != first ? 1 : 0;
+                }
+            });
+            std::vector<Task<>> clients;
+            for (int i = 0; i < 8; ++i) {
+                TcpStream client = co_await TcpStream::connect(server.local_endpoint());
+                clients.push_back(create_task(ask_until(std::move(client), is_over)));
+            }
+            while (moves == 0) {  // ends: loop 0 is busy with some of them, loop 1 has next to nothing to do
+                co_await sleep(10ms);
+            }
+            is_over = true;
+            for (Task<>& client : clients) {
+                co_await client;
+            }
+            server.close();
+            co_await server.wait_closed();
+            for (std::size_t index = 0; index < get_runtime().size(); ++index) {
+                EXPECT_EQ(0U, detail::load_of(get_runtime().loop(index).worker()).connections()) << index;
+            }
+        },
+        2);
+}
+
+/// Computes for a while, if it is on loop 0, and would rather do it elsewhere.
+Coro<> compute_on_loop_0(std::atomic<int>& moves) {
+    if (get_running_loop().id() != 0) {
+        co_return;
+    }
+    for (int round = 0; round < 100 && get_running_loop().id() == 0; ++round) {
+        compute(1ms);
+        co_await yield();
+        co_await rebalance();
+    }
+    moves += get_running_loop().id() != 0 ? 1 : 0;
+}
+
+/// Whoever ends all of a server's connections goes from loop to loop, and could miss one that moves meanwhile.
+TEST(Rebalance, AConnectionThatIsBeingEndedStays) {
+    run_io(
+        []() -> Coro<> {
+            std::atomic<int> begun = 0;
+            std::atomic<int> moves = 0;
+            Server server = co_await serve("127.0.0.1:0", [&](TcpStream stream) -> Coro<> {
+                ++begun;
+                const Result<> ended = co_await as_result(sleep(1h));
+                EXPECT_FALSE(ended.has_value()) << stream.is_open();
+                Coro<> computing = compute_on_loop_0(moves);
+                co_await std::move(computing);
+            });
+            std::vector<TcpStream> clients;
+            for (int i = 0; i < 8; ++i) {
+                clients.push_back(co_await TcpStream::connect(server.local_endpoint()));
+            }
+            while (begun < 8) {
+                co_await yield();
+            }
+            server.abort_clients();
+            server.close();
+            co_await server.wait_closed();
+            EXPECT_EQ(0, moves);
         },
         2);
 }

@@ -147,6 +147,41 @@ private:
     std::size_t most_;
 };
 
+/// Looks at what it is to write when it may go on, which may be late.
+class LateSink {
+public:
+    explicit LateSink(Future<> go, std::shared_ptr<std::string> into) : go_(std::move(go)), into_(std::move(into)) {}
+    static constexpr bool kCanShutdown = false;
+    void close() {}
+    void shutdown() {}
+    Coro<std::size_t> write(std::span<const std::byte> bytes) { return write_some(bytes); }
+    Coro<std::size_t> write_some(std::span<const std::byte> bytes) {
+        co_await go_;
+        into_->append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        co_return bytes.size();
+    }
+
+private:
+    Future<> go_;
+    std::shared_ptr<std::string> into_;
+};
+
+TEST(ByteStream, AnAbortedWriteHasItsBytesUntilItHasEnded) {
+    run_io([]() -> Coro<> {
+        Future<> go;
+        auto got = std::make_shared<std::string>();
+        io::StreamWriter writer = make_writer(LateSink(go, got));
+        const std::string much(300'000, 'x');
+        writer.write(much);
+        co_await turns();
+        writer.abort();
+        co_await turns();
+        go.set_result();
+        co_await writer.wait_closed();
+        EXPECT_TRUE(much == *got);
+    });
+}
+
 TEST(ByteStream, AWriterAloneIsEnough) {
     run_io([]() -> Coro<> {
         auto got = std::make_shared<std::string>();

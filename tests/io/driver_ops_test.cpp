@@ -186,6 +186,23 @@ TEST_P(DriverOps, ACancelEndsWhateverWaitsAndLosesNothing) {
     });
 }
 
+TEST_P(DriverOps, ARequestOfSeveralCompletionsGivesItsFirstAndEndsWithItsLast) {
+    run_here([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        const DescriptorOwner near = own(dup(pair.near.native_handle()));
+        EXPECT_EQ(5, co_await perform(near, [](io_uring_sqe& sqe, int number) {
+                      io_uring_prep_send_zc(&sqe, number, "hello", 5, MSG_NOSIGNAL, 0);
+                  }));
+        std::array<char, 8> text{};
+        EXPECT_EQ(5U, co_await pair.far.read_some(text));
+        // Nobody is there any more: an error first, and then the notification.
+        near.get()->break_connection();
+        EXPECT_GT(0, co_await perform(near, [](io_uring_sqe& sqe, int number) {
+                      io_uring_prep_send_zc(&sqe, number, "hello", 5, MSG_NOSIGNAL, 0);
+                  }));
+    });
+}
+
 TEST_P(DriverOps, AProcessIsWaitedForByItsPidfd) {
     run_here([]() -> Coro<> {
         std::array<int, 2> ends{};
@@ -283,6 +300,49 @@ TEST_P(EpollOps, FilesAreUsedWhileEveryThreadOfTheBlockingPoolWaitsForThat) {
         EXPECT_EQ(std::future_status::ready, co_await waiting);
     };
     run(body, options);
+}
+
+/// A request that is cancelled while it stands in the queue of the drivers' pool never happens.
+TEST_P(EpollOps, WhatIsCancelledBeforeAThreadHasTakenItDoesNotHappen) {
+    constexpr std::size_t kThreads = 8;  // of that pool, at most
+    const Directory directory;
+    run_here([&]() -> Coro<> {
+        const DescriptorOwner anything = own(eventfd(0, EFD_CLOEXEC));
+        std::vector<std::string> fifos;
+        for (std::size_t index = 0; index < kThreads; ++index) {
+            fifos.push_back(directory / std::to_string(index).c_str());
+            EXPECT_EQ(0, mkfifo(fifos.back().c_str(), 0600));
+        }
+        std::vector<Task<int>> opens;  // each waits for a writer, in a thread
+        for (const std::string& fifo : fifos) {
+            opens.push_back(create_task(perform(anything, [name = fifo.c_str()](io_uring_sqe& sqe, int) {
+                io_uring_prep_openat(&sqe, AT_FDCWD, name, O_RDONLY | O_CLOEXEC, 0);
+            })));
+        }
+        co_await turns();
+        const std::string made = directory / "made";
+        auto making = create_task(perform(anything, [name = made.c_str()](io_uring_sqe& sqe, int) {
+            io_uring_prep_mkdirat(&sqe, AT_FDCWD, name, 0700);
+        }));
+        co_await turns();
+        making.cancel();
+        co_await turns();
+        EXPECT_FALSE(making.done());
+        for (std::size_t index = 0; index < kThreads; ++index) {
+            int writer = -1;
+            while (writer < 0) {  // ends: a thread is on its way to open the other end
+                writer = open(fifos[index].c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+                co_await yield();
+            }
+            close(writer);
+            const int reader = co_await opens[index];
+            EXPECT_GE(reader, 0);
+            close(reader);
+            EXPECT_EQ(0, unlink(fifos[index].c_str()));
+        }
+        EXPECT_THROW(co_await making, CancelledError);
+        EXPECT_EQ(-1, rmdir(made.c_str()));
+    });
 }
 
 TEST_P(EpollOps, ReadersAreServedInTheOrderOfAsking) {

@@ -153,6 +153,45 @@ TEST_F(EpollSetClause, FilesThatOutliveTheirNumberWakeABoundedNumberOfTimes) {
     EXPECT_EQ(0, watch(*reader_));
 }
 
+TEST_F(EpollSetClause, WhoWaitsAtANumberThatHasBeenClosedIsTriedAgainByTheNewSet) {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(0, pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK));
+    auto other = std::make_unique<End>(ends[0]);
+    const Fd stray(ends[1]);
+    ASSERT_EQ(0, watch(*reader_));
+    ASSERT_EQ(0, watch(*other));
+    set_.waiters(reader_->number(), Want::input).push(request_);
+    // Both live on under other numbers; the first was closed behind our back.
+    const Fd kept(dup(reader_->number()));
+    const Fd kept_too(dup(other->number()));
+    ASSERT_EQ(0, ::close(reader_->number()));
+    reader_->forget_number();
+    other.reset();
+    EXPECT_EQ(nullptr, set_.take_orphan());
+    for (int i = 0; i < 200 && set_.rebuilds() == 0; ++i) {
+        ASSERT_EQ(1, write(stray.get(), "x", 1));
+        EXPECT_TRUE(heard().empty());
+    }
+    EXPECT_EQ(1U, set_.rebuilds());
+    EXPECT_EQ(&request_, set_.take_orphan());
+    EXPECT_EQ(nullptr, set_.take_orphan());
+}
+
+TEST_F(EpollSetClause, WhoWaitsForRoomGoesOnWaitingWhereAnotherComesToWaitForInput) {
+    const std::string much(1 << 20, 'x');
+    const ssize_t room = write(writer_.get(), much.data(), much.size());
+    ASSERT_GT(room, 0);
+    End writer(writer_.release());
+    ASSERT_EQ(0, set_.watch(writer.number(), &writer, EPOLLOUT));
+    set_.waiters(writer.number(), Want::output).push(request_);
+    EXPECT_TRUE(heard().empty());
+    ASSERT_EQ(0, set_.watch(writer.number(), nullptr, EPOLLIN));  // whose it is, nobody can say
+    EXPECT_TRUE(heard().empty());
+    std::string back(much.size(), '\0');
+    ASSERT_EQ(room, read(reader_->number(), back.data(), back.size()));
+    EXPECT_EQ(std::vector<int>{writer.number()}, heard());
+}
+
 TEST_F(EpollSetClause, AFileThatIsNeverWaitedForIsRefused) {
     End file(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
     EXPECT_EQ(EPERM, watch(file));

@@ -252,9 +252,10 @@ TEST(Process, ClosingOneInputIsSeenThoughOthersRun) {
     });
 }
 
-TEST(Process, InheritsNoDescriptorsAndNoSignalSettings) {
+TEST(Process, InheritsNoDescriptorsAndNoSignalSettingsButNohups) {
     const int leaked = ::open("/dev/null", O_RDONLY);  // without O_CLOEXEC
     const auto before = std::signal(SIGPIPE, SIG_IGN);
+    const auto hangup = std::signal(SIGHUP, SIG_IGN);  // nohup's promise, which holds for children too
     sigset_t blocked;
     sigset_t mask;
     sigemptyset(&blocked);
@@ -269,10 +270,12 @@ TEST(Process, InheritsNoDescriptorsAndNoSignalSettings) {
         EXPECT_EQ("0000000000000000\n0", blocked_bits);
         const std::string ignored_bits = co_await output_of("grep SigIgn /proc/self/status | cut -f2");
         constexpr unsigned long kOfTheLibrary = 3UL << 31;  // 32 and 33, which the C library keeps for itself
-        EXPECT_EQ(0U, std::stoul(ignored_bits, nullptr, 16) & ~kOfTheLibrary) << ignored_bits;
+        constexpr unsigned long kHangup = 1UL << (SIGHUP - 1);
+        EXPECT_EQ(kHangup, std::stoul(ignored_bits, nullptr, 16) & ~kOfTheLibrary) << ignored_bits;
     });
     pthread_sigmask(SIG_SETMASK, &mask, nullptr);
     std::signal(SIGPIPE, before);
+    std::signal(SIGHUP, hangup);
     ::close(leaked);
 }
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <string>
+#include <utility>
 
 #include "io_test.hpp"
 #include "ring.hpp"
@@ -48,10 +49,12 @@ public:
 private:
     void prepare(io_uring_sqe& sqe) noexcept override { prepare_(sqe, descriptor().number()); }
     bool absorb(int result) noexcept override {
+        EXPECT_FALSE(std::exchange(is_absorbed_, true)) << "a second result: " << result;
         result_ = result;
         return true;
     }
     Prepare prepare_;
+    bool is_absorbed_ = false;
 };
 
 template <class Prepare>

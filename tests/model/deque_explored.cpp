@@ -145,6 +145,7 @@ testing::AssertionResult wakes(std::string_view before, std::string_view script)
             scene.own(script);
             if (sleeps.load(std::memory_order_seq_cst) != 0) {
                 bell.store(1);
+                bell.notify_one();
             }
         });
         run.thread([&] {

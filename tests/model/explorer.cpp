@@ -46,19 +46,20 @@ public:
     std::size_t current() const noexcept { return current_; }
     bool is_armed() const noexcept { return is_armed_ && !is_asking_ && current_ != kMain; }
     void heavy();
-    void relax();
     void before_step();
+    void go_on_elsewhere(bool may_stay = false);
 
 private:
     unsigned choose(unsigned count);
     bool next_execution();
     void execute(const std::function<void(Run&)>& scenario);
     void switch_to(std::size_t next);
-    void go_on_elsewhere();
     bool is_true(const std::function<bool()>& condition);
     bool can_run(std::size_t index);
     unsigned choose_age(unsigned count) override;
-    void note(const char* what, std::size_t location, std::uint64_t bits, std::uint32_t age) override;
+    void note(const char* what, std::size_t location, std::uint64_t bits, std::uint32_t age) override {
+        steps_.push_back({current_, what, location, bits, age});
+    }
     static void enter_fiber();
 
     const Bounds bounds_;
@@ -75,7 +76,6 @@ private:
     std::array<Fiber, kThreadsMax + 1> fibers_;
     std::array<std::unique_ptr<char[]>, kThreadsMax> stacks_;
     std::jmp_buf root_;
-
     std::vector<Step> steps_;
 };
 
@@ -137,8 +137,6 @@ void Explorer::fail(const std::string& text) {
     _longjmp(root_, 1);
 }
 
-// Threads.
-
 void Explorer::enter_fiber() {
     Fiber& self = g_explorer->fibers_[g_explorer->current_];
     self.body();
@@ -199,8 +197,8 @@ bool Explorer::can_run(std::size_t index) {
     return !fiber.has_ended && (fiber.waits_for == nullptr || is_true(fiber.waits_for));
 }
 
-/// The calling thread cannot go on.
-void Explorer::go_on_elsewhere() {
+/// The calling thread cannot go on, or need not as long as somebody else can.
+void Explorer::go_on_elsewhere(bool may_stay) {
     if (threads_ == 0) {
         return;
     }
@@ -208,7 +206,7 @@ void Explorer::go_on_elsewhere() {
     unsigned count = 0;
     for (std::size_t step = 1; step <= threads_; ++step) {
         const std::size_t index = (current_ == kMain ? step - 1 : current_ + step) % threads_;
-        if (index != current_ && can_run(index)) {
+        if ((index != current_ || (may_stay && count == 0)) && can_run(index)) {
             others[count++] = index;
         }
     }
@@ -224,9 +222,7 @@ void Explorer::go_on_elsewhere() {
     switch_to(kMain);
 }
 
-void Explorer::join() {
-    go_on_elsewhere();
-}
+void Explorer::join() { go_on_elsewhere(); }
 
 void Explorer::wait_until(std::function<bool()> condition, bool may_rest) {
     Fiber& self = fibers_[current_];
@@ -249,14 +245,6 @@ void Explorer::let_others_rest() {
         return true;
     };
     wait_until(others_rest, false);
-}
-
-void Explorer::relax() {
-    if (current_ == kMain) {
-        join();
-    } else {
-        go_on_elsewhere();
-    }
 }
 
 void Explorer::before_step() {
@@ -309,85 +297,95 @@ void Explorer::heavy() {
     fence(current_);
 }
 
-void Explorer::note(const char* what, std::size_t location, std::uint64_t bits, std::uint32_t age) {
-    steps_.push_back({current_, what, location, bits, age});
+/// The explorer, if it explores just now.
+Explorer* armed() { return g_explorer != nullptr && g_explorer->is_armed() ? g_explorer : nullptr; }
+
+/// Likewise, where another thread may go on first.
+Explorer* at_step() {
+    if (Explorer* const explorer = armed()) {
+        explorer->before_step();
+    }
+    return armed();
 }
 
 }  // namespace
 
 void made(Cell cell) noexcept {
-    if (g_explorer != nullptr && g_explorer->is_armed()) {
-        g_explorer->made(cell);
+    if (Explorer* const explorer = armed()) {
+        explorer->made(cell);
     }
 }
 
 std::uint64_t load(Cell cell, std::memory_order order) noexcept {
-    if (g_explorer == nullptr || !g_explorer->is_armed()) {
-        return value_at(cell);
-    }
-    g_explorer->before_step();
-    return g_explorer->load(g_explorer->current(), cell, order, false);
+    Explorer* const explorer = at_step();
+    return explorer != nullptr ? explorer->load(explorer->current(), cell, order, false) : value_at(cell);
 }
 
 void store(Cell cell, std::uint64_t bits, std::memory_order order) noexcept {
-    if (g_explorer == nullptr || !g_explorer->is_armed()) {
+    if (Explorer* const explorer = at_step()) {
+        explorer->store(explorer->current(), cell, bits, order, false);
+    } else {
         std::memcpy(cell.where, &bits, cell.size);
-        return;
     }
-    g_explorer->before_step();
-    g_explorer->store(g_explorer->current(), cell, bits, order, false);
 }
 
 std::uint64_t begin_update(Cell cell) noexcept {
-    if (g_explorer != nullptr && g_explorer->is_armed()) {
-        g_explorer->before_step();
-    }
+    at_step();
     return value_at(cell);
 }
 
 void end_update(Cell cell, std::uint64_t bits, std::memory_order order) noexcept {
-    if (g_explorer == nullptr || !g_explorer->is_armed()) {
+    if (Explorer* const explorer = armed()) {
+        static_cast<void>(explorer->load(explorer->current(), cell, order, true));
+        explorer->store(explorer->current(), cell, bits, order, true);
+    } else {
         std::memcpy(cell.where, &bits, cell.size);
-        return;
     }
-    static_cast<void>(g_explorer->load(g_explorer->current(), cell, order, true));
-    g_explorer->store(g_explorer->current(), cell, bits, order, true);
 }
 
 void give_up_update(Cell cell, std::memory_order order) noexcept {
-    if (g_explorer != nullptr && g_explorer->is_armed()) {
-        static_cast<void>(g_explorer->load(g_explorer->current(), cell, order, true));
+    if (Explorer* const explorer = armed()) {
+        static_cast<void>(explorer->load(explorer->current(), cell, order, true));
     }
 }
 
 void wait_for_change(Cell cell, std::uint64_t old) noexcept {
+    at_step();
+    Explorer* const explorer = g_explorer;
+    while (explorer != nullptr && value_at(cell) == old) {
+        explorer->sleep_at(explorer->current(), cell);
+        explorer->wait_until([explorer, self = explorer->current()] { return !explorer->sleeps(self); }, false);
+    }
+}
+
+void notify(Cell cell, bool all) noexcept {
+    at_step();
     if (g_explorer != nullptr) {
-        g_explorer->wait_until([cell, old] { return value_at(cell) != old; }, false);
+        g_explorer->wake_at(cell, all);
     }
 }
 
 void full_fence() noexcept {
-    if (g_explorer != nullptr && g_explorer->is_armed()) {
-        g_explorer->before_step();
-        g_explorer->fence(g_explorer->current());
+    if (Explorer* const explorer = at_step()) {
+        explorer->fence(explorer->current());
     }
 }
 
 void light_fence() noexcept {
-    if (g_explorer != nullptr && g_explorer->is_armed()) {
-        g_explorer->light_fence(g_explorer->current());
+    if (Explorer* const explorer = armed()) {
+        explorer->light_fence(explorer->current());
     }
 }
 
 void heavy_fence() noexcept {
-    if (g_explorer != nullptr && g_explorer->is_armed()) {
-        g_explorer->heavy();
+    if (Explorer* const explorer = armed()) {
+        explorer->heavy();
     }
 }
 
 void relax() noexcept {
     if (g_explorer != nullptr) {
-        g_explorer->relax();
+        g_explorer->go_on_elsewhere(true);
     }
 }
 

@@ -30,6 +30,7 @@ struct Scene {
         answers[index] = inbox.push(message);
         if (answers[index] == Inbox::Push::first && sleeps.load(std::memory_order_seq_cst) != 0) {
             bell.store(1, std::memory_order_relaxed);
+            bell.notify_one();
         }
         if (answers[index] == Inbox::Push::closed) {
             run.expect(reason.load(std::memory_order_relaxed) == 1, "a pusher is told `closed` and does not see why");

@@ -1,129 +1,11 @@
-// Whole loops under the explorer: real tasks on real workers, each worker a thread of the explorer. What is made of the
-// sources included here yields at every atomic access between begin() and end() of a scenario; the rest of core is
-// linked as users get it.
+// Whole loops under the explorer (loops.hpp): sleeping, searching and waking, and what else passes between loops.
 
-#include <cstdio>
 #include <cstdlib>
-#include <functional>
-#include <memory>
-#include <vector>
 
-#include "explored_test.hpp"
-#include "knit/core.hpp"
-
-#include "cancel.cpp"
-#include "fork_join.cpp"
-#include "idle.cpp"
-#include "offers.cpp"
-#include "runtime_core.cpp"
-#include "worker.cpp"
-#include "worker_end.cpp"
+#include "loops.hpp"
 
 namespace knit::detail {
-
-void heavy_fence() noexcept { model::heavy_fence(); }
-
 namespace {
-
-constexpr unsigned kRoundsMax = 100;
-bool g_is_asymmetric = false;
-model::Run* g_run = nullptr;
-
-/// The loops of the present runtime as threads of the explorer.
-struct Threads {
-    bool are_there = false;
-    unsigned rounds = 0;
-    std::vector<Worker*> workers;
-    std::vector<std::function<void()>> foreign;
-};
-Threads g_threads;
-
-class ModelDriver final : public Driver {
-public:
-    explicit ModelDriver(Worker& worker) { g_threads.workers.push_back(&worker); }
-
-    TimePoint now() noexcept override { return TimePoint(std::chrono::hours(1)); }
-    void poll() noexcept override {}
-    void park(TimePoint) noexcept override {
-        g_run->wait_until([this] { return is_rung_; }, true);
-        is_rung_ = false;
-    }
-    void wake() noexcept override { is_rung_ = true; }
-    void close() noexcept override {}
-    std::size_t in_flight() const noexcept override { return 0; }
-    bool is_simulation() const noexcept override { return true; }
-
-    /// The first call makes the threads; loop 0's may end, and is made anew then.
-    void simulate(RuntimeCore& runtime) override {
-        if (!g_threads.are_there) {
-            g_threads.are_there = true;
-            for (std::size_t index = 0; index < runtime.size(); ++index) {
-                g_run->thread([&runtime, index] {
-                    do {
-                        runtime.worker(index).run_until_stopped();
-                        g_run->wait_until([&runtime, index] { return index != 0 || !runtime.worker(0).is_stopping(); },
-                                          true);
-                    } while (index == 0);
-                });
-            }
-            for (auto& body : g_threads.foreign) {
-                g_run->thread(body);
-            }
-        }
-        if (++g_threads.rounds > kRoundsMax) {
-            g_run->fail("the end of the run waits for " + std::to_string(runtime.live_tasks()) + " tasks in vain");
-        }
-        runtime.worker(0).start_turning();
-        g_run->join();
-        runtime.worker(0).make_current();
-    }
-
-private:
-    bool is_rung_ = false;
-};
-
-/// Runs `main` on so many loops in all interleavings; `foreign`: what a plain thread does meanwhile.
-testing::AssertionResult holds(unsigned loops, const model::Bounds& bounds,
-                               const std::function<Coro<>(model::Run&)>& main,
-                               const std::function<void(Runtime&, model::Run&)>& foreign = nullptr) {
-    const auto result = model::holds(bounds, [&](model::Run& run) {
-        g_run = &run;
-        g_threads = {};
-        RunOptions options;
-        options.loops = loops;
-        options.spin = Duration::zero();
-        options.handle_sigint = false;
-        {
-            Runtime runtime(options);
-            const std::size_t main_thread = 4;
-            std::vector<Worker*> current(main_thread + 1);
-            for (std::size_t index = 0; index < loops; ++index) {
-                current[index] = g_threads.workers[index];
-            }
-            run.on_switch = [&current](std::size_t from, std::size_t to) {
-                current[from] = std::exchange(current_worker(), current[to]);
-            };
-            if (foreign != nullptr) {
-                g_threads.foreign.emplace_back([&] { foreign(runtime, run); });
-            }
-            runtime.run_until_complete(main(run));
-            runtime.close();
-        }
-        run.on_switch = nullptr;
-    });
-    current_worker() = nullptr;  // an execution that has failed leaves its loops behind
-    return result;
-}
-
-/// The loop does nothing else until `flag` is set: what a task does that computes.
-void hog(model::Run& run, const bool& flag) {
-    run.wait_until([&flag] { return flag; });
-}
-
-Coro<> set(bool& flag) {
-    flag = true;
-    co_return;
-}
 
 class Explored : public testing::TestWithParam<bool> {
 protected:
@@ -137,6 +19,7 @@ INSTANTIATE_TEST_SUITE_P(Loops, Explored, testing::Bool(), [](const auto& suite)
 unsigned more() { return std::getenv("MODEL_DEEP") != nullptr ? 1 : 0; }
 const model::Bounds kBounds{.preemptions = 1 + more(), .old_values = 1};
 const model::Bounds kTwoOld{.preemptions = 1 + more(), .old_values = 2};
+const model::Bounds kThreeOld{.preemptions = 1 + more(), .old_values = 3};
 
 TEST_P(Explored, AnOfferedTaskIsTakenByALoopThatGoesToSleep) {
     EXPECT_TRUE(holds(2, kTwoOld, [](model::Run& run) -> Coro<> {
@@ -239,22 +122,88 @@ TEST_P(Explored, TheLastSearcherPassesTheWakeOn) {
     }));
 }
 
+Coro<> offer_when_the_last_searcher_stops(model::Run& run) {
+    bool two = false;
+    auto first = spawn([&]() -> Coro<> {
+        hog(run, two);
+        co_return;
+    });
+    run.begin();
+    const Worker& here = *Worker::current();
+    run.wait_until([&] { return !here.has_stealable(); });  // from here on a loop has found something
+    auto second = spawn(set(two));
+    hog(run, two);
+    run.end();
+    co_await first;
+    co_await second;
+}
+
 TEST_P(Explored, ATaskThatIsOfferedWhenTheLastSearcherStopsIsTaken) {
     EXPECT_TRUE(holds(3, kBounds, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
+        co_await offer_when_the_last_searcher_stops(run);
+    }));
+}
+
+TEST_P(Explored, ATaskThatIsOfferedWithoutAFenceWhenTheLastSearcherStopsIsTaken) {
+    EXPECT_TRUE(holds(3, kBounds, [](model::Run& run) -> Coro<> {
+        run.let_others_rest();
+        offer_many(run);
+        co_await offer_when_the_last_searcher_stops(run);
+    }));
+}
+
+/// The waker counts as a searcher while it looks for a sleeper, and finds none.
+TEST_P(Explored, ATaskThatIsOfferedDuringAWakeInVainIsTaken) {
+    bool is_on = false;
+    bool is_waking = false;
+    bool has_run = false;
+    bool is_over = false;
+    EXPECT_TRUE(holds(
+        2, kBounds,
+        [&](model::Run& run) -> Coro<> {
+            run.let_others_rest();
+            is_on = is_waking = has_run = is_over = false;
+            run.begin();
+            get_runtime().loop(1).call_soon_threadsafe([&] {
+                is_on = true;
+                hog(run, is_waking);
+            });  // after which it goes to sleep
+            hog(run, is_on);
+            auto task = spawn(set(has_run));
+            hog(run, has_run);
+            run.end();
+            hog(run, is_over);
+            is_on = false;
+            co_await task;
+        },
+        [&](Runtime&, model::Run& run) {
+            hog(run, is_on);
+            is_waking = true;
+            g_threads.workers[0]->runtime().wake_one();
+            is_over = true;
+        }));
+}
+
+/// It was woken to search and found nothing; then a message makes it compute.
+TEST_P(Explored, ASearcherThatComputesDoesNotKeepOthersAsleep) {
+    EXPECT_TRUE(holds(3, kBounds, [](model::Run& run) -> Coro<> {
+        run.let_others_rest();
+        bool one = false;
         bool two = false;
-        auto first = spawn([&]() -> Coro<> {
-            hog(run, two);
-            co_return;
-        });
+        bool is_over = false;
         run.begin();
-        const Worker& here = *Worker::current();
-        run.wait_until([&] { return !here.has_stealable(); });  // from here on a loop has found something
+        auto first = spawn(set(one));  // wakes loop 1
+        co_await first;
+        get_runtime().loop(1).call_soon_threadsafe([&] {
+            hog(run, two);
+            is_over = true;
+        });
         auto second = spawn(set(two));
         hog(run, two);
         run.end();
-        co_await first;
         co_await second;
+        hog(run, is_over);
     }));
 }
 
@@ -281,8 +230,9 @@ TEST_P(Explored, ATaskThatNobodyHasBegunHearsOfItsCancellation) {
     }));
 }
 
+/// Whoever cancels asks three times whose the task is by now.
 TEST_P(Explored, ATaskThatIsJustBeingTakenHearsOfItsCancellation) {
-    EXPECT_TRUE(holds(2, kTwoOld, [](model::Run& run) -> Coro<> {
+    EXPECT_TRUE(holds(2, kThreeOld, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
         bool is_over = false;
         auto task = spawn(sleep_till_cancelled(is_over));
@@ -298,6 +248,27 @@ TEST_P(Explored, ATaskThatIsJustBeingTakenHearsOfItsCancellation) {
 }
 
 Coro<> wait_for_ever() { co_await sleep(std::chrono::hours(1)); }
+
+/// A run that took no live task for none would end under it.
+TEST_P(Explored, TasksAreCountedWhileTheyMakeOthersAndEnd) {
+    const model::Bounds no_old{.preemptions = kBounds.preemptions, .old_values = 0};  // what ends them is not explored
+    EXPECT_TRUE(holds(2, no_old, [](model::Run& run) -> Coro<> {
+        run.let_others_rest();
+        const auto parent = []() -> Coro<> {
+            static_cast<void>(create_task(wait_for_ever()));
+            co_return;
+        };
+        run.begin();
+        auto task = get_runtime().loop(1).create_task(parent());
+        for (int count = 0; count < 2; ++count) {
+            const bool is_counted = Worker::current()->runtime().live_tasks() >= 2;
+            run.expect(is_counted, "a live task is not counted");
+        }
+        run.end();
+        co_await task;
+    }));
+}
+
 Coro<> fail_at_once() {
     throw RuntimeError("as planned");
     co_return;
@@ -368,12 +339,4 @@ TEST_P(Explored, OneOfTwoSettersOfAFutureWins) {
 }
 
 }  // namespace
-
-// Asking the cgroups takes longer than an execution.
-unsigned default_loops() { return 1; }
-
-bool asymmetric_fences() noexcept { return g_is_asymmetric; }
-
-std::unique_ptr<Driver> make_driver(Worker& worker, const Settings&) { return std::make_unique<ModelDriver>(worker); }
-
 }  // namespace knit::detail

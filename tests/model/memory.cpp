@@ -47,6 +47,7 @@ void Memory::forget() {
     histories_.clear();
     sequential_.clear();
     knowledge_ = {};
+    sleepers_.clear();
 }
 
 std::size_t Memory::location_of(Cell cell) {
@@ -102,12 +103,14 @@ void Memory::store(std::size_t thread, Cell cell, std::uint64_t bits, std::memor
     std::vector<Store>& history = histories_[location];
     Knowledge& self = knowledge_[thread];
     const auto position = static_cast<std::uint32_t>(history.size());
-    if (is_release(order)) {
-        self.not_movable = self.view;  // what came before stays before
+    // What comes after an acquiring update stays after it, and what came before a releasing one before. A store that
+    // releases may be moved itself, behind what is loaded later.
+    if (is_update && is_acquire(order) && is_release(order)) {
+        self.not_movable = self.view;
     }
     raise(self.view, location, position);
     if (is_update && is_acquire(order)) {
-        raise(self.not_movable, location, position);  // and what comes after stays after
+        raise(self.not_movable, location, position);
     }
     View released = is_release(order) ? self.view : self.fenced;
     raise(released, location, position);
@@ -136,6 +139,19 @@ void Memory::fence(std::size_t thread) {
     self.fenced = self.view;
     self.not_movable = self.view;
     note("fence", 0, 0, 0);
+}
+
+bool Memory::sleeps(std::size_t thread) const {
+    return std::ranges::any_of(sleepers_, [thread](const auto& one) { return one.first == thread; });
+}
+
+void Memory::wake_at(Cell cell, bool all) {
+    const auto is_here = [cell](const auto& one) { return one.second == cell.where; };
+    if (all) {
+        std::erase_if(sleepers_, is_here);
+    } else if (const auto first = std::ranges::find_if(sleepers_, is_here); first != sleepers_.end()) {
+        sleepers_.erase(first);
+    }
 }
 
 }  // namespace knit::detail::model

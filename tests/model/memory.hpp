@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "model_atomic.hpp"
@@ -31,6 +32,11 @@ public:
     void light_fence(std::size_t thread) { knowledge_[thread].not_movable = knowledge_[thread].view; }
     /// A full fence that somebody else has `thread` execute.
     void fence_from_outside(std::size_t thread) { take_fence(thread, View(knowledge_[thread].not_movable)); }
+
+    // Who sleeps in the kernel until somebody notifies that place: the first to come is the first to go.
+    void sleep_at(std::size_t thread, Cell cell) { sleepers_.emplace_back(thread, cell.where); }
+    bool sleeps(std::size_t thread) const;
+    void wake_at(Cell cell, bool all);
 
 protected:
     ~Memory() = default;
@@ -59,6 +65,7 @@ private:
     View sequential_;  ///< the newest sequentially consistent store of each location, and what fences have published
     std::unordered_map<void*, std::size_t> locations_;
     std::vector<std::vector<Store>> histories_;
+    std::vector<std::pair<std::size_t, const void*>> sleepers_;
 };
 
 }  // namespace knit::detail::model

@@ -25,13 +25,14 @@ std::uint64_t begin_update(Cell cell) noexcept;
 void end_update(Cell cell, std::uint64_t bits, std::memory_order order) noexcept;
 /// A compare-exchange has failed: it was a load.
 void give_up_update(Cell cell, std::memory_order order) noexcept;
-/// Until the newest value is another one.
+/// Sleeps, unless the newest value is another one, until notify(), and so on.
 void wait_for_change(Cell cell, std::uint64_t old) noexcept;
+void notify(Cell cell, bool all) noexcept;
 
 void full_fence() noexcept;
 void light_fence() noexcept;
 void heavy_fence() noexcept;
-/// Spinning: somebody else must go on.
+/// Spinning: somebody else goes on, who can.
 void relax() noexcept;
 
 template <class T>
@@ -94,8 +95,8 @@ public:
     void wait(T old, std::memory_order = std::memory_order_seq_cst) const noexcept {
         wait_for_change(cell(), bits_of(old));
     }
-    void notify_one() noexcept {}
-    void notify_all() noexcept {}
+    void notify_one() noexcept { notify(cell(), false); }
+    void notify_all() noexcept { notify(cell(), true); }
 
 private:
     static std::memory_order order_of_failure(std::memory_order order) noexcept {

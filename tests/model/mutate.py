@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Breaks the real code in one place at a time and expects a model to notice.
 
-    tests/model/mutate.py --cxx clang++-19 [--all] [--only TEXT] [--core libknit_core.a]
+    tests/model/mutate.py --cxx clang++-19 [--all] [--only TEXT] [--core libknit_core.a] [--check]
 
 Of every source in FILES each memory order that is stronger than relaxed is made relaxed, each fence is taken out, and
 each of REWRITES is applied. What no model can notice stands in SPARED with the reason; one that is spared without need
-is reported, and so is a rewrite whose text has gone. Without --all: a sample that takes half a minute.
+is reported, and so is a rewrite whose text has gone. Without --all: a sample that takes half a minute. --check: only
+whether the tables fit the sources.
 """
 import argparse
 import concurrent.futures
@@ -25,10 +26,11 @@ TIMEOUT = 400
 FILES = (
     ("core/include/knit/detail/deque.hpp", "deque", r"."),
     ("core/include/knit/detail/inbox.hpp", "inbox", r"."),
+    ("core/include/knit/detail/mutex.hpp", "mutex", r"."),
     ("core/src/idle.hpp", "loops", r"."),
     ("core/src/idle.cpp", "loops", r"sleep|claim_sleeper"),
     ("core/src/worker.cpp", "loops", r"post"),
-    ("core/src/runtime_core.cpp", "loops", r"wake_one|submit|fence_against_offers"),
+    ("core/src/runtime_core.cpp", "loops", r"wake_one|submit|fence_against_offers|live_tasks"),
     ("core/include/knit/detail/hot_paths.hpp", "loops", r"offer|begin"),
     ("core/src/cancel.cpp", "loops", r"send_cancel|take_early_cancels"),
     ("core/src/fork_join.cpp", "loops", r"wait_for_away|stop|adopt|child_settled|claim_outcome"),
@@ -57,6 +59,12 @@ REWRITES = (
     ("core/include/knit/detail/inbox.hpp", "push", "in.end",
      "            if (head == &closed_) {\n                return Push::closed;\n            }\n", ""),
     ("core/include/knit/detail/inbox.hpp", "push", "in.wake", "return head == nullptr ? Push::first", "return head != nullptr ? Push::first"),
+    ("core/include/knit/detail/mutex.hpp", "lock_slow", "mutex.hold",
+     "        while (word_.exchange(kAwaited, std::memory_order_acquire) != kFree) {  // [mutex.hold]\n",
+     "        for (std::uint32_t free = kFree;\n"
+     "             !word_.compare_exchange_strong(free, kHeld, std::memory_order_acquire); free = kFree) {\n"
+     "            word_.compare_exchange_strong(free, kAwaited, std::memory_order_acquire);\n"),
+    ("core/include/knit/detail/mutex.hpp", "unlock", "mutex.hold", "            word_.notify_one();", "            ;"),
     ("core/include/knit/detail/inbox.hpp", "close", "in.end", "head_.exchange(&closed_, std::memory_order_acq_rel)",
      "(head_.load(std::memory_order_acquire)); head_.store(&closed_)"),
 )
@@ -65,6 +73,20 @@ REWRITES += (
     ("core/src/idle.cpp", "sleep", "idle.word", "const bool sees_work = runtime_.has_stealable();", "const bool sees_work = false;"),
     ("core/src/idle.cpp", "sleep", "worker.sleep", "if (!sees_work && !has_own_work()) {", "if (!sees_work) {"),
     ("core/src/idle.cpp", "stop_searching", "idle.word", "end_search() && runtime_.leaves_work_to_sleepers()", "end_search() && false"),
+    ("core/src/idle.cpp", "sleep", "idle.word", "    runtime_.fence_against_offers();\n", ""),
+    ("core/src/runtime_core.cpp", "wake_one", "idle.word", "end_search() || !leaves_work_to_sleepers()", "end_search() || true"),
+    ("core/src/runtime_core.cpp", "leaves_work_to_sleepers", "idle.word", "    fence_against_offers();\n    return has_stealable();",
+     "    return has_stealable();"),
+    ("core/src/runtime_core.cpp", "live_tasks", "worker.count",
+     "        ended += each->ended();\n    }\n"
+     "    std::uint64_t made = foreign_made_.load(std::memory_order_seq_cst);  // [run.closing]\n"
+     "    for (const Worker* each : workers_) {\n        made += each->made();\n    }\n",
+     "        ended += 0;\n    }\n"
+     "    std::uint64_t made = foreign_made_.load(std::memory_order_seq_cst);\n"
+     "    for (const Worker* each : workers_) {\n        made += each->made();\n    }\n"
+     "    for (const Worker* each : workers_) {\n        ended += each->ended();\n    }\n"),
+    ("core/src/worker.cpp", "turn", "idle.word",
+     "    if (is_searching_ && (!ready_.empty() || deque_.size_hint() != 0)) [[unlikely]] {", "    if (false) {"),
     ("core/src/worker.cpp", "post", "worker.sleep", "case Inbox::Push::first: break;", "case Inbox::Push::first: return true;"),
     ("core/include/knit/detail/hot_paths.hpp", "begin", "task.home",
      "if (early_cancel_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {", "if (false) {"),
@@ -72,7 +94,8 @@ REWRITES += (
     ("core/src/fork_join.cpp", "stop", "fork.word", "if ((before & ForkNode::kBegun) != 0 && (again", "if (false && (again"),
 )
 
-# (source, function, label or "", text in the mutated line, reason): what no model here can notice.
+# (source, function, label or "", order or fence, reason): what no model here can notice. "order: text" is meant of lines
+# with that text alone.
 DEQUE = "core/include/knit/detail/deque.hpp"
 IDLE = "core/src/idle.hpp"
 SPARED = (
@@ -82,7 +105,7 @@ SPARED = (
     (DEQUE, "take_back", "dq.slot", "release", "steal has read the item's own bottom before its fence"),
     (DEQUE, "pop", "dq.take", "seq_cst", "a read-modify-write has one winner in any order; the fence before it orders"),
     (DEQUE, "take_oldest", "dq.take", "seq_cst", "a read-modify-write has one winner in any order"),
-    (DEQUE, "steal", "dq.last", "line 236: acquire", "the full fence after it acquires too"),
+    (DEQUE, "steal", "dq.last", "acquire: Index top =", "the full fence after it acquires too"),
     (DEQUE, "steal", "dq.take", "seq_cst", "one winner in any order; its release is [dq.reuse], see make_room"),
     (DEQUE, "size_hint", "dq.slot", "acquire", "a number alone: nothing is read through it"),
     (IDLE, "load", "", "seq_cst", "who asks has a fence before it"),
@@ -94,7 +117,7 @@ SPARED = (
     ("core/src/idle.cpp", "claim_sleeper", "worker.sleep", "seq_cst", "the word alone tells: one winner in any order"),
     ("core/src/idle.cpp", "claim_sleeper", "worker.wakes", "release", "the end of a run is not explored"),
     ("core/include/knit/detail/hot_paths.hpp", "offer", "idle.word", "seq_cst", "the push before it ends with a fence of either kind"),
-    ("core/src/worker.cpp", "post", "worker.sleep", "line 362: seq_cst",
+    ("core/src/worker.cpp", "post", "worker.sleep", "seq_cst: compare_exchange",
      "one winner in any order; the item is seen through the inbox, at the latest when the bell, rung after it, is heard"),
     ("core/src/worker.cpp", "post", "worker.wakes", "release", "the end of a run is not explored"),
     ("core/src/runtime_core.cpp", "submit", "", "full_fence", "the injector's own atomics are not the explorer's"),
@@ -106,8 +129,11 @@ LABEL = re.compile(r"\[([a-z]+\.[a-z0-9]+)\]")
 
 
 class Mutation:
-    def __init__(self, source, model, function, label, what, text):
-        self.source, self.model, self.function, self.label, self.what, self.text = source, model, function, label, what, text
+    """`what` becomes of the line `code`; `text` is the whole source then."""
+
+    def __init__(self, source, model, function, label, what, code, text):
+        self.source, self.model, self.function, self.label = source, model, function, label
+        self.what, self.code, self.text = what, code, text
         self.name = f"{pathlib.Path(source).name} {function} [{label}] {what}"
 
 
@@ -140,10 +166,11 @@ def mutations_of(source, model, pattern):
 
         for match in ORDER.finditer(code):
             new = line[:match.start()] + "memory_order_relaxed" + line[match.end():]
-            yield Mutation(source, model, functions[number], label, f"line {number + 1}: {match.group(1)} -> relaxed", changed(new))
+            yield Mutation(source, model, functions[number], label, f"line {number + 1}: {match.group(1)} -> relaxed", code, changed(new))
         fence = FENCE.match(code)
         if fence:
-            yield Mutation(source, model, functions[number], label, f"line {number + 1}: no {fence.group(2)}", changed(fence.group(1) + ";"))
+            yield Mutation(source, model, functions[number], label, f"line {number + 1}: no {fence.group(2)}", code,
+                           changed(fence.group(1) + ";"))
 
 
 def all_mutations():
@@ -154,14 +181,29 @@ def all_mutations():
         text = (ROOT / source).read_text()
         if text.count(old) != 1:
             sys.exit(f"mutate.py: the text of a rewrite of {source} {function} [{label}] is there {text.count(old)} times:\n{old}")
-        yield Mutation(source, models[source], function, label, "rewritten: " + (new.strip() or "dropped").split("\n")[0], text.replace(old, new))
+        yield Mutation(source, models[source], function, label, "rewritten: " + (new.strip() or "dropped").split("\n")[0], old,
+                       text.replace(old, new))
+
+
+def is_meant(entry, mutation):
+    source, function, label, what, _ = entry
+    order, _, code = what.partition(": ")
+    return (source == mutation.source and function == mutation.function and label in ("", mutation.label)
+            and order in mutation.what and code in mutation.code)
 
 
 def spared(mutation):
-    for source, function, label, what, reason in SPARED:
-        if source == mutation.source and function == mutation.function and (not label or label == mutation.label) and what in mutation.what:
-            return reason
-    return None
+    return next((entry[-1] for entry in SPARED if is_meant(entry, mutation)), None)
+
+
+def check_tables():
+    """Nothing is built: REWRITES and SPARED must be about the sources as they are."""
+    mutations = list(all_mutations())  # which ends at a rewrite whose text has gone
+    stale = [entry for entry in SPARED if not any(is_meant(entry, one) for one in mutations)]
+    for source, function, label, what, _ in stale:
+        print(f"mutate.py: SPARED has {what} in {function} [{label}] of {source}: there is none")
+    print(f"{len(mutations)} mutations, {len(stale)} stale entries")
+    return 1 if stale else 0
 
 
 class Workshop:
@@ -207,10 +249,13 @@ def main():
     parser.add_argument("--cxx", default="c++")
     parser.add_argument("--core", help="archive of core's objects, built without optimisation, for the model of whole loops")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--check", action="store_true", help="only whether the tables are about the sources as they are")
     parser.add_argument("--only", default="", help="mutations whose name has this text")
     parser.add_argument("--deep", action="store_true", help="two preemptions in the model of whole loops")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
+    if options.check:
+        return check_tables()
     if options.core and "knit::detail::Worker::offer(" not in subprocess.run(["nm", "-C", options.core], capture_output=True, text=True).stdout:
         sys.exit(f"mutate.py: {options.core} was built with optimisation: what is inlined there is not explored. Give that of a build at -O0.")
     chosen = [one for one in all_mutations() if options.only in one.name and (options.core or one.model != "loops")]

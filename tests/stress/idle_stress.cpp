@@ -138,4 +138,27 @@ TEST(IdleStressEnd, RunEndsWhenTheLastTaskEndsOnALoopThatHadNothingLeft) {
     EXPECT_GT(runs, 0U);
 }
 
+knit::Coro<> set(bool& flag) {
+    flag = true;
+    co_return;
+}
+
+/// There is always a newer one, which is run first.
+TEST(IdleStressOffer, TheOldestOfferedTaskIsNotStarvedByNewerOnes) {
+    bool has_run = false;
+    bool was_in_time = false;
+    const auto body = [&]() -> knit::Coro<> {
+        static_cast<void>(knit::spawn(set(has_run)));
+        const Clock::time_point limit = Clock::now() + 5s;
+        while (!has_run && Clock::now() < limit) {
+            EXPECT_EQ(co_await knit::spawn(count_to(10)), 10);
+        }
+        was_in_time = has_run;
+    };
+    knit::RunOptions options;
+    options.loops = 1;
+    knit::run(body(), options);
+    EXPECT_TRUE(was_in_time);
+}
+
 }  // namespace

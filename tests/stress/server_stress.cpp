@@ -10,6 +10,7 @@
 
 #include "knit/core.hpp"
 #include "knit/io/io.hpp"
+#include "loop_load.hpp"
 #include "stress.hpp"
 
 namespace {
@@ -110,6 +111,9 @@ Coro<> run_servers(unsigned first_seed) {
             co_await server;
         }
     } while (Clock::now() < end);
+    for (std::size_t index = 0; index < 2; ++index) {  // each was counted where it was
+        EXPECT_EQ(0U, knit::detail::load_of(knit::get_runtime().loop(index).worker()).connections()) << index;
+    }
 }
 
 TEST(ServerStress, ServersComeAndGoWithConnectionsThatMove) {

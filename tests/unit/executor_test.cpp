@@ -45,6 +45,18 @@ CO_TEST(RunInExecutor, SubmitsAtTheCallNotAtTheAwait) {
     EXPECT_EQ(co_await future, "mine");
 }
 
+/// What a job holds goes without the executor's mutex: its destructor may submit.
+CO_TEST(RunInExecutor, WhatAJobHoldsMaySubmitWhenItGoes) {
+    ThreadPoolExecutor executor(1);
+    Future<> has_run;
+    std::shared_ptr<int> held(new int(1), [&executor, has_run](const int* value) {
+        executor.submit([has_run](bool) mutable { has_run.set_result(); });
+        delete value;
+    });
+    executor.submit([held = std::move(held)](bool) {});
+    co_await has_run;
+}
+
 CO_TEST(RunInExecutor, GivesTheExceptionOfTheFunction) {
     Future<> future = get_running_loop().run_in_executor(nullptr, [] { throw Err("test"); });
     EXPECT_EQ(co_await got_message(future), "!Err(test)");

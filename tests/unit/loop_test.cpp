@@ -370,5 +370,20 @@ CO_TEST(Loop, DebugModeIsAFlagThatCanBeSetWhileItRuns) {
     co_return;
 }
 
+Coro<int> one() { co_return 1; }
+
+TEST(Submit, IsRunByALoopThatIsNeverIdle) {
+    Runtime runtime(on_loops(1));
+    const Task<int> task = runtime.submit(one());
+    bool has_run = false;
+    runtime.run_until_complete([&]() -> Coro<> {
+        for (int turn = 0; turn < 100'000 && !has_run; ++turn) {
+            co_await yield();
+            has_run = task.done();
+        }
+    });
+    EXPECT_TRUE(has_run);
+}
+
 }  // namespace
 }  // namespace knit::test

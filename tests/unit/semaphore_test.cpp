@@ -47,6 +47,17 @@ CO_TEST(Semaphore, AdmitsAsManyAsItsValueWithoutASuspension) {
     EXPECT_TRUE(log.shows({"true", "false", "true", "loop ran", "false", "true", "true", "false"}));
 }
 
+CO_TEST(Semaphore, IsBoundedAlsoWhileSomebodyIsOnHisWay) {
+    BoundedSemaphore bounded(1);
+    co_await bounded.acquire();
+    const Task<bool> waiter = create_task(bounded.acquire());
+    co_await tick(1);
+    bounded.release();  // given to the waiter, who has not gone on yet
+    bounded.release();
+    EXPECT_EQ(call_message([&] { bounded.release(); }), "!ValueError(BoundedSemaphore released too many times)");
+    EXPECT_TRUE(co_await waiter);
+}
+
 // SEMAPHORE-02
 CO_TEST(Semaphore, MayBeReleasedBeyondItsFirstValueUnlessItIsBounded) {
     Semaphore semaphore(1);

@@ -1,7 +1,9 @@
 // What the end of run() does to tasks in numbers, and to cleanup that makes tasks of its own.
 
 #include "co_test.hpp"
+#include "runtime_core.hpp"
 
+#include <source_location>
 #include <string>
 #include <thread>
 #include <utility>
@@ -30,6 +32,26 @@ TEST(Shutdown, CleanupMayGatherTasksOfItsOwn) {
             co_await sleep(0s);
         }, {.loops = loops});
         EXPECT_TRUE(log.shows({"3"}));
+    }
+}
+
+/// Then no loop is ever without work, which is when it would say so.
+TEST(Shutdown, ATaskThatCleanupMakesIsAskedToEndThoughItNeverWaits) {
+    for (const unsigned loops : {1U, 2U}) {
+        Task<> late;
+        run([&]() -> Coro<> {
+            create_task([&late]() -> Coro<> {
+                const Result<> ended = co_await as_result(sleep(kForever));
+                EXPECT_FALSE(ended.has_value());
+                late = create_task([]() -> Coro<> {
+                    for (;;) {
+                        co_await yield();
+                    }
+                });
+            });
+            co_await sleep(0s);
+        }, {.loops = loops});
+        EXPECT_TRUE(late.cancelled());
     }
 }
 
@@ -150,6 +172,20 @@ TEST(Shutdown, AThreadThatWaitsForATaskThatTheEndCancelsGetsItsOutcome) {
     }, on_loops(2));
     thread.join();
     EXPECT_EQ(error, "!CancelledError()");
+}
+
+Coro<int> one() { co_return 1; }
+
+/// The steps of submit(), with the runtime's end between the first and the second.
+TEST(Submit, IsRefusedWhereTheRuntimeEndsMeanwhile) {
+    Runtime runtime(on_loops(2));
+    detail::Worker& keeper = runtime.core().keeper_for_submit();
+    runtime.close();
+    const auto handle = one().release();
+    const auto here = std::source_location::current();
+    detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper), here);
+    const Task<int> result{detail::CoreRef(&task)};
+    EXPECT_EQ(call_message([&] { runtime.core().submit(task); }), "!RuntimeError(Event loop is closed)");
 }
 
 }  // namespace

@@ -41,6 +41,25 @@ CO_TEST(TaskGroupCancel, ReachesTheBodyFirstThenTheTasks) {
     EXPECT_TRUE(log.shows({"body", "task", "!CancelledError(m)"}));
 }
 
+/// It is no member yet when the group is cancelled.
+CO_TEST(TaskGroupCancel, ReachesATaskWhoseFirstStepCancelsTheGroup) {
+    Trace log;
+    const auto body = [&](TaskGroup& group) -> Coro<> {
+        const auto member = [&]() -> Coro<> {
+            group.cancel();
+            co_await leaf(log, "late");
+        };
+        TaskOptions options;
+        options.eager_start = true;
+        group.create_task(member, options);
+        co_return;
+    };
+    const TimePoint start = get_running_loop().time();
+    co_await TaskGroup::run(body);
+    EXPECT_EQ(get_running_loop().time(), start);
+    EXPECT_TRUE(log.shows({"late"}));
+}
+
 // TASKGROUP-08
 CO_TEST(TaskGroupCancel, UnwindsTheInnerGroupThenTheOuter) {
     Trace log;

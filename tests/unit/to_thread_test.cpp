@@ -61,6 +61,26 @@ CO_TEST(ToThread, RunsSeveralAtOnceAndEachOnce) {
     EXPECT_EQ(calls, 4);
 }
 
+/// One idle thread is not enough for two jobs that wait for each other.
+CO_TEST(ToThread, RunsSeveralAtOnceWhereOneThreadIsIdle) {
+    co_await to_thread([] {});
+    while (get_runtime().metrics().blocking.idle != 1) {
+        co_await yield();
+    }
+    std::atomic<int> running{0};
+    std::vector<Coro<>> jobs;
+    for (int i = 0; i < 2; ++i) {
+        jobs.push_back(to_thread([&] {
+            ++running;
+            while (running < 2) {
+                std::this_thread::yield();
+            }
+        }));
+    }
+    co_await gather(std::move(jobs));
+    EXPECT_EQ(running, 2);
+}
+
 CO_TEST(ToThread, IsLazy) {
     Trace log;
     Coro<> coro = to_thread([&] { log("ran"); });

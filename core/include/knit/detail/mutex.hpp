@@ -50,7 +50,11 @@ private:
         }
     }
 
+#if defined(KNIT_MODEL)
+    static constexpr int kSpins = 1;  // the explorer has seen all of it then
+#else
     static constexpr int kSpins = 100;
+#endif
     Atomic<std::uint32_t> word_{kFree};  ///< any thread; publishes what it guards [mutex.hold]
 };
 
