@@ -106,7 +106,19 @@ http::Response limit_descriptors(rlim_t most) {
     return http::Response(204);
 }
 
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define KNIT_TEST_UBSAN 1
+#endif
+#endif
+#ifndef KNIT_TEST_UBSAN
+#define KNIT_TEST_UBSAN 0
+#endif
+
 TEST(StaticFiles, WithoutDescriptorsTheAnswerIs503AndTheServerGoesOn) {
+    if (KNIT_TEST_UBSAN != 0) {
+        GTEST_SKIP() << "UBSan opens a pipe to see whether an object's memory is there, and takes its failure for a no";
+    }
     const Folder folder;
     rlimit before{};
     getrlimit(RLIMIT_NOFILE, &before);
