@@ -106,18 +106,19 @@ http::Response limit_descriptors(rlim_t most) {
     return http::Response(204);
 }
 
+/// It opens a pipe to see whether an object's memory is there, and takes its failure for a no.
+constexpr bool has_ubsan() {
 #if defined(__has_feature)
 #if __has_feature(undefined_behavior_sanitizer)
-#define KNIT_TEST_UBSAN 1
+    return true;
 #endif
 #endif
-#ifndef KNIT_TEST_UBSAN
-#define KNIT_TEST_UBSAN 0
-#endif
+    return false;
+}
 
 TEST(StaticFiles, WithoutDescriptorsTheAnswerIs503AndTheServerGoesOn) {
-    if (KNIT_TEST_UBSAN != 0) {
-        GTEST_SKIP() << "UBSan opens a pipe to see whether an object's memory is there, and takes its failure for a no";
+    if (has_ubsan()) {
+        GTEST_SKIP() << "UBSan cannot do without descriptors";
     }
     const Folder folder;
     rlimit before{};
