@@ -165,7 +165,12 @@ TEST(Http2, ConnectionsThatNobodyUsesEnd) {
 }
 
 TEST(Http2, TimeoutsOfTheClientEndARequestAndNotTheConnection) {
-    with_http2(small_router(), [](Server& server, ClientSession& session) -> Coro<> {
+    Board board;
+    with_http2(board_router(board), [&board](Server& server, ClientSession& session) -> Coro<> {
+        auto waiting = create_task(fetch(session, url_of(server, "/gate")));
+        while (board.begun == 0) {
+            co_await yield();
+        }
         RequestOptions options;
         options.timeout = http::ClientTimeout();
         options.timeout->read = 20ms;
@@ -176,7 +181,9 @@ TEST(Http2, TimeoutsOfTheClientEndARequestAndNotTheConnection) {
             is_late = true;
         }
         EXPECT_TRUE(is_late);
-        co_await fetch(session, url_of(server, "/"));
+        board.go.set();
+        const std::string text = co_await std::move(waiting);
+        EXPECT_EQ(text, "went");
         EXPECT_EQ(server.connection_count(), 1U);
     });
 }

@@ -53,6 +53,11 @@ private:
     std::string bytes_;
 };
 
+Coro<Peer> next_peer(io::TcpListener& listener) {
+    io::TcpStream stream = co_await listener.accept();
+    co_return Peer(std::move(stream));
+}
+
 /// Runs `serve(listener)` beside `ask(session, url)`.
 void beside(std::function<Coro<>(io::TcpListener&)> serve, std::function<Coro<>(ClientSession&, std::string)> ask) {
     run_io([&]() -> Coro<> {
@@ -73,12 +78,12 @@ Coro<int> status_from(ClientSession& session, std::string method, std::string ur
 
 TEST(Http2Peer, ARequestThatHasNotLeftIsSentAgain) {
     const auto serve = [](io::TcpListener& listener) -> Coro<> {
-        Peer first(co_await listener.accept());
+        Peer first = co_await next_peer(listener);
         co_await first.has_come(1);
         co_await first.write(setting(3, 1) + good(1));  // one at a time
         co_await first.has_come(2);
         first.close();
-        Peer second(co_await listener.accept());
+        Peer second = co_await next_peer(listener);
         co_await second.write(setting(3, 1));
         co_await second.has_come(1);
         co_await second.write(good(1));
@@ -101,11 +106,11 @@ TEST(Http2Peer, ARequestThatHasNotLeftIsSentAgain) {
 
 TEST(Http2Peer, AServerThatHasVanishedGetsNoFurtherRequests) {
     const auto serve = [](io::TcpListener& listener) -> Coro<> {
-        Peer first(co_await listener.accept());
+        Peer first = co_await next_peer(listener);
         co_await first.has_come(1);
         co_await first.write(kSettingsFrame + good(1));
         co_await first.has_come(2);
-        Peer second(co_await listener.accept());
+        Peer second = co_await next_peer(listener);
         co_await second.has_come(1);
         co_await second.write(kSettingsFrame + good(1));
         const bool has_more = co_await first.has_come(3);
@@ -123,7 +128,7 @@ TEST(Http2Peer, AServerThatHasVanishedGetsNoFurtherRequests) {
 
 TEST(Http2Peer, AHeadThatIsTooLargeIsTheAnswersFault) {
     const auto serve = [](io::TcpListener& listener) -> Coro<> {
-        Peer peer(co_await listener.accept());
+        Peer peer = co_await next_peer(listener);
         co_await peer.has_come(1);
         // 0x40: into the table, from where 0xbe brings it back, one byte for 4,000.
         const std::string kept = std::string("\x40\x01x") + field("", std::string(4000, 'v')).substr(2);
@@ -145,7 +150,7 @@ TEST(Http2Peer, AHeadThatIsTooLargeIsTheAnswersFault) {
 TEST(Http2Peer, WhatABodysFunctionThrowsDoesNotWaitForTheServer) {
     Event is_done;
     const auto serve = [&is_done](io::TcpListener& listener) -> Coro<> {
-        Peer peer(co_await listener.accept());
+        Peer peer = co_await next_peer(listener);
         co_await peer.has_come(1);
         // Endless windows, and no reading: the socket's buffers are full at some time.
         co_await peer.write(setting(4, 0x7fff'ffff) + frame(kWindow, 0, 0, number(0x7fff'0000)));

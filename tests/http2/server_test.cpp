@@ -92,13 +92,15 @@ TEST(Http2Server, AnswersWhatIsOnItsWayWhenAConnectionEnds) {
         auto starting = http::serve(io::endpoint("127.0.0.1", 0), router);
         http::Server server = co_await std::move(starting);
         io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
-        co_await stream.write(hello() + get(1, "/bye"));
+        const std::string first = hello() + get(1, "/bye");
+        co_await stream.write(first);
         std::string bytes;
         co_await read_frames(stream, bytes, frames, kPing, 1);
         const Frame* const ping = find(frames, kPing);
         EXPECT_NE(ping, nullptr);
         const std::string pong = frame(kPing, kAck, 0, ping == nullptr ? "" : ping->payload);
-        co_await stream.write(get(3, "/users/7") + pong);
+        const std::string second = get(3, "/users/7") + pong;
+        co_await stream.write(second);
         co_await read_frames(stream, bytes, frames, 255, 1);
         stream.close();
         server.close();

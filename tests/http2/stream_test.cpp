@@ -70,7 +70,8 @@ int errors_with(bool is_reader) {
         auto starting = http::serve(io::endpoint("127.0.0.1", 0), board_router(board), options, wrap);
         Server server = co_await std::move(starting);
         io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
-        co_await stream.write(hello() + get(1, "/gate"));
+        const std::string bytes = hello() + get(1, "/gate");
+        co_await stream.write(bytes);
         while (board.begun == 0) {
             co_await yield();
         }

@@ -192,14 +192,19 @@ std::shared_ptr<SharedConnection> SessionCore::shared(const Origin& origin) cons
 }
 
 void SessionCore::set_shared(Origin& origin, std::shared_ptr<SharedConnection> connection) {
+    bool is_kept = false;
     {
         const std::lock_guard lock(mutex_);
-        if (!is_closed_) {
-            std::swap(origin.connection, connection);  // the one before ends when its requests have
-            return;
+        is_kept = !is_closed_;
+        if (is_kept) {
+            std::swap(origin.connection, connection);
         }
     }
-    connection->end_with_requests();
+    if (!is_kept) {
+        connection->end_with_requests();
+    } else if (connection != nullptr) {
+        connection->end_soon();  // the one before, when its requests have
+    }
 }
 
 void SessionCore::drop_shared(Origin& origin, const SharedConnection& connection) {

@@ -58,7 +58,7 @@ Coro<> H2Client::run(std::shared_ptr<H2Client> self) {
 }
 
 bool H2Client::can_open() const noexcept {
-    return !is_ending() && nghttp2_session_check_request_allowed(handle()) != 0;
+    return !is_ending() && heard_count() != suspected_ && nghttp2_session_check_request_allowed(handle()) != 0;
 }
 
 std::unique_ptr<ClientExchange> H2Client::open(const ClientTimeout& timeout) {
@@ -87,10 +87,16 @@ TimePoint H2Client::expire(TimePoint now) noexcept {
     return idle_until_;
 }
 
-void H2Client::end_if_silent(std::uint64_t heard) noexcept {
-    if (heard_count() == heard) {
-        H2Session::end_soon();
+void H2Client::suspect(std::uint64_t heard) noexcept {
+    if (is_ending() || heard_count() != heard || suspected_ == heard) {
+        return;
     }
+    suspected_ = heard;
+    if (nghttp2_submit_ping(handle(), NGHTTP2_FLAG_NONE, nullptr) != 0) {
+        H2Session::end_soon();
+        return;
+    }
+    wake_writer();
 }
 
 Coro<bool> H2Client::fill(Input& input, std::size_t size) {

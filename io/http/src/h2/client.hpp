@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,8 +34,8 @@ public:
     void end_soon() noexcept final { H2Session::end_soon(); }
     void end_with_requests() noexcept final { keepalive_ = Duration::zero(); }
     /// A wait that began with that heard_count() is given up: a server from which nothing has come since may have
-    /// vanished, and further requests get a connection of their own, as with HTTP/1.1.
-    void end_if_silent(std::uint64_t heard) noexcept;
+    /// vanished. It is pinged, and until something comes further requests get another connection, as with HTTP/1.1.
+    void suspect(std::uint64_t heard) noexcept;
 
     std::string_view scheme() const noexcept { return is_secure_ ? "https" : "http"; }
     /// A whole answer has come on it.
@@ -53,6 +54,7 @@ private:
     const Ended ended_;
     const bool is_secure_;
     bool has_answered_ = false;
+    std::uint64_t suspected_ = std::numeric_limits<std::uint64_t>::max();  ///< heard_count() then
     TimePoint idle_until_ = TimePoint::max();  ///< looked at when it has come: streams may have begun since
 };
 

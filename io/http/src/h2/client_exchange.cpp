@@ -231,12 +231,12 @@ Coro<> H2Exchange::wait_for_head() {
             co_return;
         } catch (const TimeoutError&) {
             if (!is_early(stream_->is_sending(), stream_->sent_at(), timeout_.read)) {
-                connection_->end_if_silent(heard);
+                connection_->suspect(heard);
                 throw;
             }
         } catch (const CancelledError&) {
             if (std::chrono::steady_clock::now() - began >= kPatience) {
-                connection_->end_if_silent(heard);  // ClientTimeout::total cancels, too
+                connection_->suspect(heard);  // ClientTimeout::total cancels, too
             }
             throw;
         }
@@ -252,7 +252,7 @@ Coro<std::string_view> H2Exchange::read_piece() {
             co_return co_await with_timeout_at(until, std::move(reading));
         } catch (const TimeoutError&) {
             if (!is_early(stream_->is_sending(), stream_->sent_at(), timeout_.read)) {
-                connection_->end_if_silent(heard);
+                connection_->suspect(heard);
                 throw;
             }
         } catch (const std::system_error& error) {
