@@ -208,6 +208,7 @@ TEST(Conditions, RangesAreReadAsTheyAreMeant) {
         many += "," + std::to_string(2 * i) + "-" + std::to_string(2 * i);
     }
     EXPECT_EQ(ranges(many), "200 0+100;");
+    EXPECT_EQ(ranges(many.substr(0, many.find(",34-34"))), "200 0+100;");
     many.insert(many.find(",32-32"), ",");  // an empty element is none
     EXPECT_EQ(ranges(many), "200 0+100;");
     EXPECT_EQ(count_of(ranges(many.substr(0, many.find(",32-32"))), "206 "), 16);

@@ -257,7 +257,7 @@ TEST(WebSocketHeartbeat, ReceivesThatAreShorterThanTheHeartbeatMissASilentPeerTo
         Pair pair = co_await connected_pair();
         WebSocket far(std::move(pair.far), WebSocketRole::server, {.heartbeat = 80ms});
         int code = 0;
-        while (code == 0) {
+        for (int i = 0; i < 100 && code == 0; ++i) {
             try {
                 const WebSocketMessage message = co_await with_timeout(20ms, far.receive());
                 code = message.code;
