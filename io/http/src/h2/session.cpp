@@ -202,7 +202,10 @@ Coro<> H2Session::write_until_stopped(Watch& watch) {
             watch.begin(write_timeout_);
             Coro<std::size_t> sending = send_some(rest);
             const std::size_t count = co_await std::move(sending);
-            watch.end();
+            if (watch.end()) {
+                is_failed_ = true;  // over TLS, which takes what the peer does not
+                co_return;
+            }
             rest.remove_prefix(count);
         }
         room_.set();
