@@ -46,17 +46,6 @@ Coro<> connect_tunnel(io::TcpStream& stream, const Url& url, const Url& proxy) {
     }
 }
 
-template <class E>
-bool is_a(const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const E&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
-
 }  // namespace
 
 Coro<std::unique_ptr<Transport>> open_transport(Url url, std::optional<Url> proxy, const tls::Context* context,

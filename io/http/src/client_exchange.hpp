@@ -1,6 +1,7 @@
 /// ClientExchange: one request and its answer, whichever HTTP they are sent by.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,17 @@ namespace knit::http::detail {
 
 /// RFC 9110, 9.2.2: doing it twice is as doing it once.
 bool is_idempotent(std::string_view method) noexcept;
+
+template <class E>
+bool is_a(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const E&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
 
 /// Where a RequestWriter's pieces go.
 class RequestSink {

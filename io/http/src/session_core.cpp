@@ -203,7 +203,7 @@ void SessionCore::set_shared(Origin& origin, std::shared_ptr<SharedConnection> c
     if (!is_kept) {
         connection->end_with_requests();
     } else if (connection != nullptr) {
-        connection->end_soon();  // the one before, when its requests have
+        connection->end_with_requests();  // the one before; requests that its server has not let in yet count
     }
 }
 

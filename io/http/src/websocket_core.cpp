@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kHighWater = std::size_t{64} << 10;
 constexpr std::size_t kLowWater = kHighWater / 4;
 // What goes out at a time: the heartbeat looks whether any does.
-constexpr std::size_t kPiece = std::size_t{256} << 10;
+constexpr std::size_t kPiece = std::size_t{32} << 10;
 // What is left of a good-bye when its other side has been heard: to read the peer's end of the stream.
 constexpr std::size_t kDiscardMax = std::size_t{1} << 20;
 

@@ -168,6 +168,9 @@ Coro<bool> H2Exchange::exchange(std::string head, const std::string& method,
     reset();
     Coro<> ending = end_upload();
     co_await std::move(ending);
+    if (!waited && is_a<CancelledError>(waited.error())) {
+        waited.rethrow();
+    }
     if (body_error != nullptr) {
         std::rethrow_exception(body_error);
     }

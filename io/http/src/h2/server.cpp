@@ -26,6 +26,7 @@ Coro<> ConnectionBase::speak_http2(std::string_view preface) {
         error = std::current_exception();
     }
     takeover_ = nullptr;
+    is_cut_ = is_cut_ || server.is_stuck();
     if (error != nullptr) {
         std::rethrow_exception(error);
     }

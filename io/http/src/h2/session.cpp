@@ -203,7 +203,7 @@ Coro<> H2Session::write_until_stopped(Watch& watch) {
             Coro<std::size_t> sending = send_some(rest);
             const std::size_t count = co_await std::move(sending);
             if (watch.end()) {
-                is_failed_ = true;  // over TLS, which takes what the peer does not
+                is_failed_ = is_stuck_ = true;  // over TLS, which takes what the peer does not
                 co_return;
             }
             rest.remove_prefix(count);
@@ -231,7 +231,7 @@ Coro<> H2Session::write_frames() {
     } catch (const std::system_error&) {
         is_failed_ = true;  // the peer has gone, which the reader says too
     } catch (const CancelledError&) {
-        watch.end_cancelled();  // the peer takes nothing, or the connection ends
+        is_stuck_ = watch.end_cancelled();  // else the connection ends
         is_failed_ = true;
     } catch (...) {
         failure_ = std::current_exception();

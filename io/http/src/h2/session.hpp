@@ -51,6 +51,8 @@ public:
     /// Takes no new streams, and ends when those that run have: says GOAWAY.
     void end_soon() noexcept;
     bool is_ending() const noexcept { return is_ending_ || is_failed_; }
+    /// It has ended because the peer took nothing for the write timeout.
+    bool is_stuck() const noexcept { return is_stuck_; }
     std::size_t stream_count() const noexcept { return streams_.size(); }
     /// How often bytes have come.
     std::uint64_t heard_count() const noexcept { return heard_count_; }
@@ -117,6 +119,7 @@ private:
     static constexpr std::size_t kOutMost = 64 << 10;
     static constexpr std::size_t kFramesMost = 1000;  ///< to be sent, above which nothing is read
 
+    bool is_stuck_ = false;
     const Side side_;
     const Duration write_timeout_;
     Loop* loop_ = nullptr;

@@ -14,8 +14,8 @@
 #include "knit/error.hpp"
 #include "knit/http/detail/connection_base.hpp"
 #include "knit/io/byte_stream.hpp"
-#include "knit/io/tcp.hpp"
 #include "knit/io/receive.hpp"
+#include "knit/io/tcp.hpp"
 
 namespace knit::http::detail {
 
