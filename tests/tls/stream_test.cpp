@@ -45,6 +45,18 @@ TEST(TlsStream, AShutdownIsTheEndOfTheStreamAndTheOtherWayStaysOpen) {
     });
 }
 
+TEST(TlsStream, ASecondReaderGetsWhatTheFirstOneHasTakenFromTheSocket) {
+    run_io([]() -> Coro<> {
+        TlsPair pair = co_await tls_pair();
+        auto first = create_task(read_exactly(pair.far, 1));
+        auto second = create_task(read_exactly(pair.far, 1));
+        co_await turns();
+        co_await pair.near.write("ab");  // one record, and nothing after it
+        EXPECT_EQ("a", co_await wait_for(first, 20s));
+        EXPECT_EQ("b", co_await wait_for(second, 20s));
+    });
+}
+
 TEST(TlsStream, AnEndWithoutCloseNotifyIsAnErrorAfterWhatCameBefore) {
     run_io([]() -> Coro<> {
         TlsPair pair = co_await tls_pair();
