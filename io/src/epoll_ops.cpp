@@ -225,7 +225,8 @@ NoSigpipe::NoSigpipe() noexcept {
 
 int NoSigpipe::take(long result) noexcept {
     const int error = errno;
-    if (result < 0 && error == EPIPE && !was_pending_) {
+    // A call that has given a part may have sent the signal for the rest.
+    if (!was_pending_) {
         sigset_t pipe;
         sigemptyset(&pipe);
         sigaddset(&pipe, SIGPIPE);
