@@ -107,9 +107,13 @@ TEST(Http2Stream, APeerThatTakesLittleIsNoFaultOfTheHandlers) {
         }
         co_await stream.write(bytes);
         std::vector<std::byte> buffer(std::size_t{256} << 10);
-        for (int i = 0; i < 20; ++i) {
-            co_await stream.read_some(buffer);
-            co_await sleep(20ms);
+        try {
+            for (int i = 0; i < 20; ++i) {
+                co_await stream.read_some(buffer);
+                co_await sleep(20ms);
+            }
+        } catch (const std::system_error&) {
+            static_cast<void>(0);  // it took too little: cut off, which the handlers are not told of
         }
         stream.close();
         server.close();

@@ -193,8 +193,8 @@ TEST(Http2Upload, WhatTheFunctionThrowsComesOutThoughTheServerWaits) {
         };
         EXPECT_THROW(co_await session.post(url_of(server, "/wait"), options), std::out_of_range);
         bool is_caught = false;
-        ClientResponse response = co_await session.post(url_of(server, "/mirror"), options);
-        try {
+        try {  // before the answer's head has come, or after it
+            ClientResponse response = co_await session.post(url_of(server, "/mirror"), options);
             const std::string text = co_await response.text();
         } catch (const std::out_of_range&) {
             is_caught = true;
