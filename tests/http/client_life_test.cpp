@@ -272,7 +272,7 @@ TEST(ClientLife, APermitIsGivenBackHoweverARequestEnds) {
 }
 
 TEST(ClientLife, ARedirectIsFollowedWhateverBecomesOfItsBody) {
-    for (const std::string& rest : {"Content-Length: 20\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+    for (const std::string rest : {"Content-Length: 20\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
         int requests = 0;
         const Serve redirect = [&](io::TcpStream& stream) -> Coro<> {
             co_await read_head(stream);
