@@ -1,4 +1,5 @@
 // How long a WebSocket lives, and on which loop.
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <set>
@@ -44,9 +45,11 @@ TEST(WebSocketLife, APeerThatBreaksTheRulesIsNoErrorOfTheHandlers) {
         int errors = 0;
         get_running_loop().set_exception_handler([&](const ExceptionContext&) { ++errors; });
         co_await with_websocket(listen, {}, {}, [](http::Server& server) -> Coro<> {
-            for (const std::string& bytes : {frame(0x81, "unmasked", false), frame(0x81, "\xff")}) {
+            const std::array<std::string, 2> wrong = {frame(0x81, "unmasked", false), frame(0x81, "\xff")};
+            for (const std::string& bytes : wrong) {
                 TcpStream stream = co_await TcpStream::connect(server.local_endpoint());
-                co_await stream.write(kHandshake + bytes);
+                const std::string request = kHandshake + bytes;
+                co_await stream.write(request);
                 char buffer[1000];
                 while (co_await stream.read_some(buffer) != 0) {
                 }
