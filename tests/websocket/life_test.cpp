@@ -33,7 +33,7 @@ Coro<> with_websocket(Speak speak, WebSocketOptions options, http::ServerOptions
 std::string url_of(const http::Server& server) { return "ws://" + server.local_endpoint().to_string() + "/"; }
 
 Coro<> listen(WebSocket& socket) {
-    while (co_await socket.next()) {
+    while (const std::optional<WebSocketMessage> message = co_await socket.next()) {
     }
 }
 
