@@ -114,7 +114,7 @@ double stricter(double one, double other) { return one <= 0 ? other : other <= 0
 double quota_under(const CgroupMount& mount, const std::string& root) {
     std::string path = own_cgroup(root, mount.is_v2).value_or("/");
     // A container without a cgroup namespace sees the host's path, of which its mount shows only the part below `root`.
-    if (mount.root != "/" && path.starts_with(mount.root)) {
+    if (mount.root != "/" && (path + "/").starts_with(mount.root + "/")) {
         path.erase(0, mount.root.size());
     }
     double quota = 0;
@@ -178,7 +178,12 @@ std::vector<unsigned> allowed_cpus() {
     return cpus;
 }
 
-double cgroup_cpu_quota(const std::string& root) {
+double cgroup_cpu_quota() {
+    static const double quota = cgroup_cpu_quota_under({});
+    return quota;
+}
+
+double cgroup_cpu_quota_under(const std::string& root) {
     double quota = 0;
     for (const CgroupMount& mount : cgroup_mounts(root)) {
         quota = stricter(quota, quota_under(mount, root));

@@ -20,9 +20,11 @@ void heavy_fence() noexcept;
 /// The processors that the calling thread may run on, ascending; empty where the kernel does not say.
 std::vector<unsigned> allowed_cpus();
 
-/// How many processors' worth of time the cgroups (v2 and v1, and their parents) allow; 0: no limit. `root` is put
-/// before every path that is read: for tests.
-double cgroup_cpu_quota(const std::string& root = {});
+/// How many processors' worth of time the cgroups (v2 and v1, and their parents) allow; 0: no limit. Read once in a
+/// process: it takes a dozen files, which is more than a short run() takes.
+double cgroup_cpu_quota();
+/// The same, read now, with `root` put before every path: for tests.
+double cgroup_cpu_quota_under(const std::string& root);
 
 /// One loop for each processor that can be used to the full: at least 1.
 unsigned default_loops();

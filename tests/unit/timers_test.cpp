@@ -36,6 +36,23 @@ TEST(Timers, IsDueAtItsDeadlineAndNotBefore) {
     EXPECT_EQ(timers.next(), kNever);
 }
 
+TEST(Timers, ALoopSleepsUntilTheFirstIsDueAndForACrowdUntilItIs) {
+    constexpr std::chrono::nanoseconds kSlack(50);
+    Timers timers;
+    EXPECT_EQ(timers.wake_time(kSlack), kNever);
+    std::vector<Timer> group(6);
+    timers.insert(group[0], at(1000));
+    EXPECT_EQ(timers.wake_time(kSlack), at(1000));
+    for (std::size_t i = 1; i < 5; ++i) {
+        timers.insert(group[i], at(1051 + static_cast<std::int64_t>(i)));
+        EXPECT_EQ(timers.wake_time(kSlack), at(1000)) << i;
+    }
+    timers.insert(group[5], at(1050));
+    EXPECT_EQ(timers.wake_time(kSlack), at(1050));
+    timers.remove(group[0]);
+    EXPECT_EQ(timers.wake_time(kSlack), at(1100)) << "1050 is the first then, and the next ones are due by 1055";
+}
+
 TEST(Timers, EqualDeadlinesComeInTheOrderOfInsertion) {
     Timers timers;
     std::vector<Timer> group(50);

@@ -67,6 +67,19 @@ public:
     /// The first deadline, or kNever.
     TimePoint next() const noexcept { return entries_.empty() ? kNever : entries_.front().deadline; }
 
+    /// Until when to sleep: the first deadline; where a second one is due within `slack` of it, the end of that, so
+    /// that one wake does for all.
+    TimePoint wake_time(Duration slack) const noexcept {
+        const TimePoint first = next();
+        const std::size_t end = std::min(entries_.size(), kChildren + 1);  // the second one is a child of the first
+        for (std::size_t child = 1; child < end; ++child) {
+            if (entries_[child].deadline <= after(first, slack)) {
+                return after(first, slack);
+            }
+        }
+        return first;
+    }
+
     /// Removes and gives the first timer if its deadline is not after `now`, else null.
     Timer* pop_due(TimePoint now) noexcept {
         if (entries_.empty() || entries_.front().deadline > now) {
