@@ -19,7 +19,7 @@ public:
             throw std::bad_alloc();
         }
     }
-    /// As many of `works` as there is memory for: gives how many were taken.
+    /// All of `works`, or, where there is no memory for them, none: false.
     bool push_bulk(Work** works, std::size_t count) noexcept { return queue_.enqueue_bulk(works, count); }
     Work* pop() noexcept {
         Work* work = nullptr;

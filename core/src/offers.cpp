@@ -21,6 +21,8 @@ constexpr std::size_t kSharedMost = 64;
 constexpr unsigned kFencedPushes = 1024;
 // So long may what has completed wait behind offered work, or until the end of one task of it.
 constexpr std::chrono::microseconds kOfferedMost{50};
+// The first ones, while nothing is known of them.
+constexpr unsigned kFirstInline = 4;
 // Offered work that takes less than two wakes of a loop is best run where it is.
 constexpr Duration kLongOffered = std::chrono::microseconds(50);
 constexpr Duration kLeftMost = std::chrono::microseconds(200);
@@ -34,6 +36,13 @@ constexpr unsigned kTimedOffered = 16;
 /// is paused in the middle of its own.
 bool Worker::run_deque() noexcept {
     if (Work* const paused = paused_.take_all()) [[unlikely]] {
+        if (std::exchange(is_look_due_, false)) {
+            look_around();
+        }
+        if (inline_since_ != kNever) {
+            inline_since_ = driver_->now();
+        }
+        budget_left_ = budget_ - inline_budget_;
         run_batch(paused);
         return true;
     }
@@ -62,8 +71,10 @@ bool Worker::run_deque() noexcept {
         if (is_timed) {
             time = driver_->now();
         }
-        // What has become ready goes first: else the run queue would grow while the tree goes deeper.
-    } while (--left > 0 && ready_.empty() && time - start < kOfferedMost && (work = deque_.pop()) != nullptr);
+        // What has become ready goes first: else the run queue would grow while the tree goes deeper. Messages too: a
+        // connection that arrives, a cancellation.
+    } while (--left > 0 && ready_.empty() && inbox_.empty() && time - start < kOfferedMost &&
+             (work = deque_.pop()) != nullptr);
     budget_left_ = budget_ - left;
     if (is_timed) {
         runtime_.offered_time().note((time - start) / (first - left));
@@ -72,6 +83,26 @@ bool Worker::run_deque() noexcept {
         look();
     }
     return true;
+}
+
+/// How many more coroutines may run inline: as many as take kOfferedMost, going by the last ones. Where no I/O has to
+/// wait they are timed now and then: the clock would cost small ones 2 %.
+unsigned Worker::inline_budget() noexcept {
+    const bool is_timed = inline_since_ != kNever;
+    if (!is_timed && !is_look_due_ && !driver_->has_operations()) {
+        return budget_;
+    }
+    const TimePoint time = driver_->now();
+    if (is_timed) {
+        const Duration each = std::max((time - inline_since_) / inline_budget_, Duration(1));
+        const unsigned most = std::min(2 * inline_budget_, budget_);  // a few quick ones say little of the next
+        inline_budget_ = static_cast<unsigned>(std::clamp<std::int64_t>(kOfferedMost / each, 1, most));
+    } else {
+        inline_budget_ = std::min(kFirstInline, budget_);
+    }
+    const bool stays_timed = inline_budget_ < budget_ || !is_timed || driver_->has_operations();
+    inline_since_ = stays_timed ? time : kNever;
+    return inline_budget_;
 }
 
 void Worker::run_offered(Work& work) noexcept {
@@ -161,6 +192,7 @@ bool Worker::leaves_offers() noexcept {
     }
     const Duration usual = runtime_.offered_time().value();
     if (usual < kLongOffered || !driver_->has_operations() || is_draining_ || !runtime_.settings().steal) {
+        left_since_ = kNever;
         return false;
     }
     const TimePoint time = driver_->now();

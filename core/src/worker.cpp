@@ -237,16 +237,10 @@ void Worker::look() noexcept {
     if (++looks_ % kLooksPerClock != 0) {
         return;
     }
-    counters_.offers.set(offers_);
-    if (Work* work = runtime_.injector().pop()) {
-        counters_.shared_taken.add();
-        run_offered(*work);
-    }
+    look_around();
     // Not oftener: each time the loop starts another subtree at its top, whose frames then wait beside the present
     // one's.
     const TimePoint time = driver_->now();
-    set_coarse_time(time);
-    look_at_pool(time);
     if (time - oldest_taken_ >= kOldestEvery) {
         oldest_taken_ = time;
         if (Work* work = deque_.take_oldest()) {
@@ -255,11 +249,32 @@ void Worker::look() noexcept {
     }
 }
 
+void Worker::look_around() noexcept {
+    counters_.offers.set(offers_);
+    if (Work* work = runtime_.injector().pop()) {
+        counters_.shared_taken.add();
+        run_offered(*work);
+    }
+    const TimePoint time = driver_->now();
+    set_coarse_time(time);
+    look_at_pool(time);
+}
+
 bool Worker::is_pause_due() noexcept {
-    budget_left_ = 0;
     count_step();
     driver_->poll();
-    return ++looks_ % kLooksPerClock == 0 || !ready_.empty() || !inbox_.empty() || is_stopping_;
+    is_look_due_ = ++looks_ % kLooksPerClock == 0;
+    budget_left_ = budget_ - inline_budget();
+    return is_look_due_ || !ready_.empty() || !inbox_.empty() || is_stopping_;
+}
+
+void Worker::set_driver(Driver* driver) noexcept {
+    driver_ = driver;
+    if (driver != nullptr && driver->is_simulation()) {
+        // One thread needs no barriers, and whether the kernel has them must not show in the order of what runs.
+        asymmetric_ = false;
+        deque_.set_asymmetric(false);
+    }
 }
 
 void Worker::start_eagerly(TaskCore& task) noexcept {

@@ -1,5 +1,9 @@
-// Offered work that is left to other loops, and how long such work usually takes.
+// Offered work: how it is left to other loops, and that what must not wait does not wait behind it, nor behind
+// coroutines that run inline.
+#include <functional>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "co_test.hpp"
 #include "driver.hpp"
@@ -90,6 +94,132 @@ TEST(Offers, TheUsualTimeOfOfferedWorkFollowsWhatRuns) {
         usual.note(1us);
     }
     EXPECT_LT(usual.value(), 2us);
+}
+
+/// An operation is in flight, as the driver counts it.
+class Operation {
+public:
+    Operation() { worker().driver().count_submitted(); }
+    Operation(const Operation&) = delete;
+    Operation& operator=(const Operation&) = delete;
+    ~Operation() { worker().driver().count_ended(); }
+
+private:
+    static detail::Worker& worker() { return *detail::Worker::current(); }
+};
+
+Coro<> take(Duration time) {
+    testing::pass_time(time);
+    co_return;
+}
+
+TEST(Offers, WhatTheDriverHasWaitsForOneLongTaskAndNotForMany) {
+    run([]() -> Coro<> {
+        const Operation operation;
+        const std::uint64_t before = testing::poll_count();
+        std::vector<Task<>> tasks;
+        for (int i = 0; i < 20; ++i) {
+            tasks.push_back(spawn(take(60us)));
+        }
+        co_await gather(std::move(tasks));
+        EXPECT_GE(testing::poll_count() - before, 15U);
+    }(), on_loops(1));
+}
+
+TEST(Offers, AMessageWaitsForOneTaskAndNotForMany) {
+    run([]() -> Coro<> {
+        int run_before = 0;
+        int run_after = 0;
+        bool has_come = false;
+        Loop& loop = get_running_loop();
+        const auto task = [&](bool sends) -> Coro<> {
+            if (sends) {
+                std::thread([&] { loop.call_soon_threadsafe([&] { has_come = true; }); }).join();
+            }
+            ++(has_come ? run_after : run_before);
+            co_return;
+        };
+        std::vector<Task<>> tasks;
+        for (int i = 0; i < 20; ++i) {
+            tasks.push_back(spawn(task(i == 9)));
+        }
+        co_await gather(std::move(tasks));
+        EXPECT_GT(run_before, 0);
+        EXPECT_GE(run_after, 9) << "the newest are run first, so ten had run at most";
+    }(), on_loops(1));
+}
+
+/// A tree whose leaves run `leaf`, inline for the most part.
+template <class Leaf>
+Coro<> tree(int depth, const Leaf& leaf) {
+    if (depth == 0) {
+        leaf();
+        co_return;
+    }
+    co_await fork_join(tree(depth - 1, leaf), tree(depth - 1, leaf));
+}
+
+TEST(InlineChildren, KeepTheDriverWaitingForOneLongOneAndNotForMany) {
+    run([]() -> Coro<> {
+        const Operation operation;
+        const std::uint64_t before = testing::poll_count();
+        co_await tree(8, [] { testing::pass_time(1ms); });
+        EXPECT_GE(testing::poll_count() - before, 150U) << "256 leaves, of which some 64 run before the first look";
+    }(), on_loops(1));
+}
+
+TEST(InlineChildren, DoNotHoldUpAMessageForLong) {
+    run([]() -> Coro<> {
+        Loop& loop = get_running_loop();
+        int leaves = 0;
+        int after = 0;
+        co_await tree(12, [&] {
+            if (++leaves == 100) {
+                std::thread([&] { loop.call_soon_threadsafe([&] { after = leaves; }); }).join();
+            }
+        });
+        EXPECT_GE(after, 100);
+        EXPECT_LE(after, 100 + 2 * 64);
+    }(), on_loops(1));
+}
+
+TEST(InlineChildren, DoNotHoldUpWhatAThreadHasSubmitted) {
+    Runtime runtime(on_loops(1));
+    Task<> submitted;
+    runtime.run_until_complete([](Runtime& runtime, Task<>& submitted) -> Coro<> {
+        bool has_run = false;
+        std::thread([&] { submitted = runtime.submit(set(has_run)); }).join();
+        int before = 0;
+        co_await tree(14, [&] { before += has_run ? 0 : 1; });
+        EXPECT_LT(before, 1 << 13);
+    }(runtime, submitted));
+}
+
+TEST(InlineChildren, ThatAreDroppedByACancellationLeaveTheBudgetAsItIs) {
+    run([]() -> Coro<> {
+        const auto cancelled_tree = []() -> Coro<> {
+            current_task()->cancel();
+            co_await tree(10, [] {});
+        };
+        bool has_rung = false;
+        int links = 0;
+        Runtime& runtime = get_runtime();
+        Loop& loop = get_running_loop();
+        Task<> dropped;
+        std::thread([&] { dropped = runtime.submit(cancelled_tree()); }).join();
+        const std::function<Coro<>()> link = [&]() -> Coro<> {
+            if (++links < 10'000 && !has_rung) {
+                static_cast<void>(spawn(link()));
+            }
+            co_return;
+        };
+        const Result<void> result = co_await as_result(dropped);
+        EXPECT_FALSE(result.has_value());
+        std::thread([&] { loop.call_soon_threadsafe([&] { has_rung = true; }); }).join();
+        const Task<> chain = spawn(link());
+        co_await sleep(1ms);
+        EXPECT_LT(links, 200);
+    }(), on_loops(1));
 }
 
 }  // namespace

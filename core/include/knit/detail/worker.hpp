@@ -128,7 +128,7 @@ public:
     void stop() noexcept { is_stopping_ = true; }
     bool is_stopping() const noexcept { return is_stopping_; }
     /// Before the loop is shown to other threads.
-    void set_driver(Driver* driver) noexcept { driver_ = driver; }
+    void set_driver(Driver* driver) noexcept;
     /// The calling thread runs this loop from now on, until detach(); not twice.
     void attach() noexcept;
     /// The same for a thread that turns several loops by itself and takes care of the one before.
@@ -254,6 +254,8 @@ private:
     void run_batch(Work* first) noexcept;
     static void fetch_ahead(Work* next) noexcept;
     void look() noexcept;
+    void look_around() noexcept;
+    unsigned inline_budget() noexcept;
     bool run_deque() noexcept;
     bool has_outside_news() const noexcept;
     bool collect() noexcept;
@@ -321,6 +323,9 @@ private:
     TaskCore* registry_ = nullptr;
     Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
     unsigned looks_ = 0;
+    unsigned inline_budget_ = budget_;  ///< how many coroutines of a task may run inline until it looks at the ring
+    TimePoint inline_since_ = kNever;   ///< since when they are timed, if they are
+    bool is_look_due_ = false;          ///< a task has paused so that the loop looks around
     TimePoint oldest_taken_{};  ///< when the oldest offered task was last run before its turn
     TimePoint left_since_ = kNever;  ///< since when offered work is left to a loop on its way, if it is
     TimePoint leaves_again_{};       ///< not before that, because nobody came the last time
