@@ -38,7 +38,7 @@ LAYERS = (
     ("io/2", "loop_load op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set "
      "epoll_ops epoll_blocking descriptor accept connect_op datagram"),
     ("io/3", "buffers socket receive.cpp ancillary unix_descriptor listen tcp connect send_file getaddrinfo unix unix_datagram "
-     "udp file resolve signal transfer poll_op pipe"
+     "udp file resolve signal transfer poll_op hold pipe"
      " byte_stream reader_state stream_reader stream_core stream_life stream_pumps stream_writer"),
     ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams process "
      "spawn stdio watch_fd io knit stream_server"),

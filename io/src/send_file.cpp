@@ -14,6 +14,8 @@
 #include <system_error>
 
 #include "epoll_ops.hpp"
+#include "hold.hpp"
+#include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
 #include "knit/io/socket.hpp"
 #include "knit/sleep.hpp"
@@ -80,8 +82,12 @@ bool is_of_connection(int error) noexcept {
         case ETIMEDOUT:
         case ENOTCONN:
         case EHOSTUNREACH:
+        case EHOSTDOWN:
         case ENETUNREACH:
-        case ENETDOWN: return true;
+        case ENETDOWN:
+        case ENETRESET:
+        case ENONET:
+        case ENOPROTOOPT: return true;
         default: return false;
     }
 }
@@ -106,59 +112,71 @@ int send_at_once(int socket, int file, std::uint64_t offset, std::size_t count) 
     return result;
 }
 
+/// What Stream::send_cached() promises.
+Coro<std::size_t> send_cached(const DescriptorOwner& owner, int file, std::uint64_t offset, std::uint64_t most) {
+    const Hold hold(owner, *Worker::current(), "send_file");
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(most, kPiece));
+    while (count != 0 && is_cached(file, offset, count)) {
+        const int result = send_at_once(hold.descriptor().number(), file, offset, count);
+        if (result > 0) {
+            co_await yield();  // a peer that reads as fast as this sends must not keep the loop
+            co_return static_cast<std::size_t>(result);
+        }
+        if (is_of_connection(-result)) {
+            throw std::system_error(-result, std::generic_category(), "write " + hold.descriptor().describe());
+        }
+        if (result != -EAGAIN && result != -EINTR) {
+            break;  // of the file: the request that follows will say so
+        }
+        if (result == -EAGAIN) {
+            PollOp writable(hold.owner(), POLLOUT);
+            co_await writable;
+            hold.check();
+        }
+    }
+    co_return 0;
+}
+
 }  // namespace
 }  // namespace knit::detail
 
 namespace knit::io {
 
 Coro<std::size_t> Stream::send_cached(int file, std::uint64_t offset, std::uint64_t most) {
-    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(most, knit::detail::kPiece));
-    while (count != 0 && knit::detail::is_cached(file, offset, count)) {
-        knit::detail::SocketDescriptor& socket = descriptor("send_file");
-        const int result = knit::detail::send_at_once(socket.number(), file, offset, count);
-        if (result > 0) {
-            co_await yield();  // a peer that reads as fast as this sends must not keep the loop
-            co_return static_cast<std::size_t>(result);
-        }
-        if (knit::detail::is_of_connection(-result)) {
-            throw std::system_error(-result, std::generic_category(), "write " + socket.describe());
-        }
-        if (result != -EAGAIN && result != -EINTR) {
-            break;  // of the file: the request that follows will say so
-        }
-        if (result == -EAGAIN) {
-            knit::detail::PollOp writable(owner_, POLLOUT);
-            co_await writable;
-        }
-    }
-    co_return 0;
+    return knit::detail::send_cached(owner_, file, offset, most);
 }
 
 Coro<std::uint64_t> Stream::send_file(int file, std::uint64_t offset, std::optional<std::uint64_t> count) {
     if (file < 0) {
         throw ValueError("send_file() takes an open file, not descriptor " + std::to_string(file));
     }
-    static_cast<void>(descriptor("send_file"));
+    // Held throughout: between two of its steps nothing else would tell other loops and close() of it.
+    const knit::detail::Hold hold(owner_, *knit::detail::Worker::current(), "send_file");
     const std::uint64_t total = count.value_or(std::numeric_limits<std::uint64_t>::max());
     const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(total, knit::detail::kPiece));
     std::unique_ptr<std::byte[]> buffer;
     std::uint64_t done = 0;
     while (done != total) {
-        Coro<std::size_t> sending = send_cached(file, offset + done, total - done);
+        hold.check();
+        Coro<std::size_t> sending = knit::detail::send_cached(hold.owner(), file, offset + done, total - done);
         if (const std::size_t sent = co_await std::move(sending); sent != 0) {
             done += sent;
             continue;
         }
+        hold.check();
         if (buffer == nullptr) {
             buffer = std::make_unique_for_overwrite<std::byte[]>(room);
         }
         const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(total - done, room));
         const std::span<std::byte> piece(buffer.get(), most);
-        const std::size_t got = co_await knit::detail::ReadForSend(owner_, file, piece, offset + done);
+        knit::detail::ReadForSend reading(hold.owner(), file, piece, offset + done);
+        const std::size_t got = co_await reading;
         if (got == 0) {
             break;
         }
-        co_await write(std::span<const std::byte>(buffer.get(), got));
+        hold.check();
+        Write writing(hold.owner(), std::span<const std::byte>(buffer.get(), got), true);
+        co_await writing;
         done += got;
     }
     co_return done;

@@ -9,6 +9,12 @@
 #include "knit/io/detail/op.hpp"
 
 namespace knit::detail {
+namespace {
+
+// So often a busy kernel is asked again at once, by a loop that may have other work.
+constexpr unsigned kBusyPolls = 4;
+
+}  // namespace
 
 UringDriver::UringDriver(unsigned entries) : IoDriver(Kind::uring, &ring_), ring_(entries) {
     flags_ = ring_.flags_word();
@@ -38,8 +44,15 @@ void UringDriver::poll() noexcept {
     if (queued_ != 0 || (__atomic_load_n(flags_, __ATOMIC_RELAXED) & flags_mask_) != 0) {
         // Busy: what could not be submitted stays queued, wants_poll() stays true, and the next turn tries again.
         count_enter(ring_.has_overflown());
-        static_cast<void>(ring_.enter_nowait());
+        const bool is_busy = ring_.enter_nowait() == Ring::Entered::busy;
         queued_ = ring_.queued();
+        if (is_busy) [[unlikely]] {
+            // Every few times with a pause: a loop that wants to poll does not park, however little else it has to do.
+            if (collect() == 0 && ++busy_polls_ % kBusyPolls == 0) {
+                back_off();
+            }
+            return;
+        }
     }
     collect();
 }

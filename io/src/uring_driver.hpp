@@ -48,6 +48,7 @@ private:
 
     Ring ring_;
     bool is_armed_ = false;
+    unsigned busy_polls_ = 0;  ///< that came to nothing
     std::uint64_t bell_count_ = 0;  ///< the kernel writes here while the doorbell is armed
 };
 

@@ -93,5 +93,38 @@ TEST(SteadyStateOfBoth, AReceiveThatWaitsAllocatesNothing) {
     }
 }
 
+/// Each goes back as the next takes its place.
+Coro<> receive_into_one(io::TcpStream& near, io::TcpStream& far, int rounds) {
+    io::Received last;
+    for (int round = 0; round < rounds; ++round) {
+        co_await near.write(std::string_view("x"));
+        last = co_await far.receive();
+        EXPECT_EQ("x", last.text());
+    }
+}
+
+TEST(SteadyStateOfBoth, WhatIsReceivedIntoTheSameObjectAgainAndAgainAllocatesNothing) {
+    if (KNIT_ASAN || KNIT_TSAN) {
+        GTEST_SKIP() << "the sanitizers bring their own operator new";
+    }
+    for (const DriverKind kind : {DriverKind::epoll, DriverKind::uring}) {
+        RunOptions options;
+        options.loops = 1;
+        options.slow_task = Duration::zero();
+        options.driver = kind;
+        run(
+            []() -> Coro<> {
+                io::TcpListener listener = io::TcpListener::bind("127.0.0.1:0");
+                io::TcpStream near = co_await io::TcpStream::connect(listener.local_endpoint());
+                io::TcpStream far = co_await listener.accept();
+                co_await receive_into_one(near, far, 50);
+                const std::size_t before = news_now();
+                co_await receive_into_one(near, far, 3000);
+                EXPECT_EQ(before, news_now());
+            },
+            options);
+    }
+}
+
 }  // namespace
 }  // namespace knit

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <span>
 #include <utility>
@@ -101,6 +103,7 @@ struct Edge {
           looked(*whose.sq.khead) {}
 
     bool happens(unsigned per_mille) { return plan.seed != 0 && per_mille != 0 && random() % 1000 < per_mille; }
+    bool is_busy(bool is_wait);
     void look_at_requests(unsigned count);
     void look_at_completions();
     void change(io_uring_sqe& sqe);
@@ -119,6 +122,8 @@ struct Edge {
     std::set<unsigned> released;  ///< where requests stand that were held back, and are not to be changed again
     std::map<std::uint64_t, int> results;   ///< what a request that became a no-op completes with
     std::map<std::uint64_t, Range> owned;   ///< by requests in the kernel
+    std::set<std::uint64_t> missed;         ///< requests that a cancel has been too early or too late for
+    std::optional<std::chrono::steady_clock::time_point> busy_until;
     int bell = -1;                          ///< the doorbell's descriptor, once a read of it was seen
     Counts counts;
     std::set<int> errors;
@@ -137,6 +142,18 @@ void turn_into_nothing(io_uring_sqe& sqe, std::uint64_t data) {
 
 }  // namespace
 
+bool Edge::is_busy(bool is_wait) {
+    if (plan.busy_ms == 0 || (plan.is_busy_for_waits && !is_wait)) {
+        return false;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (!busy_until) {
+        busy_until = now + std::chrono::milliseconds(plan.busy_ms);
+    }
+    counts.busy_enters += now < *busy_until ? 1 : 0;
+    return now < *busy_until;
+}
+
 void Edge::fail(io_uring_sqe& sqe, std::span<const int> list) {
     const int error = list[random() % list.size()];
     results[sqe.user_data] = -error;
@@ -149,6 +166,12 @@ void Edge::change(io_uring_sqe& sqe) {
     constexpr unsigned kLinks = IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN;
     if (sqe.user_data == kDoorbell) {
         change_bell(sqe);
+        return;
+    }
+    if (sqe.opcode == IORING_OP_ASYNC_CANCEL && plan.misses_cancels && missed.insert(sqe.addr).second) {
+        results[sqe.user_data] = -ENOENT;
+        ++counts.errors;
+        turn_into_nothing(sqe, sqe.user_data);
         return;
     }
     if ((sqe.user_data & kTokens) != 0 || (sqe.flags & kLinks) != 0) {
@@ -332,6 +355,9 @@ extern "C" int __wrap_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned 
     Edge* const edge = t_edge;
     if (edge == nullptr) {
         return __real_io_uring_enter2(fd, to_submit, min_complete, flags, set, size);
+    }
+    if (edge->is_busy(min_complete != 0)) {
+        return -EAGAIN;
     }
     if (edge->happens(edge->plan.enters)) {
         ++edge->counts.enters;

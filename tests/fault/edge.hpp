@@ -38,6 +38,11 @@ struct Plan {
     unsigned denied_flags = 0;      ///< set-up flags that are -EINVAL
     bool denies_registered = false; ///< the ring's descriptor cannot be registered
     bool denies_buffers = false;    ///< nor can buffers
+    bool misses_cancels = false;    ///< the first cancel of a request finds it nowhere
+    unsigned busy_ms = 0;           ///< so long from its first call on io_uring_enter says EAGAIN
+    bool is_busy_for_waits = false; ///< only to those that wait
+    bool is_cold = false;           ///< no file is in the page cache
+    int sendfile_error = 0;         ///< what sendfile(2) fails with
     bool interrupts_cancelled = false;  ///< what is cancelled ends with EINTR, as a thread of the kernel's ends
     unsigned sq_entries = 0;        ///< instead of what was asked for; 0: as asked
     unsigned cq_entries = 0;
@@ -47,6 +52,8 @@ struct Plan {
 struct Counts {
     std::uint64_t errors = 0, shortened = 0, held = 0, ended = 0, swapped = 0, enters = 0, short_enters = 0, denied = 0,
                   doubled = 0, refused = 0, bells_failed = 0, bells_doubled = 0, bells_late = 0;
+    std::uint64_t sendfiles = 0;  ///< calls, as such
+    std::uint64_t busy_enters = 0;  ///< that met with Plan::busy_ms
     std::uint64_t overflows = 0;  ///< enters that left completions behind a full queue: no fault, but what one brings
     std::uint64_t rings_in_vain = 0;  ///< the loop, and its ring, had gone when the late one came: a fault of ours
 

@@ -40,6 +40,8 @@ Counts& Counts::operator+=(const Counts& more) noexcept {
     for (const auto& [name, count] : kKinds) {
         this->*count += more.*count;
     }
+    sendfiles += more.sendfiles;
+    busy_enters += more.busy_enters;
     overflows += more.overflows;
     rings_in_vain += more.rings_in_vain;
     return *this;

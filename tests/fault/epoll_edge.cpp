@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -26,6 +27,7 @@ ssize_t __real_recv(int number, void* bytes, size_t size, int flags);
 ssize_t __real_sendto(int number, const void* bytes, size_t size, int flags, const sockaddr* address, socklen_t length);
 ssize_t __real_preadv2(int number, const iovec* parts, int count, off_t offset, int flags);
 ssize_t __real_pwritev2(int number, const iovec* parts, int count, off_t offset, int flags);
+ssize_t __real_sendfile(int target, int source, off_t* offset, size_t size);
 int __real_openat(int folder, const char* path, int flags, ...);
 int __real_fsync(int number);
 ssize_t __real_read(int number, void* bytes, size_t size);
@@ -224,7 +226,8 @@ extern "C" ssize_t __wrap_sendto(int number, const void* bytes, size_t size, int
 }
 
 extern "C" ssize_t __wrap_preadv2(int number, const iovec* parts, int count, off_t offset, int flags) {
-    if (!shared().plan.is_epoll && shared().plan.passing != 0) {  // it is not in the page cache: a request is needed
+    const bool is_cold = shared().plan.is_cold || (!shared().plan.is_epoll && shared().plan.passing != 0);
+    if (is_cold && offset >= 0 && (flags & RWF_NOWAIT) != 0) {  // it is not in the page cache: a request is needed
         errno = EAGAIN;
         return -1;
     }
@@ -239,6 +242,16 @@ extern "C" ssize_t __wrap_pwritev2(int number, const iovec* parts, int count, of
     return fault::fail(fault::kWriteErrors) < 0
                ? -1
                : __real_pwritev2(number, count == 1 ? &part : parts, count, offset, flags);
+}
+
+extern "C" ssize_t __wrap_sendfile(int target, int source, off_t* offset, size_t size) {
+    const std::lock_guard lock(shared().mutex);
+    ++shared().counts.sendfiles;
+    if (shared().plan.sendfile_error != 0) {
+        errno = shared().plan.sendfile_error;
+        return -1;
+    }
+    return __real_sendfile(target, source, offset, size);
 }
 
 extern "C" int __wrap_openat(int folder, const char* path, int flags, unsigned mode) {

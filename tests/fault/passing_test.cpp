@@ -166,6 +166,96 @@ TEST(Passing, AnInterruptedRequestThatWasCancelledIsACancelledOne) {
     fault::set_plan({});
 }
 
+/// The kernel says so of a request that it is just trying anew, too.
+TEST(Passing, ACancelThatDoesNotFindItsRequestIsSentAgain) {
+    const auto body = []() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        char byte = 0;
+        Task<std::size_t> reading = create_task(pair.near.read_some(std::span(&byte, 1)));
+        co_await turns();
+        reading.cancel();
+        const auto end = std::chrono::steady_clock::now() + 20s;
+        while (!reading.done() && std::chrono::steady_clock::now() < end) {
+            co_await yield();
+        }
+        EXPECT_TRUE(reading.done());
+        co_await pair.far.write("x");
+        EXPECT_THROW(co_await reading, CancelledError);
+    };
+    run_at_edge({.seed = 1, .misses_cancels = true}, 1, body());
+    EXPECT_EQ(1U, fault::counts().errors);
+    fault::set_plan({});
+}
+
+/// It has no memory, for requests or for what it holds back.
+TEST(Passing, ALoopDoesNotSpinWhileTheKernelIsBusy) {
+    constexpr unsigned kBusy = 50;
+    for (const bool is_busy_for_waits : {false, true}) {
+        const auto body = []() -> Coro<> { co_await sleep(50ms); };
+        run_at_edge({.seed = 1, .busy_ms = kBusy, .is_busy_for_waits = is_busy_for_waits}, 1, body());
+        EXPECT_LT(0U, fault::counts().busy_enters);
+        EXPECT_GT(8 * kBusy, fault::counts().busy_enters) << is_busy_for_waits;  // it pauses for 1 ms now and then
+    }
+    fault::set_plan({});
+}
+
+class Scratch {
+public:
+    Scratch() : path_(std::filesystem::temp_directory_path() / ("knit_scratch_" + std::to_string(::getpid()))) {}
+    ~Scratch() { std::filesystem::remove(path_); }
+    const std::string& path() const noexcept { return path_; }
+
+private:
+    std::string path_;
+};
+
+/// For sendfile(2) would block the loop as long as the disk.
+TEST(Passing, AFileThatIsNotInThePageCacheIsReadByRequests) {
+    const Scratch scratch;
+    for (const bool is_epoll : {false, true}) {
+        const auto body = [&]() -> Coro<> {
+            File file = co_await File::open(scratch.path(), "w+");
+            co_await file.write("hello!");
+            Pair pair = co_await connected_pair();
+            const std::uint64_t before = get_runtime().metrics().loops[0].operations_submitted;
+            EXPECT_EQ(6U, co_await pair.near.send_file(file, 0, 6));
+            EXPECT_EQ(before + 2, get_runtime().metrics().loops[0].operations_submitted);
+            std::array<char, 6> text{};
+            co_await pair.far.read_exactly(text);
+            EXPECT_EQ("hello!", std::string(text.data(), text.size()));
+        };
+        run_at_edge({.seed = 1, .is_cold = true, .is_epoll = is_epoll}, 1, body());
+        EXPECT_EQ(0U, fault::counts().sendfiles);
+    }
+    fault::set_plan({});
+}
+
+/// The kernel tells such an error once: what is tried after it would say something else, or nothing.
+TEST(Passing, AnErrorOfTheConnectionEndsSendFileAtOnce) {
+    const Scratch scratch;
+    for (const int error : {EPIPE, ECONNRESET, ECONNABORTED, ECONNREFUSED, ETIMEDOUT, ENOTCONN, EHOSTUNREACH, EHOSTDOWN,
+                            ENETUNREACH, ENETDOWN, ENETRESET, ENONET, ENOPROTOOPT}) {
+        const auto body = [&]() -> Coro<> {
+            File file = co_await File::open(scratch.path(), "w+");
+            co_await file.write("hello!");
+            Pair pair = co_await connected_pair();
+            int code = 0;
+            try {
+                co_await pair.near.send_file(file);
+            } catch (const std::system_error& failure) {
+                code = failure.code().value();
+            }
+            EXPECT_TRUE(code == error || fault::counts().sendfiles == 0) << error << ", " << code;
+        };
+        run_at_edge({.seed = 1, .sendfile_error = error}, 1, body());
+        if (fault::counts().sendfiles == 0) {
+            fault::set_plan({});
+            GTEST_SKIP() << "the file system does not tell what is in the page cache";
+        }
+    }
+    fault::set_plan({});
+}
+
 /// As on Linux before 5.19. It does not ask the kernel for one that cannot be had, each time.
 TEST(Passing, WithoutARingOfBuffersEachReceiveBringsItsOwn) {
     const auto body = []() -> Coro<> {

@@ -39,6 +39,22 @@ TEST(Metrics, OperationsThatWereSubmittedHaveEnded) {
     EXPECT_GE(many.enters, few.enters + 30);
 }
 
+TEST(Metrics, AWriteWithoutACopyEndsOnceThoughTheKernelSpeaksTwice) {
+    Runtime runtime({.loops = 1});
+    runtime.run_until_complete([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        pair.near.zero_copy_threshold(1);
+        char buffer[16];
+        for (int i = 0; i < 10; ++i) {
+            co_await pair.near.write("knit");
+            co_await pair.far.read_some(buffer);
+        }
+    });
+    const LoopMetrics metrics = runtime.metrics().loops[0];
+    EXPECT_GE(metrics.operations_submitted, 10U);
+    EXPECT_EQ(metrics.operations_submitted, metrics.operations_ended);
+}
+
 TEST(Metrics, AnOperationUnderWayIsSeen) {
     Runtime runtime({.loops = 1});
     std::uint64_t in_flight = 0;

@@ -1,4 +1,7 @@
 // Server's own calls: when it serves, how it ends, alone and with its connections. The families SERVER-01, -03, -07.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <future>
 #include <stdexcept>
@@ -297,6 +300,38 @@ TEST(ServerApi, AbortClientsDoesNotTouchASocketThatGotTheNumberOfAHandlersOne) {
         other.near.close();
         char buffer[1];
         EXPECT_EQ(0U, co_await other.far.read_some(buffer));
+    });
+}
+
+TEST(ServerApi, AHandlerThatIsSlowToEndDoesNotBreakTheConnectionThatHasItsNumberByThen) {
+    run_io([]() -> Coro<> {
+        Event is_closed;
+        Event goes_on;
+        int number = -1;
+        Server server = co_await serve("127.0.0.1:0", [&](TcpStream stream) -> Coro<> {
+            number = stream.native_handle();
+            stream.close();
+            is_closed.set();
+            while (!goes_on.is_set()) {
+                try {
+                    co_await goes_on.wait();
+                } catch (const CancelledError&) {
+                    // It has much to clean up.
+                }
+            }
+        });
+        Pair other = co_await connected_pair();
+        TcpStream client = co_await TcpStream::connect(server.local_endpoint());
+        co_await is_closed.wait();
+        EXPECT_EQ(-1, fcntl(number, F_GETFD));
+        EXPECT_EQ(number, dup2(other.near.native_handle(), number));
+        server.abort_clients();
+        co_await sleep(30ms);  // behind the server's timer of 10 ms, which stood first
+        ::close(number);
+        goes_on.set();
+        co_await other.near.write("x");
+        char buffer[1];
+        EXPECT_EQ(1U, co_await other.far.read_some(buffer));
     });
 }
 

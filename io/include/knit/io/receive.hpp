@@ -46,6 +46,10 @@ public:
     /// A range of bytes, which write() takes as it is.
     std::byte* begin() const noexcept { return data(); }
     std::byte* end() const noexcept { return data() + size_; }
+    // `std::span<const std::byte> bytes = co_await stream.receive();`: the buffer has gone back by the next line. The
+    // other spelling, with parentheses, cannot be told from a use of what is kept.
+    // NOLINTNEXTLINE(google-explicit-constructor): it is the implicit one that must not be
+    operator std::span<const std::byte>() && = delete;  // keep the Received while its bytes are used
     std::string_view text() const noexcept { return {reinterpret_cast<const char*>(data()), size_}; }
 
     /// Gives the buffer back now.

@@ -220,7 +220,8 @@ public:
     /// when the file ends before. `file` is a descriptor, or anything with native_handle(); it stays open and keeps its
     /// position; it and this object have to stay where they are until the await is over. What the page cache has goes
     /// to the peer from there: bytes that are overwritten before it has read them may reach it as they are by then.
-    /// Cancelled: CancelledError, and an unknown part has been sent.
+    /// While another loop uses the socket: RuntimeError, and nothing is sent. close() meanwhile, by any thread, ends it
+    /// as it ends any operation. Cancelled: CancelledError, and an unknown part has been sent.
     Coro<std::uint64_t> send_file(int file, std::uint64_t offset = 0, std::optional<std::uint64_t> count = {});
     template <class File>
     requires requires(const File& file) {

@@ -89,6 +89,12 @@ protected:
         descriptor_ = owner_->get();
         return descriptor_ != nullptr;
     }
+    /// Instead of being awaited: in flight for close() and for other loops, of which the kernel knows nothing. Throws
+    /// RuntimeError when operations of another loop are in flight.
+    void hold(Worker& here) {
+        descriptor_->link(*this, here);
+        is_linked_ = true;
+    }
     /// Once it is attached.
     Descriptor& descriptor() const noexcept { return *descriptor_; }
     bool is_stopping() const noexcept { return is_cancelled_ || is_closed_; }
