@@ -7,10 +7,10 @@
 #include <system_error>
 #include <utility>
 
+#include "../home.hpp"
 #include "../text.hpp"
 #include "callbacks.hpp"
 #include "client.hpp"
-#include "home.hpp"
 #include "knit/as_result.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "../answers.hpp"
+#include "../home.hpp"
 #include "callbacks.hpp"
-#include "home.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/loop.hpp"
