@@ -57,6 +57,8 @@ private:
     void report(const std::exception_ptr& error);
     Coro<> answer();
     void begin_answer(bool has_body);
+    void build_fields();
+    void check_fields();
     Coro<> send_body();
     Coro<> send_file();
     void note() const;
