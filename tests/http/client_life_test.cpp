@@ -199,6 +199,59 @@ TEST(ClientUpload, ACancellationIsNotHiddenByWhatTheFunctionMakesOfIt) {
     });
 }
 
+TEST(ClientUpload, AFunctionMayGoToAnotherLoop) {
+    run_io([]() -> Coro<> {
+        co_await with_server([](http::Server& server) -> Coro<> {
+            const std::string url = "http://" + server.local_endpoint().to_string() + "/echo";
+            ClientSession session;
+            Loop& home = get_running_loop();
+            Loop& other = get_runtime().loop(1 - home.id());
+            bool is_thrown = false;
+            RequestOptions options;
+            options.stream = [&home, &other, &is_thrown](RequestWriter& writer) -> Coro<> {
+                const std::string piece(10'000, 'x');
+                for (int i = 0; i < 20; ++i) {
+                    co_await resume_on(other);
+                    co_await writer.write(piece);
+                    EXPECT_EQ(&get_running_loop(), &home) << "where the connection is";
+                }
+                co_await resume_on(other);
+                if (is_thrown) {
+                    throw std::out_of_range("mine");
+                }
+            };
+            for (int i = 0; i < 10; ++i) {
+                ClientResponse response = co_await session.post(url, options);
+                const std::string text = co_await response.text();
+                EXPECT_EQ(text.size(), 200'000U);
+                EXPECT_EQ(session.idle_count(), 1U);
+            }
+            is_thrown = true;
+            EXPECT_THROW(co_await session.post(url, options), std::out_of_range);
+            EXPECT_EQ(&get_running_loop(), &home);
+        });
+    }, 2);
+}
+
+TEST(ClientUpload, ACancellationOfWhatTheFunctionAwaitsIsAnErrorOfItsOwn) {
+    const Serve wait = [](io::TcpStream& stream) -> Coro<> {
+        char buffer[1000];
+        while (co_await stream.read_some(buffer) != 0) {
+        }
+    };
+    with_bare_server(wait, [](ClientSession& session, std::string url) -> Coro<> {
+        RequestOptions options;
+        options.timeout = http::ClientTimeout{.total = 10s};
+        options.stream = [](RequestWriter& writer) -> Coro<> {
+            co_await writer.write("first");
+            Task<> other = create_task(sleep(std::chrono::hours(1)));
+            other.cancel();
+            co_await other;
+        };
+        EXPECT_THROW(co_await session.post(url, options), CancelledError);
+    });
+}
+
 TEST(ClientUpload, TheReadTimeoutBeginsWhenTheRequestIsSent) {
     const Serve late = [](io::TcpStream& stream) -> Coro<> {
         std::string body = co_await read_head(stream);

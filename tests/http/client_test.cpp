@@ -111,6 +111,7 @@ TEST(ClientSession, ErrorsAreErrors) {
         EXPECT_THROW(co_await session.request("GET", url_of(server, "/"), options), ValueError);
         options.headers = {{"Content-Length", "3"}};
         EXPECT_THROW(co_await session.request("GET", url_of(server, "/"), options), ValueError);
+        EXPECT_THROW(co_await session.request("CONNECT", url_of(server, "/")), ValueError);
         options = RequestOptions();
         options.stream = [](http::RequestWriter&) -> Coro<> {
             throw std::system_error(std::make_error_code(std::errc::no_such_file_or_directory));

@@ -91,6 +91,75 @@ TEST(Http2, ShutsDownUnderLoad) {
     }
 }
 
+/// What comes of stream 1: how many bytes, and the flags of its last frame of data.
+struct Come {
+    std::size_t size = 0;
+    int flags = 0;
+};
+
+/// Says its last word when `least` bytes of the answer have come, then reads until the server closes.
+Coro<Come> ask_and_end(io::Endpoint where, std::string bytes, std::size_t least) {
+    io::TcpStream stream = co_await io::TcpStream::connect(std::move(where));
+    co_await stream.write(bytes);
+    Come come;
+    std::string rest;
+    bool has_ended = false;
+    std::vector<char> buffer(std::size_t{64} << 10);
+    for (;;) {
+        const std::size_t count = co_await wait_for(stream.read_some(buffer), 10s);
+        if (count == 0) {
+            break;
+        }
+        rest.append(buffer.data(), count);
+        std::string_view view = rest;
+        while (const auto frame = take_frame(view)) {
+            if (frame->type == kData && frame->stream == 1) {
+                come.size += frame->payload.size();
+                come.flags = frame->flags;
+            }
+        }
+        rest.erase(0, rest.size() - view.size());
+        if (come.size >= least && !has_ended) {
+            has_ended = true;
+            stream.shutdown();
+        }
+    }
+    stream.close();
+    co_return come;
+}
+
+TEST(Http2, AnAnswerThatIsOnItsWayIsNotCutByThePeersLastWord) {
+    Board board;
+    http::Router router = board_router(board);
+    constexpr std::size_t kSize = std::size_t{24} << 20;  // as /huge has it: more than sockets hold
+    run_io([&]() -> Coro<> {
+        Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router, {.shutdown_timeout = 5s});
+        const std::string window = std::string("\0\x04", 2) + number(0x7fff'ffff);
+        const std::string bytes = std::string(kPreface) + frame(kSettings, 0, 0, window) +
+                                  frame(kWindow, 0, 0, number(0x7fff'0000)) + get(1, "/huge") + get(3, "/gate");
+        Coro<Come> asking = ask_and_end(server.local_endpoint(), bytes, 1);
+        const Come come = co_await std::move(asking);
+        EXPECT_EQ(come.size, kSize);
+        EXPECT_EQ(come.flags & kEndStream, kEndStream);
+        EXPECT_EQ(board.cancelled, 1) << "the handler whose answer is not there";
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
+TEST(Http2, WhatThePeersWindowsHaveNoRoomForEndsWithItsLastWord) {
+    run_io([]() -> Coro<> {
+        Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), small_router(), {.shutdown_timeout = 5s});
+        constexpr std::size_t kWindowSize = 65'535;
+        const std::string bytes = hello() + get(1, "/large");
+        Coro<Come> asking = ask_and_end(server.local_endpoint(), bytes, kWindowSize);
+        const Come come = co_await std::move(asking);
+        EXPECT_EQ(come.size, kWindowSize);
+        EXPECT_EQ(come.flags & kEndStream, 0) << "it is not whole";
+        server.close();
+        co_await server.wait_closed();
+    });
+}
 
 /// Answers the first connections with `frames`, each then closed, the last one with 204.
 Coro<> answer_by_hand(io::TcpListener& listener, std::vector<std::string> answers) {

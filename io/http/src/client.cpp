@@ -229,6 +229,11 @@ Coro<ClientResponse> ClientSession::request(std::string method, Url url, Request
     if (!detail::is_token(method)) {
         throw ValueError("\"" + method + "\" is no method of HTTP");
     }
+    if (method == "CONNECT") {
+        throw ValueError("CONNECT makes a tunnel of the connection, for which a ClientSession has no use: it goes "
+                         "through the environment's proxies by itself (SessionOptions::trust_env), and for a tunnel "
+                         "of one's own the request is written to a TcpStream");
+    }
     if (options.stream && !options.body.empty()) {
         throw ValueError("RequestOptions: a request has a body or a stream that makes it, not both");
     }

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "knit/as_result.hpp"
+#include "home.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
@@ -112,20 +113,23 @@ Coro<bool> ClientConnection::exchange(std::string head, const std::string& metho
     throw ServerProtocolError("the server has closed the connection without an answer");
 }
 
-/// Throws CancelledError only: an answer may have come whatever has become of the request.
+/// Throws its own cancellation only: an answer may have come whatever has become of the request.
 Coro<> ClientConnection::send(std::shared_ptr<Wire> wire, std::string head,
                               std::shared_ptr<const RequestOptions> options) {
+    std::exception_ptr error;
     try {
         Coro<> sending = send_body(*wire, std::move(head), *options);
         co_await std::move(sending);
-    } catch (const CancelledError&) {
-        throw;
     } catch (...) {
-        if (wire->write_error == nullptr) {
-            wire->body_error = std::current_exception();
-            wire->is_cut = true;
-            wire->transport->close();  // the server waits for the rest, and we for the server
-        }
+        error = std::current_exception();
+    }
+    if (error != nullptr && is_a<CancelledError>(error) && current_task()->cancelling() != 0) {
+        std::rethrow_exception(error);
+    }
+    if (error != nullptr && wire->write_error == nullptr) {
+        wire->body_error = error;
+        wire->is_cut = true;
+        wire->transport->close();  // the server waits for the rest, and we for the server
     }
     wire->is_sending = false;
     wire->sent_at = std::chrono::steady_clock::now();
@@ -143,12 +147,30 @@ Coro<> ClientConnection::send_body(Wire& wire, std::string head, const RequestOp
         co_await std::move(writing_body);
     }
     if (options.stream) {
+        Coro<> streaming = stream_body(wire, options);
+        co_await std::move(streaming);
+    }
+}
+
+/// Ends on the connection's loop, whatever becomes of it.
+Coro<> ClientConnection::stream_body(Wire& wire, const RequestOptions& options) {
+    std::exception_ptr error;
+    try {
         RequestWriter writer(wire);
         Coro<> streaming = options.stream(writer);
         co_await std::move(streaming);
-        Coro<> ending = wire.write("0\r\n\r\n");
-        co_await std::move(ending);
+        co_await resume_on(wire.loop);
+    } catch (...) {
+        error = std::current_exception();
     }
+    Coro<> coming = come_home(wire.loop);
+    co_await std::move(coming);
+    wire.has_body_ended = true;
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
+    Coro<> ending = wire.write("0\r\n\r\n");
+    co_await std::move(ending);
 }
 
 Coro<> Wire::write(std::string_view bytes) {
@@ -170,6 +192,12 @@ Coro<> Wire::write(std::string_view bytes) {
 Coro<> Wire::write_chunk(std::string_view bytes) {
     if (bytes.empty()) {
         co_return;
+    }
+    // The function may be on another loop, and end while another task of it is on its way in here.
+    const std::shared_ptr<Wire> self = shared_from_this();
+    co_await resume_on(loop);
+    if (has_body_ended) {
+        throw std::system_error(ECONNABORTED, std::generic_category(), "the function that makes the body has ended");
     }
     std::string chunk;
     append_number(chunk, bytes.size(), 16);

@@ -13,20 +13,23 @@
 #include "knit/coro.hpp"
 #include "knit/http/detail/chunked.hpp"
 #include "knit/http/detail/input.hpp"
+#include "knit/loop.hpp"
 #include "session_core.hpp"
 
 namespace knit::http::detail {
 
-/// A connection, and what is written to it. Kept by the task that writes: a body may still be on its way when its
-/// answer is read, or thrown away.
-class Wire final : public RequestSink {
+/// A connection, and what is written to it. Kept by the tasks that write: a body may still be on its way when its
+/// answer is read, or thrown away. Made on the connection's loop, and all of it is used there.
+class Wire final : public RequestSink, public std::enable_shared_from_this<Wire> {
 public:
-    explicit Wire(std::unique_ptr<Transport> made) noexcept : transport(std::move(made)) {}
+    explicit Wire(std::unique_ptr<Transport> made) noexcept : transport(std::move(made)), loop(get_running_loop()) {}
 
     Coro<> write(std::string_view bytes);
     Coro<> write_chunk(std::string_view bytes) override;
 
     std::unique_ptr<Transport> transport;  ///< null once it is given back
+    Loop& loop;
+    bool has_body_ended = false;     ///< the function that makes the body has: nothing of it may follow
     bool is_cut = false;             ///< a write is under way, or was cut off: nothing may be sent behind it
     bool is_sending = true;          ///< the request is not sent as a whole
     TimePoint sent_at{};             ///< then
@@ -53,6 +56,7 @@ public:
 private:
     static Coro<> send(std::shared_ptr<Wire> wire, std::string head, std::shared_ptr<const RequestOptions> options);
     static Coro<> send_body(Wire& wire, std::string head, const RequestOptions& options);
+    static Coro<> stream_body(Wire& wire, const RequestOptions& options);
     Coro<bool> read_head(const std::string& method);
     Coro<std::string_view> read_piece();
     Coro<> read_away();

@@ -163,6 +163,8 @@ void ConnectionBase::end_wait() noexcept {
 
 void ConnectionBase::begin_write() { watch_.begin(core_->options.write_timeout); }
 
+void ConnectionBase::begin_write_here() { watch_.begin_here(core_->options.write_timeout); }
+
 void ConnectionBase::end_wait_cancelled() {
     if (!watch_.end_cancelled()) {
         throw;
@@ -252,7 +254,7 @@ Coro<> ConnectionBase::fill_body() {
     if (body_progress_ == 0) {
         body_wait_ = core_->options.body_timeout;
     }
-    watch_.begin(body_wait_);
+    watch_.begin_here(body_wait_);  // a handler may have another task read
     const bool is_long = head_.framing == Framing::chunked || body_left_ > kPiece / 4;
     bool has_come = false;
     try {
@@ -263,6 +265,9 @@ Coro<> ConnectionBase::fill_body() {
         is_last_ = true;
         is_body_done_ = true;
         throw HttpError(408);
+    } catch (...) {
+        watch_.end();  // its deadline would cancel what the handler does after this
+        throw;
     }
     body_wait_ = watch_.left();
     watch_.end();
@@ -346,9 +351,32 @@ void ConnectionBase::flush_when_suspended() {
     });
 }
 
+/// The connection's Watch is that of its handlers' task, who have no part in this. A peer that takes nothing breaks the
+/// connection: no further answer is sent.
 Coro<> ConnectionBase::flush_beside(std::string bytes) {
-    Coro<> sending = send(bytes);
-    co_await std::move(sending);
+    Watch watch;
+    watch.start();
+    for (std::string_view rest = bytes; !rest.empty();) {
+        watch.begin(core_->options.write_timeout);
+        std::size_t count = 0;
+        try {
+            Coro<std::size_t> sending = send_some(rest);
+            count = co_await std::move(sending);
+        } catch (const CancelledError&) {
+            is_broken_ = true;
+            if (!watch.end_cancelled()) {
+                throw;
+            }
+            throw_write_timeout();
+        } catch (...) {
+            is_broken_ = has_peer_gone_ = true;
+            throw;
+        }
+        if (watch.end()) {
+            throw_write_timeout();  // TLS has taken bytes that the peer has not
+        }
+        rest.remove_prefix(count);
+    }
 }
 
 }  // namespace knit::http::detail

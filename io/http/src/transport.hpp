@@ -64,8 +64,8 @@ private:
 };
 
 /// TLS over a connection to `url`'s host, or through a proxy to it. RuntimeError where this knit has no TLS. `alpn`, of
-/// static storage: as in tls::Options.
+/// static storage, `alpn_overrides`: as in tls::Options.
 Coro<std::unique_ptr<Transport>> secure(io::TcpStream stream, Url url, const tls::Context* context, Duration limit,
-                                        std::string_view alpn);
+                                        std::string_view alpn, bool alpn_overrides = false);
 
 }  // namespace knit::http::detail

@@ -22,6 +22,11 @@ void Watch::start() {
     task_ = *current_task();
 }
 
+void Watch::begin_here(Duration limit) {
+    waiter_ = *current_task();
+    begin(limit);
+}
+
 void Watch::begin(Duration limit) {
     is_waiting_ = true;
     if (limit <= Duration::zero()) {
@@ -60,22 +65,18 @@ void Watch::ring() {
 void Watch::expire() noexcept {
     if (is_waiting_ && !is_expired_) {
         is_expired_ = true;
-        task_.cancel();
+        waiter().cancel();
     }
 }
 
 bool Watch::end_cancelled() noexcept {
-    is_waiting_ = false;
-    if (!is_expired_) {
-        return false;
-    }
-    take_back();
-    return task_.cancelling() == 0;
+    const TaskRef task = waiter();
+    return end() && task.cancelling() == 0;
 }
 
 void Watch::take_back() noexcept {
     is_expired_ = false;
-    task_.uncancel();
+    waiter().uncancel();
 }
 
 }  // namespace knit::http::detail

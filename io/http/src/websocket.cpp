@@ -18,10 +18,8 @@ namespace knit::http {
 using detail::WebSocketCore;
 
 namespace {
-
 constexpr std::string_view kVersion = "13";
 constexpr std::size_t kControlMax = 125;
-
 }  // namespace
 
 WebSocket& WebSocket::operator=(WebSocket&& other) noexcept {
@@ -359,7 +357,8 @@ Coro<WebSocket> shake_hands(Url url, WebSocketOptions options, WebSocketHeaders 
     io::TcpStream tcp = co_await std::move(connecting);
     std::unique_ptr<detail::Transport> transport;
     if (url.is_secure()) {
-        auto securing = detail::secure(std::move(tcp), url, context, options.connect_timeout, {});
+        // HTTP/2, which a Context that is shared with a ClientSession may offer, has no such handshake.
+        auto securing = detail::secure(std::move(tcp), url, context, options.connect_timeout, "http/1.1", true);
         transport = co_await std::move(securing);
     } else {
         transport = std::make_unique<detail::TransportOf<io::TcpStream>>(std::move(tcp));

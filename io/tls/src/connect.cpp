@@ -73,6 +73,7 @@ Coro<TcpTls> connect_tls(io::Endpoint endpoint, tls::Context context, tls::Optio
     peer.host = options.server_name.empty() ? host_of(endpoint) : std::string(options.server_name);
     peer.session_key = peer.host + " " + endpoint.to_string();
     peer.alpn = options.alpn;
+    peer.alpn_overrides = options.alpn_overrides;
     check_client(context, peer.host);
     options.server_name = options.alpn = {};  // does not live on
     return connect_to(std::move(endpoint), std::move(context), std::move(peer), options, std::move(connect_options));

@@ -99,8 +99,8 @@ void TlsEngine::prepare_client() {
     }
 }
 
-void TlsEngine::offer_alpn(std::string_view protocols) {
-    if (protocols.empty() || context_->is_server() || context_->has_alpn()) {
+void TlsEngine::offer_alpn(std::string_view protocols, bool overrides) {
+    if (protocols.empty() || context_->is_server() || (context_->has_alpn() && !overrides)) {
         return;
     }
     const std::string list = alpn_list(protocols);

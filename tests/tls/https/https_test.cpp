@@ -141,6 +141,33 @@ TEST(Https, AConnectionCountsUntilItsSocketIsClosed) {
     });
 }
 
+TEST(Https, AWebSocketIsSpokenWithAServerThatWouldRatherSpeakHttp2) {
+    run_io([]() -> Coro<> {
+        tls::Context serving = server_context();
+        serving.alpn({"h2", "http/1.1"});
+        const auto wrap = [serving](TcpStream stream) { return tls::accept(std::move(stream), serving); };
+        http::Router router;
+        router.get("/", [](http::Request& request) -> Coro<http::Response> {
+            co_return http::websocket(request, [](http::WebSocket& socket) -> Coro<> {
+                co_await socket.send_text("hello");
+            });
+        });
+        http::Server server = co_await http::serve("127.0.0.1:0", router, http::ServerOptions(), wrap);
+        const std::string url = "wss://" + server.local_endpoint().to_string() + "/";
+        for (const bool offers : {true, false}) {
+            tls::Context asking = client_context();
+            if (offers) {
+                asking.alpn({"h2", "http/1.1"});  // as one that is shared with a ClientSession
+            }
+            http::WebSocket socket = co_await http::connect_websocket(url, http::WebSocketOptions(), &asking);
+            const http::WebSocketMessage message = co_await socket.receive();
+            EXPECT_EQ("hello", message.data);
+        }
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
 TEST(Https, HandshakesThatFailAreNoErrorsAndEndWithTheServer) {
     run_io([]() -> Coro<> {
         int errors = 0;

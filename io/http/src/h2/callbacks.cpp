@@ -122,6 +122,17 @@ int H2Callbacks::frame_sent(nghttp2_session* session, const nghttp2_frame* frame
     return 0;
 }
 
+/// A head that nghttp2 does not send it drops in silence, and its stream would have no end. Where the head is a request
+/// nghttp2 ends the stream itself, which no peer has heard of.
+int H2Callbacks::frame_not_sent(nghttp2_session* session, const nghttp2_frame* frame, int, void*) noexcept {
+    const bool is_answer = frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat != NGHTTP2_HCAT_REQUEST;
+    H2Stream* const stream = is_answer ? stream_of(*frame, session) : nullptr;
+    if (stream != nullptr) {
+        stream->reset(NGHTTP2_INTERNAL_ERROR);
+    }
+    return 0;
+}
+
 int H2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std::uint32_t error_code, void*) noexcept {
     auto* const stream = static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
     if (stream != nullptr) {
@@ -157,6 +168,7 @@ H2SessionPtr H2Callbacks::make(H2Session& session, decltype(nghttp2_session_serv
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, &H2Callbacks::data);
         nghttp2_session_callbacks_set_before_frame_send_callback(made, &H2Callbacks::before_frame_sent);
         nghttp2_session_callbacks_set_on_frame_send_callback(made, &H2Callbacks::frame_sent);
+        nghttp2_session_callbacks_set_on_frame_not_send_callback(made, &H2Callbacks::frame_not_sent);
         nghttp2_session_callbacks_set_on_stream_close_callback(made, &H2Callbacks::stream_closed);
         // Windows open as bodies are read. Floods of CONTINUATION frames newer versions limit unasked; for the others,
         // take_field() and header_timeout do.
@@ -164,6 +176,7 @@ H2SessionPtr H2Callbacks::make(H2Session& session, decltype(nghttp2_session_serv
         nghttp2_option_set_no_closed_streams(options, 1);
         nghttp2_option_set_max_outbound_ack(options, 256);
         nghttp2_option_set_max_settings(options, 32);
+        nghttp2_option_set_max_send_header_block_length(options, H2Fields::kMost);
         static_cast<void>(make_session(&handle, made, &session, options));
     }
     nghttp2_option_del(options);

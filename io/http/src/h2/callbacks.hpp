@@ -25,6 +25,7 @@ private:
                     void* self) noexcept;
     static int before_frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* self) noexcept;
     static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* self) noexcept;
+    static int frame_not_sent(nghttp2_session*, const nghttp2_frame* frame, int reason, void* self) noexcept;
     static int stream_closed(nghttp2_session*, std::int32_t id, std::uint32_t error_code, void* self) noexcept;
     static ssize_t read(nghttp2_session* session, std::int32_t id, std::uint8_t* room, std::size_t size,
                         std::uint32_t* flags, nghttp2_data_source*, void*) noexcept;

@@ -40,8 +40,11 @@ H2Client::H2Client(std::unique_ptr<Transport> transport, Duration keepalive, End
 }
 
 Coro<> H2Client::run(std::shared_ptr<H2Client> self) {
-    Task<> writer = create_task(self->write_frames());
+    // All that takes memory comes before the writer's task, which must not outlive the session.
+    Task<> writer;
     Coro<std::exception_ptr> reading = self->read_frames();
+    Coro<std::exception_ptr> ending = self->end_writer(writer);
+    writer = create_task(self->write_frames());
     const std::exception_ptr cancelled = co_await std::move(reading);
     self->is_ending_ = true;
     self->ended_(*self);
@@ -51,7 +54,6 @@ Coro<> H2Client::run(std::shared_ptr<H2Client> self) {
         self->terminate(NGHTTP2_NO_ERROR);
     }
     self->is_failed_ = was_failed;
-    Coro<std::exception_ptr> ending = self->end_writer(writer);
     const std::exception_ptr late = co_await std::move(ending);
     self->transport_ = nullptr;
     self->throw_end(late != nullptr ? late : cancelled);

@@ -7,10 +7,10 @@
 #include <system_error>
 #include <utility>
 
+#include "../home.hpp"
 #include "../text.hpp"
 #include "callbacks.hpp"
 #include "client.hpp"
-#include "home.hpp"
 #include "knit/as_result.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
@@ -105,7 +105,8 @@ void H2ClientStream::throw_late() { throw TimeoutError("the server sends nothing
 
 // The exchange.
 
-/// The head is HTTP/1.1's; false when the connection takes no request any more.
+/// The head is HTTP/1.1's; false when the connection takes no request any more. ValueError for a head that no server
+/// takes.
 bool H2Exchange::submit(std::string_view head, bool has_body) {
     if (!connection_->can_open()) {
         return false;
@@ -124,6 +125,10 @@ bool H2Exchange::submit(std::string_view head, bool has_body) {
     fields.add(":authority", host);
     fields.add(":path", target);
     fields.add_lines(lines);
+    if (fields.are_too_large()) {
+        throw ValueError("the request's header fields are larger than 128 KiB together, or 64 KiB each, which is more "
+                         "than HTTP/2's servers take");
+    }
     auto stream = std::make_shared<H2ClientStream>(*connection_);
     const auto& list = fields.list();
     const nghttp2_data_provider body = H2Callbacks::data_provider();

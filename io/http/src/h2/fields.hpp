@@ -66,6 +66,11 @@ private:
 /// The memory is kept from one frame to the next.
 class H2Fields {
 public:
+    /// Above these, as RFC 9113, 6.5.2 counts, a peer does not refuse a message but ends the whole connection, other
+    /// requests with it: nghttp2 takes no name or value above 64 KiB, and no more than eight CONTINUATION frames.
+    static constexpr std::size_t kMost = 128 << 10;
+    static constexpr std::size_t kEachMost = 64 << 10;
+
     void clear() noexcept { text_.clear(); }
     /// The name becomes lower case, as HTTP/2 has it.
     void add(std::string_view name, std::string_view value) {
@@ -93,6 +98,15 @@ public:
                 add(name, value);
             }
         }
+    }
+    bool are_too_large() const {
+        std::size_t size = 0;
+        bool has_long = false;
+        text_.each([&](std::string_view name, std::string_view value) {
+            size += name.size() + value.size() + 32;
+            has_long = has_long || name.size() > kEachMost || value.size() > kEachMost;
+        });
+        return has_long || size > kMost;
     }
     /// Good until the next change.
     std::vector<nghttp2_nv>& list() {

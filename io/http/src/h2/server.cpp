@@ -48,19 +48,21 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
     }
     resets_since_ = now();
     input_ = std::move(input);
-    Task<> writer = create_task(write_frames());
+    // All that takes memory comes before the writer's task, which must not outlive the session.
+    Task<> writer;
+    Coro<std::exception_ptr> reading = read_frames();
+    Coro<std::exception_ptr> ending = end_writer(writer);
+    writer = create_task(write_frames());
     feed(preface);
     if (core_.is_closing()) {
         H2Session::end_soon();
     }
-    Coro<std::exception_ptr> reading = read_frames();
     std::exception_ptr cancelled = co_await std::move(reading);
     if (cancelled != nullptr) {
         terminate(NGHTTP2_NO_ERROR);
     }
-    const bool was_failed = is_failed_;
-    fail_streams();
-    is_failed_ = was_failed;  // what is on its way, a GOAWAY, still goes
+    // After the peer's last word answers still go, as far as its windows are open.
+    fail_requests(!is_failed_ && cancelled == nullptr);
     while (task_count_ + write_count_ != 0) {
         tasks_ended_.clear();
         try {
@@ -69,9 +71,19 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
             cancelled = std::current_exception();
         }
     }
-    Coro<std::exception_ptr> ending = end_writer(writer);
+    if (cancelled != nullptr) {
+        fail_requests(false);
+    }
     const std::exception_ptr late = co_await std::move(ending);
+    fail_streams();
     throw_end(late != nullptr ? late : cancelled);
+}
+
+/// What is on its way besides them, a GOAWAY, still goes.
+void H2Server::fail_requests(bool but_answered) noexcept {
+    const bool was_failed = is_failed_;
+    fail_streams(but_answered);
+    is_failed_ = was_failed;
 }
 
 /// The peer's answer to the ping says that it has seen what was sent before.

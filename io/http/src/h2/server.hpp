@@ -56,6 +56,7 @@ private:
     void last_stream_gone() noexcept final;
     TimePoint expire(TimePoint now) noexcept final;
     void tell_ended() noexcept;
+    void fail_requests(bool but_answered) noexcept;
 
     ConnectionBase& connection_;
     std::string peer_text_;

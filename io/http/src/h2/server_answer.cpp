@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "../answers.hpp"
+#include "../home.hpp"
 #include "callbacks.hpp"
-#include "home.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/loop.hpp"
@@ -130,11 +130,7 @@ std::string H2ServerStream::request_name() const {
 
 // The answer.
 
-void H2ServerStream::begin_answer(bool has_body) {
-    if (is_closed()) {
-        throw_closed();
-    }
-    owes_continue_ = false;  // an interim answer does not come behind the final one
+void H2ServerStream::build_fields() {
     const Response& response = *response_;
     const Response::Extra* const extra = response.extra_.get();
     H2Fields& fields = server_.fields();
@@ -150,7 +146,25 @@ void H2ServerStream::begin_answer(bool has_body) {
         fields.add_lines(server_.shard().date.text());
     }
     fields.add_lines(response.fields_);
-    const auto& list = fields.list();
+}
+
+/// Instead of an answer whose fields no peer would take.
+void H2ServerStream::check_fields() {
+    if (is_closed()) {
+        throw_closed();
+    }
+    build_fields();
+    if (server_.fields().are_too_large()) {
+        report(std::make_exception_ptr(RuntimeError("the answer's header fields are larger than 128 KiB together, or "
+                                                    "64 KiB each, which is more than HTTP/2's clients take")));
+        response_.emplace(500, HttpError(500).text());
+        build_fields();
+    }
+}
+
+void H2ServerStream::begin_answer(bool has_body) {
+    owes_continue_ = false;  // an interim answer does not come behind the final one
+    const auto& list = server_.fields().list();
     const nghttp2_data_provider body = H2Callbacks::data_provider();
     const int result = nghttp2_submit_response(server_.handle(), id(), list.data(), list.size(),
                                                has_body ? &body : nullptr);
@@ -158,7 +172,7 @@ void H2ServerStream::begin_answer(bool has_body) {
         throw std::system_error(EPROTO, std::generic_category(), nghttp2_strerror(result));
     }
     server_.wake_writer();
-    if (response.closes_) {
+    if (response_->closes_) {
         server_.end_gently();
     }
 }
@@ -167,6 +181,7 @@ Coro<> H2ServerStream::answer() {
     if (response_->extra_ != nullptr && response_->extra_->upgrade) {
         response_.emplace(426, HttpError(426).text());  // HTTP/2 has no change of protocol
     }
+    check_fields();
     const Response& response = *response_;
     const bool is_made = response.extra_ != nullptr;
     const bool has_body = has_content(response.status_) && head_.method != "HEAD" &&

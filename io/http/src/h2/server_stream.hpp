@@ -30,6 +30,7 @@ public:
     void end_fields() final;
     void sent_end() noexcept final;
     void closed(std::uint32_t error_code) noexcept final;
+    bool is_answered() const noexcept final { return is_answered_; }
 
     Coro<std::string_view> read_body() final;
     Coro<> write_body(std::string_view bytes) final;
@@ -56,6 +57,8 @@ private:
     void cut_off(const std::exception_ptr& error);
     void report(const std::exception_ptr& error);
     Coro<> answer();
+    void build_fields();
+    void check_fields();
     void begin_answer(bool has_body);
     Coro<> send_body();
     Coro<> send_file();

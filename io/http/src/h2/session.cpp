@@ -11,6 +11,7 @@
 #include "knit/error.hpp"
 #include "knit/loop.hpp"
 #include "knit/shield.hpp"
+#include "knit/sleep.hpp"
 
 namespace knit::http::detail {
 
@@ -69,11 +70,11 @@ void H2Session::remove(H2Stream& stream) noexcept {
 
 /// A stream may be gone after it has been told; the last one then has its place, and was told before. A request that
 /// has not left is one that its server has not looked at.
-void H2Session::fail_streams() noexcept {
+void H2Session::fail_streams(bool but_answered) noexcept {
     is_failed_ = true;
     for (std::size_t left = streams_.size(); left > 0; --left) {
         H2Stream* const stream = left <= streams_.size() ? streams_[left - 1] : nullptr;
-        if (stream != nullptr && !stream->is_closed()) {
+        if (stream != nullptr && !stream->is_closed() && !(but_answered && stream->is_answered())) {
             constexpr std::uint32_t kUnseen = NGHTTP2_REFUSED_STREAM;
             stream->closed(side_ == Side::server || stream->has_begun() ? H2Stream::kLost : kUnseen);
         }
@@ -249,8 +250,13 @@ Coro<std::exception_ptr> H2Session::end_writer(Task<>& writer) {
     if (is_failed_) {
         writer.cancel();  // which may be held up by a peer that takes nothing
     }
+    bool is_starved = false;
     while (!writer.done()) {
         try {
+            if (std::exchange(is_starved, false)) {
+                co_await yield();
+                continue;
+            }
             Future<> ended = shield(writer);
             co_await ended;
         } catch (const CancelledError&) {
@@ -258,6 +264,9 @@ Coro<std::exception_ptr> H2Session::end_writer(Task<>& writer) {
                 cancelled = std::current_exception();
                 writer.cancel();
             }
+        } catch (const std::bad_alloc&) {
+            is_starved = true;  // to wait takes memory: it is looked at each turn, and soon ends
+            writer.cancel();
         }
     }
     timer_.cancel();

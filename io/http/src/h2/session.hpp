@@ -78,8 +78,8 @@ protected:
     /// Throws the cancellation if there is one, or else what the stream below should not have thrown.
     void throw_end(const std::exception_ptr& cancelled) const;
     void feed(std::string_view bytes) noexcept;
-    /// Every stream is closed from here on.
-    void fail_streams() noexcept;
+    /// Every stream is closed from here on, or every one that is not answered.
+    void fail_streams(bool but_answered = false) noexcept;
     /// As after an error of the peer's: GOAWAY, and the end at once.
     void terminate(std::uint32_t error_code) noexcept;
     /// Ends the wait of read_frames(), which then looks around.

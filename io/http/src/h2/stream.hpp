@@ -34,6 +34,8 @@ public:
     bool has_peer_ended() const noexcept { return has_ended_; }
     /// Its first frame has been made, and may have been sent.
     bool has_begun() const noexcept { return has_begun_; }
+    /// All that this side will send of it is known.
+    virtual bool is_answered() const noexcept { return false; }
     /// A task is in write().
     bool is_writing() const noexcept { return is_writing_; }
     /// The peer has taken nothing for too long, and the stream is about to be reset for it.

@@ -14,10 +14,11 @@ const tls::Context* default_context() {
 }  // namespace
 
 Coro<std::unique_ptr<Transport>> secure(io::TcpStream stream, Url url, const tls::Context* context, Duration limit,
-                                        std::string_view alpn) {
+                                        std::string_view alpn, bool alpn_overrides) {
     tls::Options options;
     options.server_name = url.host();
     options.alpn = alpn;
+    options.alpn_overrides = alpn_overrides;
     if (limit > Duration::zero()) {
         options.handshake_timeout = limit;
     }

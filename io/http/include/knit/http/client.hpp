@@ -76,8 +76,9 @@ struct SessionOptions {
 ///     auto response = co_await session.get("http://example.org/");
 ///     std::string text = co_await response.text();
 ///
-/// Throws InvalidUrl, ClientError and what derives from it, TimeoutError, std::system_error (not connected, for
-/// example), tls::TlsError. Cancelled: CancelledError, and the request's connection is closed.
+/// Throws ValueError for a request that cannot be sent, InvalidUrl, ClientError and what derives from it, TimeoutError,
+/// std::system_error (not connected, for example), tls::TlsError. Cancelled: CancelledError, and the request's
+/// connection is closed.
 class ClientSession {
 public:
     ClientSession();

@@ -25,7 +25,8 @@ class RequestWriter {
 public:
     /// knit's own use.
     explicit RequestWriter(detail::RequestSink& sink) noexcept : sink_(&sink) {}
-    /// Sends a piece; waits while the server takes no more.
+    /// Sends a piece; waits while the server takes no more. From any loop; resumes on that of the request. Throws
+    /// std::system_error when the server has gone. Cancelled: CancelledError, and the request cannot go on.
     Coro<> write(std::string_view bytes);
 
 private:

@@ -113,7 +113,7 @@ Response websocket(const Request& request, std::function<Coro<>(WebSocket&)> han
 
 /// Connects to "ws://host/path" or "wss://...". Throws InvalidUrl, ServerProtocolError when the server does not want
 /// to, TimeoutError after options.connect_timeout, and what connecting throws. `context`: for wss, as
-/// SessionOptions::tls.
+/// SessionOptions::tls; whatever its alpn(), "http/1.1" is what is offered.
 Coro<WebSocket> connect_websocket(std::string url, WebSocketOptions options = {},
                                   const tls::Context* context = nullptr);
 /// With header fields of one's own: Origin, Cookie, Authorization (which "ws://user:password@host/" says too).

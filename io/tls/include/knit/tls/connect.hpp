@@ -27,6 +27,7 @@ struct Options {
     std::string_view server_name = {};
     /// Of a client: what it offers by ALPN, "h2,http/1.1", where the Context has no alpn() of its own. Copied likewise.
     std::string_view alpn = {};
+    bool alpn_overrides = false;  ///< `alpn` is offered also where the Context has an alpn() of its own
     Duration handshake_timeout = std::chrono::seconds(60);  ///< zero: no limit
     Duration shutdown_timeout = std::chrono::seconds(30);   ///< for close() to send the rest; zero: no limit
 };
@@ -43,6 +44,7 @@ struct TlsPeer {
     std::string host;
     std::string session_key;
     std::string alpn = {};  ///< as in Options
+    bool alpn_overrides = false;
 };
 
 /// ValueError for a server's Context, or a client's that checks names and has none.
@@ -57,7 +59,7 @@ Coro<tls::TlsStream<S>> begin_tls(S stream, tls::Context context, TlsPeer peer, 
                                   Duration shutdown_timeout) {
     auto core = std::make_shared<TlsCoreOf<S>>(std::move(stream), context.state(), std::move(peer.host),
                                                std::move(peer.session_key), shutdown_timeout);
-    core->offer(peer.alpn);
+    core->offer(peer.alpn, peer.alpn_overrides);
     Coro<> shaking = TlsCore::handshake(core, handshake_timeout);
     co_await std::move(shaking);
     tls::TlsStream<S> made(std::move(core));
@@ -92,7 +94,7 @@ template <io::ByteStream S>
 Coro<TlsStream<S>> connect(S stream, Context context, Options options) {
     knit::detail::check_client(context, options.server_name);
     const std::string name(options.server_name);
-    knit::detail::TlsPeer peer{name, name, std::string(options.alpn)};
+    knit::detail::TlsPeer peer{name, name, std::string(options.alpn), options.alpn_overrides};
     return knit::detail::begin_tls(std::move(stream), std::move(context), std::move(peer), options.handshake_timeout,
                                    options.shutdown_timeout);
 }

@@ -122,6 +122,8 @@ protected:
     /// A deadline has come while waiting for a head; the connection ends, with 408 when a part of one was there.
     void time_out();
     void begin_write();
+    /// The same for a write by whichever task.
+    void begin_write_here();
 
     /// From its preface on; `preface` is what was taken of that already. Throws CancelledError.
     Coro<> speak_http2(std::string_view preface);

@@ -171,7 +171,7 @@ private:
     template <class A>
     Coro<std::size_t> write_in_time(A part) {
         std::size_t count = 0;
-        begin_write();
+        begin_write_here();
         try {
             count = co_await std::move(part);
         } catch (const CancelledError&) {

@@ -23,6 +23,8 @@ public:
     void start();
     /// The task begins to wait, at most so long; zero: for ever.
     void begin(Duration limit);
+    /// The same for whichever task is the current one, on the loop of start().
+    void begin_here(Duration limit);
     /// The task waits again for the same thing, until the same deadline.
     void begin_again() {
         is_waiting_ = true;
@@ -35,11 +37,14 @@ public:
     /// What was waited for has come: whether that was too late, and it had been cancelled.
     bool end() noexcept {
         is_waiting_ = false;
-        if (is_expired_) [[unlikely]] {
+        const bool was_late = is_expired_;
+        if (was_late) [[unlikely]] {
             take_back();
-            return true;
         }
-        return false;
+        if (waiter_) {
+            waiter_ = TaskRef();
+        }
+        return was_late;
     }
     /// The wait has ended by a CancelledError: whether that was the deadline's, and nobody else's.
     bool end_cancelled() noexcept;
@@ -53,9 +58,11 @@ private:
     void arm();
     void ring();
     void take_back() noexcept;
+    TaskRef& waiter() noexcept { return waiter_ ? waiter_ : task_; }
 
     Loop* loop_ = nullptr;
     TaskRef task_;
+    TaskRef waiter_;  ///< of begin_here(); none: task_
     Handle timer_;
     TimePoint deadline_ = TimePoint::max();
     TimePoint armed_for_ = TimePoint::max();  ///< max: not armed

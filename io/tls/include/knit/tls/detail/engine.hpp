@@ -33,7 +33,7 @@ public:
     TlsEngine& operator=(const TlsEngine&) = delete;
     ~TlsEngine();
     /// Names with commas between them, which a client offers if its Context says nothing else. Before the handshake.
-    void offer_alpn(std::string_view protocols);
+    void offer_alpn(std::string_view protocols, bool overrides);
 
     // The network's side.
 

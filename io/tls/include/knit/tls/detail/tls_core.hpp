@@ -37,7 +37,7 @@ public:
     const TlsEngine& engine() const noexcept { return engine_; }
     bool is_closed() const noexcept { return is_closed_; }
     /// Before the handshake.
-    void offer(std::string_view protocols) { engine_.offer_alpn(protocols); }
+    void offer(std::string_view protocols, bool overrides) { engine_.offer_alpn(protocols, overrides); }
 
     /// Closes the stream when it fails, or when it is cancelled. A server's that refuses its client waits for that.
     static Coro<> handshake(Ref core, Duration limit);
