@@ -6,8 +6,8 @@
 #include <exception>
 #include <system_error>
 
-#include "knit/as_result.hpp"
 #include "home.hpp"
+#include "knit/as_result.hpp"
 #include "knit/error.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
