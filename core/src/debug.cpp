@@ -73,16 +73,4 @@ void Worker::run_watched(Work& work) noexcept {
     }
 }
 
-/// As run_deque(), without its haste.
-bool Worker::run_deque_watched(Work* work) noexcept {
-    do {
-        count_step();
-        run_watched(offered_task(*this, *work).work());
-    } while (++budget_left_ < budget_ && ready_.empty() && (work = deque_.pop()) != nullptr);
-    if (budget_left_ >= budget_) {
-        look();
-    }
-    return true;
-}
-
 }  // namespace knit::detail

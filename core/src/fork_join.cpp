@@ -44,7 +44,7 @@ void ForkBase::child_ended() noexcept {
 /// The budget is spent: the loop may have something to do, or the task to take a cancellation.
 bool ForkBase::start_slow(void* child) noexcept {
     Worker& worker = *task_->home();
-    const bool is_pause_due = worker.is_pause_due();
+    const bool is_pause_due = worker.look_inside_task();
     if (task_->is_cancel_due() && claim_outcome(g_cancelled)) {
         stop(task_->cancel_message(), false);
         child_ended();  // the one that was to start is dropped with the others

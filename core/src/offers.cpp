@@ -20,9 +20,7 @@ constexpr std::size_t kSharedMost = 64;
 // A fence costs 5 to 20 ns, a steal from a loop without fences both loops some 2 us each.
 constexpr unsigned kFencedPushes = 1024;
 // So long may what has completed wait behind offered work, or until the end of one task of it.
-constexpr std::chrono::microseconds kOfferedMost{50};
-// The first ones, while nothing is known of them.
-constexpr unsigned kFirstInline = 4;
+constexpr Duration kOfferedMost = std::chrono::microseconds(50);
 // Offered work that takes less than two wakes of a loop is best run where it is.
 constexpr Duration kLongOffered = std::chrono::microseconds(50);
 constexpr Duration kLeftMost = std::chrono::microseconds(200);
@@ -32,18 +30,22 @@ constexpr unsigned kTimedOffered = 16;
 
 }  // namespace
 
-/// Offered tasks, the newest first, until the budget is spent, or where I/O is in flight, the time; none while a task
-/// is paused in the middle of its own.
+/// They have waited for one batch of the run queue.
+void Worker::run_paused(Work* paused) noexcept {
+    if (std::exchange(is_look_due_, false)) {
+        look_around();
+    }
+    if (inline_.is_timed()) {
+        inline_.resume(driver_->now(), counters_.turns.value());
+    }
+    run_batch(paused);
+}
+
+/// Offered tasks, the newest first, until the budget is spent, or where something is due later, the time; none while a
+/// task is paused in the middle of its own.
 bool Worker::run_deque() noexcept {
     if (Work* const paused = paused_.take_all()) [[unlikely]] {
-        if (std::exchange(is_look_due_, false)) {
-            look_around();
-        }
-        if (inline_since_ != kNever) {
-            inline_since_ = driver_->now();
-        }
-        budget_left_ = budget_ - inline_budget_;
-        run_batch(paused);
+        run_paused(paused);
         return true;
     }
     if (leaves_offers()) [[unlikely]] {
@@ -54,55 +56,34 @@ bool Worker::run_deque() noexcept {
         return false;
     }
     has_reported_drained_ = false;
-    if (is_watched()) [[unlikely]] {
-        return run_deque_watched(work);
-    }
-    const bool is_timed = driver_->has_operations();
+    const bool is_debugged = is_watched();
+    const bool has_operations = driver_->has_operations();
+    const bool is_timed = has_operations || timers_.next() != kNever;
     const TimePoint start = is_timed ? driver_->now() : TimePoint();
     TimePoint time = start;
-    const unsigned first = budget_ - budget_left_;
-    unsigned left = first;
+    const unsigned before = budget_spent_;
     do {
         count_step();
-        if (TaskCore& task = offered_task(*this, *work); task.begin(*this)) [[likely]] {
-            task.leaf().resume();
+        if (is_debugged) [[unlikely]] {
+            run_watched(offered_task(*this, *work).work());
+        } else {
+            run_offered_now(*work);
         }
-        after_resume();
+        ++budget_spent_;
         if (is_timed) {
             time = driver_->now();
         }
         // What has become ready goes first: else the run queue would grow while the tree goes deeper. Messages too: a
         // connection that arrives, a cancellation.
-    } while (--left > 0 && ready_.empty() && inbox_.empty() && time - start < kOfferedMost &&
+    } while (budget_spent_ < budget_ && ready_.empty() && inbox_.empty() && time - start < kOfferedMost &&
              (work = deque_.pop()) != nullptr);
-    budget_left_ = budget_ - left;
-    if (is_timed) {
-        runtime_.offered_time().note((time - start) / (first - left));
+    if (has_operations) {
+        runtime_.offered_time().note((time - start) / (budget_spent_ - before));
     }
-    if (left == 0 || time - start >= kOfferedMost) {
+    if (budget_spent_ >= budget_ || time - start >= kOfferedMost) {
         look();
     }
     return true;
-}
-
-/// How many more coroutines may run inline: as many as take kOfferedMost, going by the last ones. Where no I/O has to
-/// wait they are timed now and then: the clock would cost small ones 2 %.
-unsigned Worker::inline_budget() noexcept {
-    const bool is_timed = inline_since_ != kNever;
-    if (!is_timed && !is_look_due_ && !driver_->has_operations()) {
-        return budget_;
-    }
-    const TimePoint time = driver_->now();
-    if (is_timed) {
-        const Duration each = std::max((time - inline_since_) / inline_budget_, Duration(1));
-        const unsigned most = std::min(2 * inline_budget_, budget_);  // a few quick ones say little of the next
-        inline_budget_ = static_cast<unsigned>(std::clamp<std::int64_t>(kOfferedMost / each, 1, most));
-    } else {
-        inline_budget_ = std::min(kFirstInline, budget_);
-    }
-    const bool stays_timed = inline_budget_ < budget_ || !is_timed || driver_->has_operations();
-    inline_since_ = stays_timed ? time : kNever;
-    return inline_budget_;
 }
 
 void Worker::run_offered(Work& work) noexcept {
@@ -199,9 +180,11 @@ bool Worker::leaves_offers() noexcept {
     if (time < leaves_again_) {
         return false;
     }
-    if (left_since_ == kNever) {
-        left_since_ = time;
+    const std::size_t count = deque_.size_hint();
+    if (left_since_ == kNever || count < left_count_) {
+        left_since_ = time;  // it begins, or somebody has come
     }
+    left_count_ = count;
     if (time - left_since_ < std::min(usual / 2, kLeftMost)) {
         driver_->poll();
         return true;
@@ -221,7 +204,7 @@ void Worker::forget_thieves() noexcept {
 /// A steal takes long where the victim does without fences, and holds it up. So that one is told, and for as long as
 /// the steal lasts it is seen that somebody searches: each offer() looks what there is to answer.
 Work* Worker::steal_from(Worker& victim) noexcept {
-    const bool is_slow = victim.is_unfenced();
+    const bool is_slow = victim.is_unfenced();  // a hint here, so without the fence that its answer else needs
     const bool shows = is_slow && !is_searching_;
     if (is_slow) {
         victim.has_slow_thief_.store(true, std::memory_order_relaxed);  // relaxed: a hint

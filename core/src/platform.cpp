@@ -46,6 +46,17 @@ bool has_word(std::string_view list, std::string_view word) {
     return false;
 }
 
+/// The kernel writes spaces and the like as a backslash and three octal digits.
+void unescape(std::string& path) {
+    const auto is_digit = [](char character) { return character >= '0' && character <= '7'; };
+    for (std::size_t at = path.find('\\'); at != std::string::npos; at = path.find('\\', at + 1)) {
+        if (at + 3 < path.size() && std::all_of(&path[at + 1], &path[at + 4], is_digit)) {
+            const int code = (path[at + 1] - '0') * 64 + (path[at + 2] - '0') * 8 + (path[at + 3] - '0');
+            path.replace(at, 4, 1, static_cast<char>(code));
+        }
+    }
+}
+
 /// /proc/self/mountinfo: "id parent major:minor root point options [fields...] - type source options".
 std::vector<CgroupMount> cgroup_mounts(const std::string& root) {
     std::vector<CgroupMount> mounts;
@@ -55,6 +66,8 @@ std::vector<CgroupMount> cgroup_mounts(const std::string& root) {
         CgroupMount mount;
         std::string skipped;
         fields >> skipped >> skipped >> skipped >> mount.root >> mount.point;
+        unescape(mount.root);
+        unescape(mount.point);
         while (fields >> skipped && skipped != "-") {
         }
         std::string type;
@@ -127,6 +140,14 @@ double quota_under(const CgroupMount& mount, const std::string& root) {
 }
 
 }  // namespace
+
+void wait_for_other_thread(unsigned round) noexcept {
+    constexpr unsigned kSpinRounds = 64;
+    cpu_relax();
+    if (round >= kSpinRounds) {
+        sched_yield();
+    }
+}
 
 bool asymmetric_fences() noexcept {
     static const bool works = [] {

@@ -17,6 +17,10 @@ namespace knit::detail {
 /// ours. Only where asymmetric_fences() said true; there is no substitute, hence aborts elsewhere. Any thread.
 void heavy_fence() noexcept;
 
+/// In a loop that waits for what another thread is about to do: spins for the first rounds, then lets other threads
+/// have the processor, which that one may be without.
+void wait_for_other_thread(unsigned round) noexcept;
+
 /// The processors that the calling thread may run on, ascending; empty where the kernel does not say.
 std::vector<unsigned> allowed_cpus();
 

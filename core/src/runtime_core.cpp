@@ -6,12 +6,13 @@
 #include "runtime_core.hpp"
 
 #include "knit/error.hpp"
+#include "platform.hpp"
 
 namespace knit::detail {
 
 void RuntimeCore::wake_one() noexcept {
     // Counted as searching before it is claimed: it may wake by itself at once, and then takes itself off.
-    for (;;) {
+    for (unsigned round = 0;; ++round) {
         idle_.begin_search();
         for (Worker* each : workers_) {
             if (each->claim_sleeper()) {
@@ -22,7 +23,7 @@ void RuntimeCore::wake_one() noexcept {
         if (!idle_.end_search() || !leaves_work_to_sleepers()) {
             return;
         }
-        cpu_relax();  // a sleeper is just waking by itself, and has still to say so
+        wait_for_other_thread(round);  // a sleeper is just waking by itself, and has still to say so
     }
 }
 

@@ -16,8 +16,10 @@ constexpr std::uint64_t kIdBlock = 1024;
 Atomic<std::uint64_t> g_next_id{0};  // any thread takes from it; publishes nothing
 // Every so many looks at the ring the loop looks at the clock and the injector too.
 constexpr unsigned kLooksPerClock = 16;
-// The oldest offered task is run this often, so that none waits for ever under newer ones.
-constexpr std::chrono::milliseconds kOldestEvery{5};
+// The oldest offered task is run this often, so that none waits for ever under newer ones; trees of coroutines ever
+// less often.
+constexpr Duration kOldestEvery = std::chrono::milliseconds(5);
+constexpr Duration kOldestMost = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -134,11 +136,7 @@ bool Worker::turn() noexcept {
         stop_searching();  // before the work: it may take long, and others sleep because this loop searches
     }
     Work* const batch = ready_.take_all();
-    if (batch != nullptr) {
-        run_batch(batch);
-    } else {
-        counters_.ready.set(0);
-    }
+    counters_.ready.set(run_batch(batch));
     bool ran_offered = false;
     if (has_offered()) {
         ran_offered = run_deque();
@@ -209,7 +207,7 @@ void Worker::fetch_ahead(Work* next) noexcept {
     }
 }
 
-void Worker::run_batch(Work* first) noexcept {
+std::uint64_t Worker::run_batch(Work* first) noexcept {
     std::uint64_t count = 0;
     for (Work* work = first; work != nullptr; ++count) {
         Work* const next = work->next;
@@ -221,31 +219,21 @@ void Worker::run_batch(Work* first) noexcept {
         } else {
             work->run(*this, *work);
         }
-        if (++budget_left_ >= budget_) [[unlikely]] {
+        if (++budget_spent_ >= budget_) [[unlikely]] {
             look();
         }
         work = next;
     }
-    counters_.ready.set(count);
+    return count;
 }
 
 /// In the middle of much work: what would wait for the end of it, must not. What has completed runs in the next turn.
 void Worker::look() noexcept {
-    budget_left_ = 0;
+    budget_spent_ = 0;
     driver_->poll();
     answer_thieves();
-    if (++looks_ % kLooksPerClock != 0) {
-        return;
-    }
-    look_around();
-    // Not oftener: each time the loop starts another subtree at its top, whose frames then wait beside the present
-    // one's.
-    const TimePoint time = driver_->now();
-    if (time - oldest_taken_ >= kOldestEvery) {
-        oldest_taken_ = time;
-        if (Work* work = deque_.take_oldest()) {
-            run_offered(*work);
-        }
+    if (++looks_ % kLooksPerClock == 0) {
+        look_around();
     }
 }
 
@@ -258,20 +246,40 @@ void Worker::look_around() noexcept {
     const TimePoint time = driver_->now();
     set_coarse_time(time);
     look_at_pool(time);
+    if (time >= oldest_due_) {
+        Work* const oldest = deque_.take_oldest();
+        // The top of a tree, most likely of the one that runs, whose frames would wait beside those of many others if
+        // that happened often. It does not stay for ever: whatever lies under it is old as well.
+        const bool is_of_tree = oldest != nullptr && oldest->run != &TaskCore::run_ready;
+        oldest_after_ = is_of_tree ? std::min(2 * oldest_after_, kOldestMost) : kOldestEvery;
+        oldest_due_ = time + oldest_after_;
+        if (oldest != nullptr) {
+            run_offered(*oldest);
+        }
+    }
 }
 
-bool Worker::is_pause_due() noexcept {
+bool Worker::look_inside_task() noexcept {
     count_step();
     driver_->poll();
-    is_look_due_ = ++looks_ % kLooksPerClock == 0;
-    budget_left_ = budget_ - inline_budget();
-    return is_look_due_ || !ready_.empty() || !inbox_.empty() || is_stopping_;
+    const bool is_clock_due = ++looks_ % kLooksPerClock == 0;
+    is_look_due_ = is_look_due_ || is_clock_due;
+    const bool has_waiting = driver_->has_operations() || timers_.next() != kNever;
+    bool is_timer_due = false;
+    if (is_clock_due || has_waiting || inline_.is_timed()) {
+        const TimePoint time = driver_->now();
+        inline_.renew(time, counters_.turns.value(), has_waiting);
+        is_timer_due = timers_.next() <= time;
+    } else {
+        inline_.renew();
+    }
+    return is_look_due_ || is_timer_due || !ready_.empty() || batch_rest_ != nullptr || !inbox_.empty() || is_stopping_;
 }
 
 void Worker::set_driver(Driver* driver) noexcept {
     driver_ = driver;
     if (driver != nullptr && driver->is_simulation()) {
-        // One thread needs no barriers, and whether the kernel has them must not show in the order of what runs.
+        // Whether the kernel has barriers for other threads must not show in the order of what runs.
         asymmetric_ = false;
         deque_.set_asymmetric(false);
     }

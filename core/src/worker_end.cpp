@@ -12,8 +12,8 @@ void Worker::close() noexcept {
     is_discarding_ = true;
     Work* const left = inbox_.close();
     // Ends: whoever claimed this loop is between the claim and the ring of its bell.
-    while (wakes_done_.load(std::memory_order_acquire) != claims_) {  // [worker.wakes]
-        cpu_relax();
+    for (unsigned round = 0; wakes_done_.load(std::memory_order_acquire) != claims_; ++round) {  // [worker.wakes]
+        wait_for_other_thread(round);
     }
     return_ids();
     while (Timer* timer = timers_.pop_due(kNever)) {

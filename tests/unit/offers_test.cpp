@@ -1,35 +1,28 @@
-// Offered work: how it is left to other loops, and that what must not wait does not wait behind it, nor behind
-// coroutines that run inline.
-#include <functional>
+// Offered work: how it is left to other loops, and that what must not wait does not wait behind it.
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "co_test.hpp"
-#include "driver.hpp"
 #include "fake_driver.hpp"
+#include "in_flight.hpp"
 #include "runtime_core.hpp"
 
 namespace knit::test {
 namespace {
 
-/// What the loops of a runtime tell each other and their drivers, by hand: on one loop that is simulated nobody else
-/// would.
+detail::Worker& worker() { return *detail::Worker::current(); }
+
+/// Another loop is on its way to this one's work, by hand: on one loop that is simulated nobody else would say so.
 class OnItsWay {
 public:
-    OnItsWay() {
-        worker().driver().count_submitted();
-        worker().runtime().idle().begin_search();
-    }
+    OnItsWay() { worker().runtime().idle().begin_search(); }
     OnItsWay(const OnItsWay&) = delete;
     OnItsWay& operator=(const OnItsWay&) = delete;
-    ~OnItsWay() {
-        static_cast<void>(worker().runtime().idle().end_search());
-        worker().driver().count_ended();
-    }
+    ~OnItsWay() { static_cast<void>(worker().runtime().idle().end_search()); }
 
 private:
-    static detail::Worker& worker() { return *detail::Worker::current(); }
+    const OperationInFlight operation_;
 };
 
 Coro<> set(bool& flag) {
@@ -39,7 +32,7 @@ Coro<> set(bool& flag) {
 
 TEST(Offers, LongOfferedWorkIsLeftForAWhileToALoopOnItsWayWhereIOIsInFlight) {
     run([]() -> Coro<> {
-        detail::UsualTime& usual = detail::Worker::current()->runtime().offered_time();
+        detail::UsualTime& usual = worker().runtime().offered_time();
         bool has_run = false;
         const auto turns = []() -> Coro<> {
             for (int i = 0; i < 5; ++i) {
@@ -96,18 +89,6 @@ TEST(Offers, TheUsualTimeOfOfferedWorkFollowsWhatRuns) {
     EXPECT_LT(usual.value(), 2us);
 }
 
-/// An operation is in flight, as the driver counts it.
-class Operation {
-public:
-    Operation() { worker().driver().count_submitted(); }
-    Operation(const Operation&) = delete;
-    Operation& operator=(const Operation&) = delete;
-    ~Operation() { worker().driver().count_ended(); }
-
-private:
-    static detail::Worker& worker() { return *detail::Worker::current(); }
-};
-
 Coro<> take(Duration time) {
     testing::pass_time(time);
     co_return;
@@ -115,7 +96,7 @@ Coro<> take(Duration time) {
 
 TEST(Offers, WhatTheDriverHasWaitsForOneLongTaskAndNotForMany) {
     run([]() -> Coro<> {
-        const Operation operation;
+        const OperationInFlight operation;
         const std::uint64_t before = testing::poll_count();
         std::vector<Task<>> tasks;
         for (int i = 0; i < 20; ++i) {
@@ -149,84 +130,54 @@ TEST(Offers, AMessageWaitsForOneTaskAndNotForMany) {
     }(), on_loops(1));
 }
 
-/// A tree whose leaves run `leaf`, inline for the most part.
-template <class Leaf>
-Coro<> tree(int depth, const Leaf& leaf) {
-    if (depth == 0) {
-        leaf();
-        co_return;
-    }
-    co_await fork_join(tree(depth - 1, leaf), tree(depth - 1, leaf));
-}
-
-TEST(InlineChildren, KeepTheDriverWaitingForOneLongOneAndNotForMany) {
+TEST(Offers, LongOfferedWorkIsLeftAgainWhenSomebodyHasComeForSome) {
     run([]() -> Coro<> {
-        const Operation operation;
-        const std::uint64_t before = testing::poll_count();
-        co_await tree(8, [] { testing::pass_time(1ms); });
-        EXPECT_GE(testing::poll_count() - before, 150U) << "256 leaves, of which some 64 run before the first look";
-    }(), on_loops(1));
-}
-
-TEST(InlineChildren, DoNotHoldUpAMessageForLong) {
-    run([]() -> Coro<> {
-        Loop& loop = get_running_loop();
-        int leaves = 0;
-        int after = 0;
-        co_await tree(12, [&] {
-            if (++leaves == 100) {
-                std::thread([&] { loop.call_soon_threadsafe([&] { after = leaves; }); }).join();
-            }
-        });
-        EXPECT_GE(after, 100);
-        EXPECT_LE(after, 100 + 2 * 64);
-    }(), on_loops(1));
-}
-
-TEST(InlineChildren, DoNotHoldUpWhatAThreadHasSubmitted) {
-    Runtime runtime(on_loops(1));
-    Task<> submitted;
-    runtime.run_until_complete([](Runtime& runtime, Task<>& submitted) -> Coro<> {
+        detail::UsualTime& usual = worker().runtime().offered_time();
+        while (usual.value() < 1ms) {
+            usual.note(5ms);
+        }
+        const OnItsWay thief;
         bool has_run = false;
-        std::thread([&] { submitted = runtime.submit(set(has_run)); }).join();
-        int before = 0;
-        co_await tree(14, [&] { before += has_run ? 0 : 1; });
-        EXPECT_LT(before, 1 << 13);
-    }(runtime, submitted));
-}
-
-/// Forks none of which ends before the last has begun.
-Coro<> chain(int length) {
-    if (length > 0) {
-        co_await fork_join(chain(0), chain(length - 1));
-    }
-}
-
-TEST(InlineChildren, ThatAreDroppedByACancellationLeaveTheBudgetAsItIs) {
-    run([]() -> Coro<> {
-        bool is_over = false;
-        int links = 0;
-        const std::function<Coro<>()> link = [&]() -> Coro<> {
-            testing::pass_time(1us);
-            if (++links < 10'000 && !is_over) {
-                static_cast<void>(spawn(link()));
-            }
-            co_return;
-        };
-        const auto cancelled_forks = [&]() -> Coro<> {
-            static_cast<void>(spawn(link()));
-            current_task()->cancel();
-            co_await chain(100);
-        };
-        Runtime& runtime = get_runtime();
-        Task<> dropped;
-        std::thread([&] { dropped = runtime.submit(cancelled_forks()); }).join();
-        co_await sleep(1ms);
-        is_over = true;
-        EXPECT_LT(links, 2000) << "a timer has waited for more than a budget of offered tasks";
-        EXPECT_TRUE(dropped.cancelled());
-        co_await sleep(1ms);  // the last link
+        const Task<> taken = spawn(set(has_run));
+        const Task<> left = spawn(set(has_run));
+        co_await yield();
+        testing::pass_time(150us);
+        detail::Work* const work = worker().steal();
+        EXPECT_NE(work, nullptr);
+        co_await yield();
+        testing::pass_time(150us);
+        co_await yield();
+        EXPECT_FALSE(has_run);
+        testing::pass_time(50us);
+        co_await yield();
+        co_await yield();
+        EXPECT_TRUE(std::exchange(has_run, false)) << "nobody else has come";
+        worker().offer(*work);
+        co_await taken;
     }(), on_loops(1));
+}
+
+TEST(Offers, ATimerWaitsForOneLongTaskAndNotForMany) {
+    for (const bool debug : {false, true}) {
+        RunOptions options = on_loops(1);
+        options.debug = debug;
+        run([]() -> Coro<> {
+            int run_before = 0;
+            bool is_due = false;
+            get_running_loop().call_later(1ms, [&] { is_due = true; });
+            std::vector<Task<>> tasks;
+            const auto task = [&]() -> Coro<> {
+                testing::pass_time(10ms);
+                run_before += is_due ? 0 : 1;
+                co_return;
+            };
+            for (int i = 0; i < 50; ++i) {
+                tasks.push_back(spawn(task()));
+            }
+            co_await gather(std::move(tasks));
+            EXPECT_LE(run_before, 2);
+        }(), options);
+    }
 }
 
 }  // namespace

@@ -77,6 +77,13 @@ TEST_F(CgroupQuota, IsFoundWhereAContainerSeesTheHostsPath) {
     EXPECT_EQ(1, quota());
 }
 
+TEST_F(CgroupQuota, IsFoundWhereTheMountPointHasASpace) {
+    file("/proc/self/mountinfo", R"(30 1 0:2 /a\134b /mnt/my\040groups rw - cgroup2 none rw)" "\n");
+    file("/proc/self/cgroup", "0::/a\\b/inner\n");
+    file("/mnt/my groups/inner/cpu.max", "200000 100000\n");
+    EXPECT_EQ(2, quota());
+}
+
 TEST_F(CgroupQuota, TakesNoOtherCgroupForAParentBecauseItsNameBeginsAlike) {
     mount("/docker/a", "cgroup2 none rw", "0::/docker/a1");
     file("/sys/fs/cgroup1/cpu.max", "100000 100000\n");

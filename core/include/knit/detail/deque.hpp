@@ -79,7 +79,7 @@ public:
     Work* take_oldest() noexcept;
     /// The loop goes idle: back to fences, and the count of pushes starts anew. Correct at any time.
     void quiesce() noexcept { stay_fenced(kPushesUntilUnfenced); }
-    /// Back to fences, for so many pushes at least. Correct at any time.
+    /// Back to fences for so many pushes, or until the next quiesce(). Correct at any time.
     void stay_fenced(unsigned pushes) noexcept;
 
     void begin_unfenced() noexcept;

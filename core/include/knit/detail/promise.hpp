@@ -118,7 +118,7 @@ protected:
 KNIT_INLINE bool ForkBase::start(void* child) noexcept {
     PromiseBase& promise = PromiseBase::of(std::coroutine_handle<>::from_address(child));
     promise.start_forked(*task_, *this, left_ == 0 && away_ == 0);
-    return !task_->home()->spend_budget() || start_slow(child);
+    return !task_->home()->spend_inline() || start_slow(child);
 }
 
 KNIT_INLINE std::coroutine_handle<> ForkBase::begin(TaskCore& task, std::coroutine_handle<> parent,

@@ -67,17 +67,17 @@ public:
     /// The first deadline, or kNever.
     TimePoint next() const noexcept { return entries_.empty() ? kNever : entries_.front().deadline; }
 
-    /// Until when to sleep: the first deadline; where a second one is due within `slack` of it, the end of that, so
-    /// that one wake does for all.
+    /// Until when to sleep: the first deadline; where others are due within `slack` of it, the last of the few of them
+    /// that are seen at a glance, so that one wake does for all.
     TimePoint wake_time(Duration slack) const noexcept {
         const TimePoint first = next();
-        const std::size_t end = std::min(entries_.size(), kChildren + 1);  // the second one is a child of the first
-        for (std::size_t child = 1; child < end; ++child) {
-            if (entries_[child].deadline <= after(first, slack)) {
-                return after(first, slack);
-            }
+        TimePoint last = first;
+        const std::size_t end = std::min(entries_.size(), kGlance);
+        for (std::size_t index = 1; index < end; ++index) {
+            const TimePoint deadline = entries_[index].deadline;
+            last = deadline <= after(first, slack) ? std::max(last, deadline) : last;
         }
-        return first;
+        return last;
     }
 
     /// Removes and gives the first timer if its deadline is not after `now`, else null.
@@ -94,6 +94,7 @@ public:
 
 private:
     static constexpr std::size_t kChildren = 4;
+    static constexpr std::size_t kGlance = 1 + kChildren + kChildren * kChildren;  // three levels of the heap
 
     struct Entry {
         bool is_before(const Entry& other) const noexcept {

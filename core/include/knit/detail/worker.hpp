@@ -18,6 +18,7 @@
 #include "knit/detail/deque.hpp"
 #include "knit/detail/frame_pool.hpp"
 #include "knit/detail/inbox.hpp"
+#include "knit/detail/inline_budget.hpp"
 #include "knit/detail/task_core.hpp"
 #include "knit/detail/timers.hpp"
 #include "knit/detail/work.hpp"
@@ -80,11 +81,11 @@ public:
     void offer(Work& work);
     /// Takes `work` back that the loop offered; false when another has it, or when newer work lies on it.
     bool take_back(const Work& work) noexcept { return deque_.take_back(work); }
-    /// Counts a coroutine that runs inline as one task of the budget; true when that is spent.
-    bool spend_budget() noexcept { return ++budget_left_ >= budget_; }
-    /// The budget is spent inside a task: looks at the ring. True when the loop has something to do that must not
-    /// wait: the task then calls pause().
-    KNIT_NOINLINE bool is_pause_due() noexcept;
+    /// Counts a coroutine that runs inline in a task; true when look_inside_task() is due.
+    bool spend_inline() noexcept { return inline_.spend(); }
+    /// In the middle of a task that runs coroutines inline: looks at the ring, and at the clock. True when the loop has
+    /// something to do that must not wait: the task then calls pause().
+    KNIT_NOINLINE bool look_inside_task() noexcept;
     /// The task, suspended, goes on after the next batch of the run queue, ahead of all offered work.
     void pause(TaskCore& task) noexcept { paused_.push(task.work()); }
     void set_timer(Timer& timer, TimePoint deadline) {
@@ -251,11 +252,11 @@ private:
         count.store(count.load(std::memory_order_relaxed) + 1,  // relaxed: only this thread writes it
                     std::memory_order_release);                 // [worker.count]
     }
-    void run_batch(Work* first) noexcept;
+    std::uint64_t run_batch(Work* first) noexcept;
     static void fetch_ahead(Work* next) noexcept;
     void look() noexcept;
     void look_around() noexcept;
-    unsigned inline_budget() noexcept;
+    void run_paused(Work* paused) noexcept;
     bool run_deque() noexcept;
     bool has_outside_news() const noexcept;
     bool collect() noexcept;
@@ -272,7 +273,6 @@ private:
     void forget_thieves() noexcept;
     KNIT_NOINLINE void offer_to_idle(std::uint64_t word) noexcept;
     void run_watched(Work& work) noexcept;
-    bool run_deque_watched(Work* work) noexcept;
     void run_offered_now(Work& work) noexcept;
     void run_taken(Work& work) noexcept;
     Work* steal_from(Worker& victim) noexcept;
@@ -299,7 +299,7 @@ private:
     TaskCore* retired_ = nullptr;
     std::uintptr_t stack_limit_ = 0;
     unsigned budget_;
-    unsigned budget_left_ = 0;
+    unsigned budget_spent_ = 0;
     bool is_stopping_ = false;
     bool is_searching_ = false;
     bool has_reported_drained_ = false;
@@ -323,11 +323,12 @@ private:
     TaskCore* registry_ = nullptr;
     Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
     unsigned looks_ = 0;
-    unsigned inline_budget_ = budget_;  ///< how many coroutines of a task may run inline until it looks at the ring
-    TimePoint inline_since_ = kNever;   ///< since when they are timed, if they are
-    bool is_look_due_ = false;          ///< a task has paused so that the loop looks around
-    TimePoint oldest_taken_{};  ///< when the oldest offered task was last run before its turn
+    InlineBudget inline_{budget_};
+    bool is_look_due_ = false;  ///< a task has paused so that the loop looks around
+    TimePoint oldest_due_{};    ///< when the oldest offered work is to be run before its turn
+    Duration oldest_after_{};   ///< what that was put off by the last time
     TimePoint left_since_ = kNever;  ///< since when offered work is left to a loop on its way, if it is
+    std::size_t left_count_ = 0;     ///< how much there was then
     TimePoint leaves_again_{};       ///< not before that, because nobody came the last time
     unsigned random_ = 0;
     unsigned spin_misses_ = 0;
