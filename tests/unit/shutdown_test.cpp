@@ -3,6 +3,7 @@
 #include "co_test.hpp"
 #include "runtime_core.hpp"
 
+#include <atomic>
 #include <source_location>
 #include <string>
 #include <thread>
@@ -172,6 +173,70 @@ TEST(Shutdown, AThreadThatWaitsForATaskThatTheEndCancelsGetsItsOutcome) {
     }, on_loops(2));
     thread.join();
     EXPECT_EQ(error, "!CancelledError()");
+}
+
+/// The end of one runtime is no end for who waits for another's task.
+TEST(Shutdown, AThreadThatWaitsForATaskOfAnotherRuntimeWaitsOn) {
+    Runtime runtime(on_loops(1));
+    Future<int> result = runtime.loop(0).create_future<int>();
+    Task<int> task = runtime.submit(result);
+    std::string outcome;
+    std::atomic<bool> has_returned{false};
+    std::thread thread([&outcome, &has_returned, task]() mutable {
+        outcome = call([&] { return task.wait(); });
+        has_returned = true;
+    });
+    runtime.run_until_complete([task]() -> Coro<> {
+        while (task.ref()->waiter_count() == 0) {
+            co_await yield();
+        }
+    });
+    for (int i = 0; i < 20 && !has_returned; ++i) {
+        Runtime other(on_loops(1));
+        other.close();
+    }
+    result.set_result(7);
+    runtime.run_until_complete(task);
+    thread.join();
+    EXPECT_EQ(outcome, "7");
+}
+
+TEST(Shutdown, ATaskThatAThreadHasSubmittedAndNobodyBegunNeverRuns) {
+    bool has_run = false;
+    Task<> task;
+    run([&]() -> Coro<> {
+        Runtime& runtime = get_runtime();
+        std::thread thread([&] {
+            task = runtime.submit([&has_run]() -> Coro<> {
+                has_run = true;
+                co_return;
+            });
+        });
+        thread.join();
+        co_return;
+    }, on_loops(1));
+    EXPECT_FALSE(has_run);
+    EXPECT_TRUE(task.cancelled());
+}
+
+/// Once the tasks have ended, nothing is left that could be abandoned: a job of the pool is waited for.
+TEST(Shutdown, TheGracePeriodEndsWithTheTasks) {
+    const LogCapture capture;
+    std::atomic<bool> is_late{false};
+    run([&]() -> Coro<> {
+        Loop& loop = get_running_loop();
+        create_task(to_thread([&is_late, &loop] {
+            loop.call_soon_threadsafe([&is_late, &loop] { loop.call_later(1h, [&is_late] { is_late = true; }); });
+            while (!is_late) {
+                std::this_thread::yield();
+            }
+        }));
+        while (get_runtime().metrics().blocking.begun == 0) {
+            co_await yield();
+        }
+    }, with_grace(1));
+    EXPECT_TRUE(is_late);
+    EXPECT_TRUE(capture.records().empty());
 }
 
 Coro<int> one() { co_return 1; }
