@@ -147,6 +147,26 @@ TEST(Cancel, AfterCompletionStillGivesTheBytesAndIsDueAtTheNextAwait) {
     });
 }
 
+/// A ring reads a cached file as soon as it hears of it, which is before it hears of the cancellation.
+TEST(Cancel, ThatComesTooLateForAnOperationIsDueAtTheNextAwait) {
+    run_io([]() -> Coro<> {
+        io::File file = co_await io::File::open("/proc/self/exe");
+        char first[1];
+        bool is_read = false;
+        bool goes_on = false;
+        Task<> task = create_task([&]() -> Coro<> {
+            is_read = co_await file.read_at(first, 0) == 1;
+            co_await turns();
+            goes_on = true;
+        });
+        co_await yield();  // behind its first step: the request is made, and not heard of
+        task.cancel();
+        EXPECT_FALSE(is_read);
+        co_await expect_cancelled(std::move(task));
+        EXPECT_FALSE(goes_on);
+    });
+}
+
 TEST(Cancel, ATaskWhoseOperationsCompleteAtOnceIsCancelledAllTheSame) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();

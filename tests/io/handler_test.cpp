@@ -39,6 +39,30 @@ TEST(Handler, APlainOneMayThrowACancellationOfItsOwn) {
     expect_survives([](StreamReader, StreamWriter) { throw CancelledError("mine"); });
 }
 
+Coro<> note_that_it_begins(io::TcpStream stream, bool& has_begun) {
+    has_begun = true;
+    co_await echo(std::move(stream));
+}
+
+/// A plain one may end all connections, its own among them, before there is the task that is to be ended.
+TEST(Handler, AConnectionThatItsOwnHandlerEndsBeforeGivingACoroutineDoesNotBegin) {
+    run_io([]() -> Coro<> {
+        Server* itself = nullptr;
+        bool has_begun = false;
+        Server server = co_await serve("127.0.0.1:0", [&](io::TcpStream stream) {
+            itself->close_clients();
+            return note_that_it_begins(std::move(stream), has_begun);
+        });
+        itself = &server;
+        io::TcpStream client = co_await io::TcpStream::connect(server.local_endpoint());
+        char buffer[1];
+        EXPECT_EQ(0U, co_await wait_for(client.read_some(buffer), 20s));
+        EXPECT_FALSE(has_begun);
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
 bool is_value_error(const std::string& text) { return text.starts_with("ValueError"); }
 
 TEST(ServeOptions, ThatHaveNoMeaningAreValueErrors) {

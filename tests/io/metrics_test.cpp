@@ -129,6 +129,20 @@ TEST(Metrics, AWakeIsCountedByTheOneWhoWakesAndTheOneWhoIsWoken) {
               metrics.loops[0].wakes_sent + metrics.loops[1].wakes_sent);
 }
 
+/// Nothing else is sent from loop 0 to loop 1: a task's outcome comes the other way.
+Coro<> wake_loop_1_for_work(Runtime& runtime) {
+    while (runtime.metrics().loops[0].wakes_sent == 0) {
+        co_await spawn(sleep(0s));
+        co_await sleep(1ms);
+    }
+}
+
+TEST(Metrics, AWakeForSpawnedWorkIsCountedByTheOneWhoSpawns) {
+    Runtime runtime({.loops = 2});
+    runtime.run_until_complete([&]() -> Coro<> { co_await wait_for(wake_loop_1_for_work(runtime), 30s); });
+    EXPECT_GE(runtime.metrics().loops[0].wakes_sent, 1U);
+}
+
 TEST(UringDriver, CompletionsThatOverflowTheirQueueAreSeen) {
     const char* const driver = std::getenv("KNIT_DRIVER");
     if (driver != nullptr && std::strcmp(driver, "epoll") == 0) {

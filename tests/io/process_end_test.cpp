@@ -160,7 +160,7 @@ TEST(Process, ACancelledCommunicateLeavesNoTaskBehind) {
 
 TEST(Process, AFailedCommunicateLeavesNoTaskBehind) {
     run_io([]() -> Coro<> {
-        Process process = co_await start(words("sleep 100"), with(PIPE, PIPE));
+        Process process = co_await start(words("sleep 100"), with(PIPE, PIPE, PIPE));
         const auto read = [&]() -> Coro<> { static_cast<void>(co_await process.out().read()); };
         Task<> reading = create_task(read());  // there can be one reader only
         co_await turns();

@@ -45,6 +45,17 @@ Coro<> serve_clients(std::size_t clients, int rounds) {
     EXPECT_EQ(0U, server.connection_count());
 }
 
+/// The deadline of the connections ends with the last of them.
+TEST(Server, WaitClosedLeavesNoTimer) {
+    run_io([]() -> Coro<> {
+        Server server = co_await serve("127.0.0.1:0", echo);
+        co_await ask_echo(server.local_endpoint(), 1);
+        server.close();
+        co_await server.wait_closed();
+        EXPECT_EQ(0U, get_running_loop().timer_count());
+    });
+}
+
 class ServerOnLoops : public testing::TestWithParam<unsigned> {};
 INSTANTIATE_TEST_SUITE_P(Loops, ServerOnLoops, testing::Values(1U, 2U, 4U));
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io_test.hpp"
+#include "logged.hpp"
 
 namespace knit::test {
 namespace {
@@ -137,6 +138,39 @@ TEST(Signal, ThatNobodyTookDoesWhatItDoesWithoutKnit) {
         EXPECT_EQ(1, g_default_count);
         send(SIGUSR1);
         EXPECT_EQ(2, g_default_count);
+        co_return;
+    });
+    std::signal(SIGUSR1, before);
+}
+
+TEST(Signal, ThatWasGivenToAWaitThatIsDroppedDoesWhatItDoesWithoutKnit) {
+    g_default_count = 0;
+    const auto before = std::signal(SIGUSR1, [](int) { ++g_default_count; });
+    run_io([]() -> Coro<> {
+        Task<int> other = create_task(signal_wait(SIGUSR2));
+        co_await turns();
+        {
+            auto dropped = signal_wait(SIGUSR1);
+            send(SIGUSR1);
+            co_await turns();  // on the way to the other one, who waits
+            EXPECT_EQ(0, g_default_count);
+        }
+        EXPECT_EQ(1, g_default_count);
+        other.cancel();
+    });
+    std::signal(SIGUSR1, before);
+}
+
+TEST(Signal, ThatCameForAHandlerWhichIsRemovedDoesWhatItDoesWithoutKnit) {
+    g_default_count = 0;
+    const auto before = std::signal(SIGUSR1, [](int) { ++g_default_count; });
+    run_io([]() -> Coro<> {
+        Loop& loop = get_running_loop();
+        loop.add_signal_handler(SIGUSR1, [] { ADD_FAILURE() << "never"; });
+        send(SIGUSR1);
+        EXPECT_EQ(0, g_default_count);
+        EXPECT_TRUE(loop.remove_signal_handler(SIGUSR1));
+        EXPECT_EQ(1, g_default_count);
         co_return;
     });
     std::signal(SIGUSR1, before);
@@ -270,6 +304,45 @@ TEST(Signal, AnyLoopMayHaveAHandlerAlsoOneOfAnotherThreadsRun) {
         2);
     EXPECT_EQ(3, count);
     EXPECT_TRUE(is_default(SIGUSR1));
+}
+
+TEST(Signal, AnActionThatTheProgramSetsMeanwhileStays) {
+    g_default_count = 0;
+    run_io([]() -> Coro<> {
+        Loop& loop = get_running_loop();
+        loop.add_signal_handler(SIGUSR1, [] { ADD_FAILURE() << "never"; });
+        std::signal(SIGUSR1, [](int) { ++g_default_count; });
+        EXPECT_TRUE(loop.remove_signal_handler(SIGUSR1));
+        send(SIGUSR1);
+        EXPECT_EQ(1, g_default_count);
+        co_return;
+    });
+    std::signal(SIGUSR1, SIG_DFL);
+}
+
+/// It has a signal to itself: its wait, and with it the claim, is there for good.
+TEST(Signal, OfAnAbandonedTaskReachesWhoWaitsForItLater) {
+    const Logged logged;
+    const int signal = SIGRTMIN + 5;
+    RunOptions options;
+    options.loops = 1;
+    options.grace = 1us;
+    run([signal]() -> Coro<> {
+        create_task([signal]() -> Coro<> {
+            for (;;) {
+                const Result<int> ended = co_await as_result(signal_wait(signal));
+                EXPECT_FALSE(ended);
+            }
+        });
+        co_await turns();
+    }, options);
+    EXPECT_NE(std::string::npos, logged.text().find("abandoned"));
+    run_io([signal]() -> Coro<> {
+        Task<int> waiting = create_task(signal_wait(signal));
+        co_await turns();
+        send(signal);
+        EXPECT_EQ(signal, co_await wait_for(waiting, 20s));
+    });
 }
 
 TEST(Signal, ManySignalsFromManyThreadsReachTheirWaiters) {

@@ -143,6 +143,19 @@ TEST(Stream, TheEndOfTheRunClosesWhatIsLeft) {
     EXPECT_EQ(1U, logged.warnings().size());
 }
 
+/// A peer that is there after the run, and does not read: nobody waits for it for ever.
+TEST(Stream, TheEndOfTheRunEndsASendThatIsStuck) {
+    const Logged logged;
+    std::optional<StreamPair> pair;
+    run_io([&pair]() -> Coro<> {
+        pair = co_await stream_pair();
+        const std::string much(32 << 20, 'x');
+        pair->writer.write(much);
+        co_await turns(20);
+        EXPECT_GT(pair->writer.get_write_buffer_size(), 0U);
+    });
+}
+
 TEST(Stream, AHandlersCleanupMayStillSayGoodBye) {
     std::string got;
     run_io([&got]() -> Coro<> {

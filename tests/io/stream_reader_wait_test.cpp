@@ -40,6 +40,20 @@ TEST(StreamReader, AnErrorInTheSameTurnAsDataEndsALineThatIsNotComplete) {
     });
 }
 
+/// What it has looked through already is not there any more.
+TEST(StreamReader, AWaitingReadUntilGoesOnBehindWhatAnotherHasRead) {
+    run_io([]() -> Coro<> {
+        StreamReader reader;
+        reader.feed_data("abcdef");
+        auto task = create_task(reader.readuntil("\n"));
+        co_await yield();
+        EXPECT_EQ("abcde", co_await reader.read(5));
+        reader.feed_data("\n");
+        const auto line = co_await wait_for(task, 20s);
+        EXPECT_EQ("f\n", line);
+    });
+}
+
 TEST(StreamReader, ASecondWaitingReadIsRefusedAndTheFirstIsNotDisturbed) {
     run_io([]() -> Coro<> {
         StreamReader reader;

@@ -104,6 +104,30 @@ TEST(WatchStress, EachBlockedStepIsToldOfOnceOnWhateverLoop) {
     EXPECT_EQ(warnings.with("block_until()").size(), 4U);
 }
 
+knit::Coro<> block_first(Warnings& warnings) {
+    co_await knit::yield();
+    warnings.wait("block_second()");
+}
+knit::Coro<> block_second(Warnings& warnings) {
+    while (warnings.with("block_first()").empty()) {
+        co_await knit::yield();
+    }
+    co_await knit::yield();
+    warnings.wait("block_second()");
+}
+
+/// The other loop's step begins when the first one has been told of, and is looked at several times, as that is.
+TEST(WatchStress, AStepThatBlocksOnAfterItsReportIsNotToldOfAgain) {
+    Warnings warnings;
+    knit::run([&]() -> knit::Coro<> {
+        const knit::Task<> second =
+            knit::create_task(block_second(warnings), {.loop = &knit::get_runtime().loop(1)});
+        co_await block_first(warnings);
+        co_await second;
+    }, options_of(2));
+    EXPECT_EQ(warnings.with("block_first()").size(), 1U);
+}
+
 TEST(WatchStress, ACallbackThatBlocksItsLoopIsToldOf) {
     Warnings warnings;
     knit::run([&]() -> knit::Coro<> {

@@ -55,6 +55,15 @@ TEST(Metrics, ATaskThatSleepsIsOneTimerAndThreeSteps) {
     EXPECT_EQ(many.steps - few.steps, 60U);
 }
 
+TEST(Metrics, AClosedRuntimeHasNoTimers) {
+    Runtime runtime(on_loops(1));
+    const Handle handle = runtime.loop(0).call_later(1h, [] {});
+    runtime.run_until_complete(nap(1s));
+    EXPECT_EQ(runtime.metrics().loops.at(0).timers, 1U);
+    runtime.close();
+    EXPECT_EQ(runtime.metrics().loops.at(0).timers, 0U);
+}
+
 TEST(Metrics, TimersThatAreSetAreSeenWhileTheyWait) {
     Runtime runtime(on_loops(1));
     std::uint64_t seen = 0;

@@ -130,6 +130,23 @@ CO_TEST(Shield, CancelledReportsNothingThatSomebodyElseTakes) {
     EXPECT_TRUE(log.shows({"!Err", "!Err"}));
 }
 
+/// wait() resumes a turn after the inner one has ended, and its awaiter looks at the error only then.
+CO_TEST(Shield, CancelledReportsNothingThatTheAwaiterOfAWaitTakes) {
+    Trace log;
+    on_error(log);
+    const Task<int> inner = create_task(fail_after(1ms, "x"));
+    Future<int> shielded = shield(inner);
+    const Task<> waiter = create_task([&]() -> Coro<> {
+        const auto [done, pending] = co_await wait(listed(inner));
+        log(error_text(done[0].exception()));
+    });
+    co_await tick();
+    shielded.cancel();
+    co_await waiter;
+    co_await tick(3);
+    EXPECT_TRUE(log.shows({"!Err"}));
+}
+
 CO_TEST(Shield, CancelledReportsNothingForAnInnerOneThatIsCancelled) {
     Trace log;
     on_error(log);

@@ -3,6 +3,8 @@
 #include "co_test.hpp"
 #include "runtime_core.hpp"
 
+#include <atomic>
+#include <cstdint>
 #include <source_location>
 #include <string>
 #include <thread>
@@ -172,6 +174,139 @@ TEST(Shutdown, AThreadThatWaitsForATaskThatTheEndCancelsGetsItsOutcome) {
     }, on_loops(2));
     thread.join();
     EXPECT_EQ(error, "!CancelledError()");
+}
+
+/// The end of one runtime is no end for who waits for another's task.
+TEST(Shutdown, AThreadThatWaitsForATaskOfAnotherRuntimeWaitsOn) {
+    Runtime runtime(on_loops(1));
+    Future<int> result = runtime.loop(0).create_future<int>();
+    Task<int> task = runtime.submit(result);
+    std::string outcome;
+    std::atomic<bool> has_returned{false};
+    std::thread thread([&outcome, &has_returned, task]() mutable {
+        outcome = call([&] { return task.wait(); });
+        has_returned = true;
+    });
+    runtime.run_until_complete([task]() -> Coro<> {
+        while (task.ref()->waiter_count() == 0) {
+            co_await yield();
+        }
+    });
+    for (int i = 0; i < 20 && !has_returned; ++i) {
+        Runtime other(on_loops(1));
+        other.close();
+    }
+    result.set_result(7);
+    runtime.run_until_complete(task);
+    thread.join();
+    EXPECT_EQ(outcome, "7");
+}
+
+TEST(Shutdown, ATaskThatAThreadHasSubmittedAndNobodyBegunNeverRuns) {
+    bool has_run = false;
+    Task<> task;
+    run([&]() -> Coro<> {
+        Runtime& runtime = get_runtime();
+        std::thread thread([&] {
+            task = runtime.submit([&has_run]() -> Coro<> {
+                has_run = true;
+                co_return;
+            });
+        });
+        thread.join();
+        co_return;
+    }, on_loops(1));
+    EXPECT_FALSE(has_run);
+    EXPECT_TRUE(task.cancelled());
+}
+
+/// Once the tasks have ended, nothing is left that could be abandoned: a job of the pool is waited for.
+TEST(Shutdown, TheGracePeriodEndsWithTheTasks) {
+    const LogCapture capture;
+    std::atomic<bool> is_late{false};
+    run([&]() -> Coro<> {
+        Loop& loop = get_running_loop();
+        create_task(to_thread([&is_late, &loop] {
+            loop.call_soon_threadsafe([&is_late, &loop] { loop.call_later(1h, [&is_late] { is_late = true; }); });
+            while (!is_late) {
+                std::this_thread::yield();
+            }
+        }));
+        while (get_runtime().metrics().blocking.begun == 0) {
+            co_await yield();
+        }
+    }, with_grace(1));
+    EXPECT_TRUE(is_late);
+    EXPECT_TRUE(capture.records().empty());
+}
+
+Coro<> wait_for_nothing() {
+    const Future<> never;  // no sleep: virtual time would pass while the pool ends
+    co_await never;
+}
+
+TEST(Shutdown, ATaskThatAJobOfThePoolMakesAtTheVeryEndIsCancelledToo) {
+    Task<> task;
+    run([&]() -> Coro<> {
+        Loop& loop = get_running_loop();
+        auto job = to_thread([&task, &loop] {
+            // The pool is waited for when all tasks have ended, this call's among them.
+            std::atomic<bool> is_made{false};
+            while (loop.runtime().metrics().tasks != 0) {
+                std::this_thread::yield();
+            }
+            loop.call_soon_threadsafe([&task, &is_made] {
+                task = create_task(wait_for_nothing());
+                is_made = true;
+            });
+            while (!is_made) {
+                std::this_thread::yield();
+            }
+        });
+        create_task(std::move(job));
+        while (get_runtime().metrics().blocking.begun == 0) {
+            co_await yield();
+        }
+    }, on_loops(1));
+    EXPECT_TRUE(task.cancelled());
+}
+
+/// Loop 0 has asked its tasks when one comes that loop 1 has not asked yet, and that another's cleanup waits for.
+void expect_asked_on_arrival() {
+    bool is_ending = false;
+    Task<> traveller;
+    run([&]() -> Coro<> {
+        Loop& home = get_running_loop();
+        bool is_there = false;
+        traveller = create_task([&]() -> Coro<> {
+            co_await resume_on(get_runtime().loop(1));
+            is_there = true;
+            while (!is_ending) {
+                co_await yield();
+            }
+            co_await resume_on(home);
+            co_await sleep(kForever);
+        });
+        create_task([&]() -> Coro<> {
+            EXPECT_FALSE((co_await as_result(sleep(kForever))).has_value());
+            is_ending = true;
+            EXPECT_FALSE((co_await as_result(shield(traveller))).has_value());
+        });
+        while (!is_there) {
+            co_await yield();
+        }
+    }, on_loops(2));
+    EXPECT_TRUE(traveller.cancelled());
+}
+
+TEST(Shutdown, ATaskThatArrivesOnALoopThatIsEndingIsAskedThere) {
+    const std::uint64_t seed_before = testing::seed();
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        testing::set_seed(seed);
+        expect_asked_on_arrival();
+    }
+    testing::set_seed(seed_before);
 }
 
 Coro<int> one() { co_return 1; }

@@ -2,7 +2,9 @@
 
 #include "co_test.hpp"
 
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -108,6 +110,21 @@ CO_TEST(TaskLife, AParametersDestructorRunsAsPartOfTheTaskAndMayMakeTasks) {
     saw_task = false;
     co_await gather(spawn(looks(Looker(saw_task, std::make_shared<int>(1)))));
     EXPECT_TRUE(saw_task);
+}
+
+std::uint64_t number_of_a_task() {
+    return run_one([]() -> Coro<std::uint64_t> {
+        const Task<> task = create_task(yield());
+        const std::string name = task.name();
+        co_await task;
+        co_return std::stoull(name.substr(name.find('-') + 1));
+    });
+}
+
+/// A loop takes its numbers by the thousand, and gives back those that it has not used.
+TEST(TaskLife, NumbersGoOnWhereTheRunBeforeHasEnded) {
+    const std::uint64_t first = number_of_a_task();
+    EXPECT_EQ(number_of_a_task(), first + 2);  // the main comes in between
 }
 
 }  // namespace

@@ -76,6 +76,20 @@ CO_TEST(Wait, FirstExceptionOfOneThatHadFailedReturnsAtOnce) {
     EXPECT_EQ(pending, listed(late));
 }
 
+/// It has looked at the error that it returns for, as asyncio's does.
+CO_TEST(Wait, FirstExceptionTakesTheErrorThatEndsIt) {
+    Trace log;
+    on_error(log);
+    const Task<int> late = create_task(after(kForever, 1));
+    {
+        const Task<int> bad = create_task(fail_after(1ms, "x"));
+        const auto [done, pending] = co_await wait(listed(late, bad), {.return_when = FIRST_EXCEPTION});
+        EXPECT_EQ(done, listed(bad));
+    }
+    co_await tick(2);
+    EXPECT_TRUE(log.shows({}));
+}
+
 // WAIT-05
 CO_TEST(Wait, ATimeoutThrowsNothingAndCancelsNothing) {
     const Task<> a = create_task(sleep(2ms));
