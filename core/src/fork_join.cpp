@@ -150,7 +150,7 @@ void ForkBase::end_slow() {
 
 void ForkBase::warn_unawaited() const noexcept {
     for (std::uint32_t index = 0; index < count_; ++index) {
-        void* const child = index + 1 < count_ ? nodes_[index].child : last_;
+        void* const child = index == 0 ? first_ : nodes_[count_ - 1 - index].child;
         warn_never_awaited(PromiseBase::of(std::coroutine_handle<>::from_address(child)));
     }
 }

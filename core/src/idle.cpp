@@ -24,7 +24,7 @@ constexpr std::chrono::milliseconds kPoolEvery{1};
 }  // namespace
 
 void Worker::wait_for_work() noexcept {
-    deque_.quiesce();
+    rest_offered();
     forget_thieves();
     counters_.offers.set(offers_);
     if (Work* work = find_elsewhere()) {
@@ -46,7 +46,7 @@ bool Worker::step() noexcept {
     if (has_worked) {
         return true;
     }
-    deque_.quiesce();
+    rest_offered();
     if (Work* work = find_elsewhere()) {
         run_offered(*work);
         return true;

@@ -19,8 +19,6 @@ constexpr std::size_t kShareCount = 16;
 constexpr std::size_t kSharedMost = 64;
 // A fence costs 5 to 20 ns, a steal from a loop without fences both loops some 2 us each.
 constexpr unsigned kFencedPushes = 1024;
-// So long may what has completed wait behind offered work, or until the end of one task of it.
-constexpr Duration kOfferedMost = std::chrono::microseconds(50);
 // Offered work that takes less than two wakes of a loop is best run where it is.
 constexpr Duration kLongOffered = std::chrono::microseconds(50);
 constexpr Duration kLeftMost = std::chrono::microseconds(200);
@@ -29,6 +27,9 @@ constexpr Duration kSmallOffered = std::chrono::microseconds(1);
 constexpr unsigned kTimedOffered = 16;
 
 }  // namespace
+
+/// Something comes due by itself.
+bool Worker::has_waiting() const noexcept { return driver_->has_operations() || timers_.next() != kNever; }
 
 /// They have waited for one batch of the run queue.
 void Worker::run_paused(Work* paused) noexcept {
@@ -58,8 +59,7 @@ bool Worker::run_deque() noexcept {
     has_reported_drained_ = false;
     const bool is_debugged = is_watched();
     const bool has_operations = driver_->has_operations();
-    const bool is_timed = has_operations || timers_.next() != kNever;
-    const TimePoint start = is_timed ? driver_->now() : TimePoint();
+    TimePoint start = has_waiting() ? driver_->now() : kNever;
     TimePoint time = start;
     const unsigned before = budget_spent_;
     do {
@@ -70,8 +70,9 @@ bool Worker::run_deque() noexcept {
             run_offered_now(*work);
         }
         ++budget_spent_;
-        if (is_timed) {
+        if (start != kNever || has_waiting()) {
             time = driver_->now();
+            start = std::min(start, time);
         }
         // What has become ready goes first: else the run queue would grow while the tree goes deeper. Messages too: a
         // connection that arrives, a cancellation.
@@ -81,7 +82,7 @@ bool Worker::run_deque() noexcept {
         runtime_.offered_time().note((time - start) / (budget_spent_ - before));
     }
     if (budget_spent_ >= budget_ || time - start >= kOfferedMost) {
-        look();
+        look(start != kNever ? time : TimePoint());
     }
     return true;
 }
@@ -192,6 +193,12 @@ bool Worker::leaves_offers() noexcept {
     left_since_ = kNever;
     leaves_again_ = time + kLeftAgain;
     return false;
+}
+
+/// Nothing is left of it here.
+void Worker::rest_offered() noexcept {
+    deque_.quiesce();
+    oldest_due_ = kNever;
 }
 
 /// Nothing is left that they could have asked for.

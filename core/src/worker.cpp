@@ -14,12 +14,12 @@ constexpr std::uintptr_t kTransferStack = 32 * 1024;
 // Task names count per process; a loop takes its numbers in blocks.
 constexpr std::uint64_t kIdBlock = 1024;
 Atomic<std::uint64_t> g_next_id{0};  // any thread takes from it; publishes nothing
-// Every so many looks at the ring the loop looks at the clock and the injector too.
+// Every so many looks at the ring the loop looks at the clock and the injector too, or when it knows that it is time.
 constexpr unsigned kLooksPerClock = 16;
-// The oldest offered task is run this often, so that none waits for ever under newer ones; trees of coroutines ever
-// less often.
+constexpr Duration kLookAroundEvery = std::chrono::milliseconds(1);
+// The oldest offered work is run this often, and what it is of a tree at least this often.
 constexpr Duration kOldestEvery = std::chrono::milliseconds(5);
-constexpr Duration kOldestMost = std::chrono::seconds(1);
+constexpr Duration kOldestMost = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -228,11 +228,12 @@ std::uint64_t Worker::run_batch(Work* first) noexcept {
 }
 
 /// In the middle of much work: what would wait for the end of it, must not. What has completed runs in the next turn.
-void Worker::look() noexcept {
+/// `time`: if it is known.
+void Worker::look(TimePoint time) noexcept {
     budget_spent_ = 0;
     driver_->poll();
     answer_thieves();
-    if (++looks_ % kLooksPerClock == 0) {
+    if (++looks_ % kLooksPerClock == 0 || time - looked_around_ >= kLookAroundEvery) {
         look_around();
     }
 }
@@ -244,32 +245,46 @@ void Worker::look_around() noexcept {
         run_offered(*work);
     }
     const TimePoint time = driver_->now();
+    looked_around_ = time;
     set_coarse_time(time);
     look_at_pool(time);
-    if (time >= oldest_due_) {
-        Work* const oldest = deque_.take_oldest();
-        // The top of a tree, most likely of the one that runs, whose frames would wait beside those of many others if
-        // that happened often. It does not stay for ever: whatever lies under it is old as well.
-        const bool is_of_tree = oldest != nullptr && oldest->run != &TaskCore::run_ready;
-        oldest_after_ = is_of_tree ? std::min(2 * oldest_after_, kOldestMost) : kOldestEvery;
+    if (oldest_due_ == kNever) {
+        oldest_after_ = kOldestEvery;
         oldest_due_ = time + oldest_after_;
+    } else if (time >= oldest_due_) {
+        run_oldest(time);
+    }
+}
+
+/// Nothing waits for ever under newer work. Of a tree of coroutines the oldest is the top, as a rule: its frames then
+/// wait beside those of what runs already. So what is begun and does not end puts the next one off for twice as long;
+/// what ends makes room for the next at once.
+void Worker::run_oldest(TimePoint time) noexcept {
+    const TimePoint end = time + kOfferedMost;
+    for (bool goes_on = true; goes_on;) {
+        Work* const oldest = deque_.take_oldest();
+        const bool is_of_tree = oldest != nullptr && oldest->run != &TaskCore::run_ready;
+        const std::uint64_t ended_before = ended();
         if (oldest != nullptr) {
             run_offered(*oldest);
         }
+        const bool is_begun_alone = is_of_tree && ended() == ended_before;
+        oldest_after_ = is_begun_alone ? std::min(2 * oldest_after_, kOldestMost) : kOldestEvery;
+        goes_on = is_of_tree && !is_begun_alone && driver_->now() < end;
     }
+    oldest_due_ = time + oldest_after_;
 }
 
 bool Worker::look_inside_task() noexcept {
     count_step();
     driver_->poll();
-    const bool is_clock_due = ++looks_ % kLooksPerClock == 0;
-    is_look_due_ = is_look_due_ || is_clock_due;
-    const bool has_waiting = driver_->has_operations() || timers_.next() != kNever;
+    const bool waits = has_waiting();
     bool is_timer_due = false;
-    if (is_clock_due || has_waiting || inline_.is_timed()) {
+    if (++looks_ % kLooksPerClock == 0 || waits || inline_.is_timed()) {
         const TimePoint time = driver_->now();
-        inline_.renew(time, counters_.turns.value(), has_waiting);
+        inline_.renew(time, counters_.turns.value(), waits);
         is_timer_due = timers_.next() <= time;
+        is_look_due_ = is_look_due_ || looks_ % kLooksPerClock == 0 || time - looked_around_ >= kLookAroundEvery;
     } else {
         inline_.renew();
     }

@@ -1,5 +1,5 @@
 // Loops that park and are unparked, by messages, by offered work and by timers: tokens go from loop to loop, fewer than
-// there are loops, so that most of them sleep. A wake that takes a second fails, and says who waits for what.
+// there are loops, so that half of them sleep or more. A wake that takes a second fails, and says who waits for what.
 //
 // KNIT_STRESS_MS: how long each test runs; PARK_ROUNDS: how many moves of tokens each makes instead (the long
 // mode: 17,000,000, which are 100 million in all); KNIT_STRESS_SEED: a seed that was printed.
@@ -55,7 +55,20 @@ private:
     Clock::time_point end_ = end_of_test();
 };
 
-Coro<> nothing() { co_return; }
+Coro<> set(std::atomic<bool>& flag) {
+    flag.store(true, std::memory_order_release);
+    co_return;
+}
+
+/// Blocks its loop until another one has come for what this one offers.
+Coro<> offer_to_others() {
+    std::atomic<bool> has_run{false};  ///< who runs the work writes, this loop reads: nothing but that it has run
+    const Task<> offered = spawn(set(has_run));
+    while (!has_run.load(std::memory_order_acquire)) {
+        std::this_thread::yield();
+    }
+    co_await offered;
+}
 
 /// Mostly by message; now and then by work that whoever wakes may take, or by a timer.
 Coro<> carry(const Tokens& tokens, Token& token, std::uint64_t seed) {
@@ -64,7 +77,7 @@ Coro<> carry(const Tokens& tokens, Token& token, std::uint64_t seed) {
     while (!tokens.is_over(token)) {
         const unsigned way = random.below(16);
         if (way == 0) {
-            co_await spawn(nothing());
+            co_await offer_to_others();
         } else if (way == 1) {
             co_await reschedule();
         } else if (way == 2) {

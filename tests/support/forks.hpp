@@ -65,7 +65,7 @@ inline Coro<> failing_tree(int depth) {
     if (depth == 0) {
         throw Err("bottom");
     }
-    co_await fork_join(number_after(1ms, 1), leaf_forever(), failing_tree(depth - 1));
+    co_await fork_join(failing_tree(depth - 1), number_after(1ms, 1), leaf_forever());
 }
 inline Coro<int> tree_of(int depth) {
     if (depth == 0) {

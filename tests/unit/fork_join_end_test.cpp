@@ -19,15 +19,15 @@ CO_TEST(ForkJoinEnd, AnErrorDropsWhatHasNotBegun) {
     EXPECT_EQ(co_await got(fork_join_of(say(log, "a"), say(log, "b"), fail("c"))), "!Err");
     EXPECT_EQ(co_await got(fork_join_of(say(log, "a"), fail("b"), say(log, "c"))), "!Err");
     EXPECT_EQ(co_await got(fork_join_of(fail("a"), say(log, "b"), say(log, "c"))), "!Err");
-    EXPECT_TRUE(log.shows({"c", "c", "b"}));
+    EXPECT_TRUE(log.shows({"a", "b", "a"}));
 }
 
 CO_TEST_ON_LOOPS(ForkJoinEnd, AnErrorCancelsTheOthersAndAwaitsThem) {
     Trace log;
     const TimePoint start = get_running_loop().time();
     const std::string error =
-        co_await got_message(fork_join_of(leaf(log, "a", 5ms), leaf(log, "b"), fail_after(10ms, "c")));
-    EXPECT_EQ(error, "!Err(c)");
+        co_await got_message(fork_join_of(fail_after(10ms, "a"), leaf(log, "b", 5ms), leaf(log, "c")));
+    EXPECT_EQ(error, "!Err(a)");
     EXPECT_EQ(log.size(), 2U);
     EXPECT_EQ(get_running_loop().time() - start, 15ms);
 }
@@ -92,7 +92,7 @@ CO_TEST_ON_LOOPS(ForkJoinEnd, CancellationReachesTheInlineChildAndTheOthers) {
 
 CO_TEST_ON_LOOPS(ForkJoinEnd, CancellationReachesThoseThatAreTasksAndAwaitsThem) {
     Trace log;
-    Task<> task = create_task(fork_join_of(leaf(log, "a"), leaf(log, "b", 5ms), number_after(1ms, 1)));
+    Task<> task = create_task(fork_join_of(number_after(1ms, 1), leaf(log, "a"), leaf(log, "b", 5ms)));
     co_await sleep(2ms);  // the inline child has ended
     const TimePoint start = get_running_loop().time();
     task.cancel("enough");
@@ -112,7 +112,7 @@ CO_TEST_ON_LOOPS(ForkJoinEnd, ASecondCancellationReachesThemToo) {
             }
         }
     };
-    Task<> task = create_task(fork_join_of(stubborn(log), number_after(1ms, 1)));
+    Task<> task = create_task(fork_join_of(number_after(1ms, 1), stubborn(log)));
     co_await sleep(2ms);
     task.cancel();
     co_await sleep(1ms);
@@ -124,7 +124,7 @@ CO_TEST_ON_LOOPS(ForkJoinEnd, ASecondCancellationReachesThemToo) {
 
 CO_TEST_ON_LOOPS(ForkJoinEnd, ACancellationAfterAnErrorLeavesTheError) {
     Trace log;
-    Task<> task = create_task(fork_join_of(leaf(log, "a", 5ms), fail_after(2ms, "b"), number_after(1ms, 1)));
+    Task<> task = create_task(fork_join_of(number_after(1ms, 1), leaf(log, "a", 5ms), fail_after(2ms, "b")));
     co_await sleep(3ms);
     task.cancel();
     EXPECT_EQ(co_await got_message(task), "!Err(b)");

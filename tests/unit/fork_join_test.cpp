@@ -32,6 +32,21 @@ CO_TEST_ON_LOOPS(ForkJoin, MixesTypesAndMakesVoidAUnit) {
     EXPECT_EQ(&std::get<3>(results), &target);
 }
 
+CO_TEST(ForkJoin, BeginsTheChildrenInTheOrderOfTheArgumentsWhereNoLoopTakesOne) {
+    std::string order;
+    const auto child = [](std::string& order, char name) -> Coro<> {
+        order += name;
+        co_return;
+    };
+    co_await fork_join(child(order, 'a'), child(order, 'b'), child(order, 'c'), child(order, 'd'));
+    std::vector<Coro<>> children;
+    for (const char name : {'e', 'f', 'g', 'h'}) {
+        children.push_back(child(order, name));
+    }
+    co_await fork_join(std::move(children));
+    EXPECT_EQ(order, "abcdefgh");
+}
+
 CO_TEST_ON_LOOPS(ForkJoin, TakesAVectorOfAnyLength) {
     for (int count = 0; count < 70; count += 23) {
         std::vector<Coro<int>> children;
@@ -49,12 +64,6 @@ CO_TEST_ON_LOOPS(ForkJoin, TakesAVectorOfAnyLength) {
 }
 
 CO_TEST_ON_LOOPS(ForkJoin, ComputesATree) { EXPECT_EQ(co_await fib(15), 610); }
-
-CO_TEST(ForkJoin, RunsTheLastAtOnceThenTheOthersNewestFirst) {
-    Trace log;
-    co_await fork_join(say(log, "a"), say(log, "b"), say(log, "c"));
-    EXPECT_TRUE(log.shows({"c", "b", "a"}));
-}
 
 CO_TEST(ForkJoin, InlineChildrenArePartOfTheAwaitingTask) {
     const auto own_id = []() -> Coro<std::uint64_t> { co_return current_task()->id(); };
@@ -94,7 +103,7 @@ CO_TEST(ForkJoin, WhatAnInlineChildSpawnsDoesNotHideTheOthers) {
         trace("spawning");
         co_return;
     };
-    co_await fork_join(say(log, "a"), spawning(log));
+    co_await fork_join(spawning(log), say(log, "a"));
     co_await tick(3);
     EXPECT_TRUE(log.shows({"spawning", "spawned", "a"}));
 }
@@ -107,10 +116,10 @@ CO_TEST_ON_LOOPS(ForkJoin, AnInlineChildMayMoveTheTask) {
     };
     for (std::size_t round = 0; round < 2 * runtime.size(); ++round) {
         Loop& target = runtime.loop(round % runtime.size());
-        const auto results = co_await fork_join(number_after(1ms, 1), number(2), fib(5), mover(target));
-        EXPECT_EQ(std::get<0>(results) + std::get<1>(results) + std::get<2>(results), 8);
+        const auto results = co_await fork_join(mover(target), number_after(1ms, 1), number(2), fib(5));
+        EXPECT_EQ(std::get<1>(results) + std::get<2>(results) + std::get<3>(results), 8);
         EXPECT_EQ(&get_running_loop(), &target);
-        co_await fork_join(number(1), move_on(), number_after(1ms, 2));
+        co_await fork_join(number_after(1ms, 2), move_on(), number(1));
     }
 }
 
@@ -130,8 +139,8 @@ CO_TEST_ON_LOOPS(ForkJoin, ContextOfInlineChildrenIsTheTasksAndOthersGetACopy) {
     };
     EXPECT_EQ(co_await fork_join(setter()), std::make_tuple(1));
     EXPECT_EQ(variable.get(), 5);
-    const auto seen = co_await fork_join(late(), number_after(1ms, 0));  // late() becomes a task
-    EXPECT_EQ(std::get<0>(seen), 5);
+    const auto seen = co_await fork_join(number_after(1ms, 0), late());  // late() becomes a task
+    EXPECT_EQ(std::get<1>(seen), 5);
     EXPECT_EQ(variable.get(), 5);
 }
 
@@ -219,7 +228,7 @@ CO_TEST(ForkJoin, StackLeadsFromAnInlineChildToTheTask) {
 
 CO_TEST(ForkJoin, ADumpShowsWhatTheForkWaitsFor) {
     Trace log;
-    Task<> task = create_task(fork_join_of(leaf(log, "a"), leaf(log, "b"), number_after(1ms, 1)));
+    Task<> task = create_task(fork_join_of(number_after(1ms, 1), leaf(log, "a"), leaf(log, "b")));
     co_await sleep(2ms);
     EXPECT_NE(dump_tasks().find("fork_join of 2"), std::string::npos) << dump_tasks();
     task.cancel();

@@ -85,6 +85,24 @@ TEST(InlineChildren, OfSmallTreesKeepTheDriverWaitingForAFewLongOnesAndNotForMan
     }(), on_loops(1));
 }
 
+TEST(InlineChildren, OfSmallTreesBecomeKnownAlsoAfterManyQuickOnes) {
+    run([]() -> Coro<> {
+        const OperationInFlight operation;
+        co_await tree(12, [] {});
+        for (int i = 0; i < 20; ++i) {
+            co_await create_task(tree(5, [] { testing::pass_time(1ms); }));
+        }
+        Gap gap;
+        for (int i = 0; i < 20; ++i) {
+            co_await create_task(tree(5, [&] {
+                testing::pass_time(1ms);
+                gap.count_leaf();
+            }));
+        }
+        EXPECT_LE(gap.most(), 8);
+    }(), on_loops(1));
+}
+
 TEST(InlineChildren, OfWhichLittleIsTimedDoNotCountTheLoopsSleep) {
     run([]() -> Coro<> {
         const OperationInFlight operation;
@@ -255,6 +273,57 @@ TEST(InlineChildren, ThatAreDroppedByACancellationLeaveTheBudgetAsItIs) {
         EXPECT_TRUE(dropped.cancelled());
         co_await sleep(1ms);  // the last link
     }(), on_loops(1));
+}
+
+TEST(InlineChildren, DoNotHoldUpWhatASiblingHasOfferedAboveTheOthers) {
+    run([]() -> Coro<> {
+        const TimePoint start = get_running_loop().time();
+        TimePoint end;
+        const auto offered = [](TimePoint& end) -> Coro<> {
+            end = get_running_loop().time();
+            co_return;
+        };
+        const auto big = [&]() -> Coro<> {
+            static_cast<void>(spawn(offered(end)));
+            co_await tree(12, [] { testing::pass_time(1ms); });
+        };
+        const auto small = []() -> Coro<> { co_return; };
+        std::vector<Coro<>> children;
+        children.push_back(big());
+        for (int i = 0; i < 60; ++i) {
+            children.push_back(small());
+        }
+        co_await fork_join(std::move(children));
+        EXPECT_GT(end, start);
+        EXPECT_LT(end - start, 200ms) << "of 4 s; none of the others stays when it has begun";
+    }(), on_loops(1));
+}
+
+TEST(InlineChildren, OfATreeThatIsTheFirstThingOfALoopBecomeFewTasks) {
+    run([]() -> Coro<> {
+        const std::uint64_t before = current_task()->id();
+        co_await tree(16, [] { testing::pass_time(1us); });
+        const Task<> after = create_task([]() -> Coro<> { co_return; }());
+        EXPECT_LT(after.id() - before, 50U) << "of 65,536 leaves in 65 ms";
+    }(), on_loops(1));
+}
+
+TEST(InlineChildren, OfWhichEachIsLongHoldUpWhatAThreadHasSubmittedForOneOrTwo) {
+    RunOptions options = on_loops(1);
+    options.budget = 1;
+    Runtime runtime(options);
+    Task<> submitted;
+    runtime.run_until_complete([](Runtime& runtime, Task<>& submitted) -> Coro<> {
+        bool has_run = false;
+        int before = 0;
+        co_await tree(3, [] { testing::pass_time(20ms); });
+        std::thread([&] { submitted = runtime.submit(set(has_run)); }).join();
+        co_await tree(6, [&] {
+            testing::pass_time(20ms);
+            before += has_run ? 0 : 1;
+        });
+        EXPECT_LE(before, 4);
+    }(runtime, submitted));
 }
 
 }  // namespace

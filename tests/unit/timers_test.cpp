@@ -62,6 +62,15 @@ TEST(Timers, ThoseThatAreDueTogetherAreNotPutOff) {
     }
 }
 
+TEST(Timers, OfACrowdMoreAreTakenTogetherThanAreLookedAt) {
+    Timers timers;
+    std::vector<Timer> group(100);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        timers.insert(group[i], at(1000 + static_cast<std::int64_t>(i)));
+    }
+    EXPECT_EQ(timers.wake_time(std::chrono::nanoseconds(50)), at(1050));
+}
+
 TEST(Timers, EqualDeadlinesComeInTheOrderOfInsertion) {
     Timers timers;
     std::vector<Timer> group(50);

@@ -38,10 +38,11 @@ std::conditional_t<std::is_void_v<T>, Unit, T> take_forked(void* child) {
 /// What `co_await fork_join(...)` awaits: children of several types, results as a tuple.
 template <class... T>
 class ForkJoin : ForkBase {
-    static constexpr std::size_t kLast = sizeof...(T) - 1;
+    static constexpr std::size_t kOffered = sizeof...(T) - 1;
     using Children = std::tuple<T...>;
+    /// The child of node I: the last child's is the first.
     template <std::size_t I>
-    using Child = std::tuple_element_t<I, Children>;
+    using Child = std::tuple_element_t<kOffered - I, Children>;
 
 public:
     using knit_awaiter = void;
@@ -49,8 +50,8 @@ public:
 
     template <std::size_t... I>
     ForkJoin(std::index_sequence<I...>, std::tuple<Coro<T>&...> children) noexcept
-        : ForkBase(nodes_, sizeof...(T), std::get<kLast>(children).take().address()),
-          nodes_{ForkNode(&make_forked_task<Child<I>>, std::get<I>(children).take().address(), *this)...} {}
+        : ForkBase(nodes_, sizeof...(T), std::get<0>(children).take().address()),
+          nodes_{ForkNode(&make_forked_task<Child<I>>, std::get<kOffered - I>(children).take().address(), *this)...} {}
     ~ForkJoin() {
         if (!is_begun()) [[unlikely]] {
             warn_unawaited();
@@ -71,10 +72,10 @@ public:
 private:
     template <std::size_t I>
     void* child() const noexcept {
-        if constexpr (I == kLast) {
-            return last();
+        if constexpr (I == 0) {
+            return first();
         } else {
-            return nodes_[I].child;
+            return nodes_[kOffered - I].child;
         }
     }
     template <std::size_t... I>
@@ -86,7 +87,7 @@ private:
         (PromiseOf<T>::release_forked(child<I>()), ...);
     }
 
-    ForkNode nodes_[kLast];
+    ForkNode nodes_[kOffered];
 };
 
 /// Of one child there is nothing to offer.
@@ -102,7 +103,7 @@ public:
         if (!is_begun()) [[unlikely]] {
             warn_unawaited();
         }
-        PromiseOf<T>::release_forked(last());
+        PromiseOf<T>::release_forked(first());
     }
 
     bool await_ready() const noexcept { return false; }
@@ -112,7 +113,7 @@ public:
     }
     Value await_resume() {
         end();
-        return Value{take_forked<T>(last())};
+        return Value{take_forked<T>(first())};
     }
 };
 
@@ -157,16 +158,18 @@ private:
     /// Nothing is taken from the children before there is memory for the nodes.
     ForkJoinVector(std::vector<Coro<T>>& children, ForkNode* nodes) noexcept
         : ForkBase(nodes, static_cast<std::uint32_t>(children.size()),
-                   children.empty() ? nullptr : children.back().take().address()),
+                   children.empty() ? nullptr : children.front().take().address()),
           size_(static_cast<std::uint32_t>(children.size())) {
-        for (std::uint32_t index = 0; index + 1 < size_; ++index) {
-            ::new (&nodes[index]) ForkNode(&make_forked_task<T>, children[index].take().address(), *this);
+        for (std::uint32_t index = 1; index < size_; ++index) {
+            ::new (&nodes[size_ - 1 - index]) ForkNode(&make_forked_task<T>, children[index].take().address(), *this);
         }
     }
     static ForkNode* make_nodes(std::size_t count) {
         return count < 2 ? nullptr : static_cast<ForkNode*>(allocate_frame(bytes_of(count)));
     }
-    void* child(std::uint32_t index) const noexcept { return index + 1 < size_ ? nodes()[index].child : last(); }
+    void* child(std::uint32_t index) const noexcept {
+        return index == 0 ? first() : nodes()[size_ - 1 - index].child;
+    }
 
     const std::uint32_t size_;
 };
@@ -175,10 +178,10 @@ private:
 
 /// Runs the coroutines and awaits them all: `auto both = co_await fork_join(left(), right());` gives a std::tuple of
 /// their results, with Unit for void.
-/// All but the last are offered to every loop, as by spawn(), and the last runs at once, inline. Then those that no
-/// loop has taken run inline too, the newest first. What runs inline is part of the awaiting task: current_task() is
-/// that, its context variables are that task's. A child that a loop takes, this one included while an inline child is
-/// suspended, becomes a task of that loop, with a copy of the context.
+/// All but the first are offered to every loop, as by spawn(), and the first runs at once, inline. Then those that no
+/// loop has taken run inline too, in their order; loops take the last one first. What runs inline is part of the
+/// awaiting task: current_task() is that, its context variables are that task's. A child that a loop takes, this one
+/// included while an inline child is suspended, becomes a task of that loop, with a copy of the context.
 /// The awaiting coroutine goes on, on its loop, when all children have ended. If one fails, children that nobody has
 /// begun are dropped, those that are tasks are cancelled, one that is suspended inline is awaited; then the error that
 /// came first is rethrown.

@@ -1,9 +1,9 @@
 /// ForkBase: the children of a fork_join() without their types. It lives in the awaiting frame.
 ///
-/// All children but the last are offered: each has a node, which is Work, in the deque. The last runs inline. Whenever
-/// an inline child has ended, its frame goes, and control returns to the loop, which child_ended() has told what to go
-/// on with: it takes the newest node back, and that child runs inline as well. A node that
-/// it does not get back is away: whoever takes that node makes the child a task of its own.
+/// All children but the first are offered, the last one first: each has a node, which is Work, in the deque. The first
+/// runs inline. Whenever an inline child has ended, its frame goes, and control returns to the loop, which
+/// child_ended() has told what to go on with: it takes the newest node back, and that child runs inline as well. A node
+/// that it does not get back is away: whoever takes that node makes the child a task of its own.
 ///
 /// A node that is not away is the newest Work of the deque, or nothing here depends on it: take_back() says no when
 /// somebody has taken the node, and also when other Work lies on top of it. That is either a task that an inline child
@@ -95,15 +95,16 @@ public:
     static bool show_awaited(const Wait& wait, AwaitVisitor& visitor);
 
 protected:
-    /// `nodes`: of all children but the last; they need not have been made yet.
-    ForkBase(ForkNode* nodes, std::uint32_t count, void* last) noexcept : nodes_(nodes), last_(last), count_(count) {}
+    /// `nodes`: of all children but the first, in reverse order; they need not have been made yet.
+    ForkBase(ForkNode* nodes, std::uint32_t count, void* first) noexcept
+        : nodes_(nodes), first_(first), count_(count) {}
     ~ForkBase() {
         if (context_ != nullptr) [[unlikely]] {
             context_->drop_ref();
         }
     }
 
-    /// Offers all but the last, and gives what to go on with: the last, as a rule. May throw std::bad_alloc before
+    /// Offers all but the first, and gives what to go on with: the first, as a rule. May throw std::bad_alloc before
     /// anything has happened. `count`: as for the constructor.
     std::coroutine_handle<> begin(TaskCore& task, std::coroutine_handle<> parent, std::uint32_t count);
     bool is_begun() const noexcept { return task_ != nullptr; }
@@ -116,7 +117,7 @@ protected:
     /// Before the children are given up, where nobody has awaited them.
     KNIT_NOINLINE void warn_unawaited() const noexcept;
     ForkNode* nodes() const noexcept { return nodes_; }
-    void* last() const noexcept { return last_; }
+    void* first() const noexcept { return first_; }
 
 private:
     struct ForkWait : Wait {
@@ -136,8 +137,8 @@ private:
 
     std::coroutine_handle<> parent_;
     TaskCore* task_ = nullptr;
-    ForkNode* const nodes_;                 ///< of all children but the last
-    void* const last_;                      ///< the last child's frame, which the fork owns
+    ForkNode* const nodes_;                 ///< of all children but the first, in reverse order
+    void* const first_;                     ///< the first child's frame, which the fork owns
     const std::uint32_t count_;             ///< of all children
     std::uint32_t left_;                    ///< nodes below this one have not been looked at again
     std::uint32_t away_ = 0;                ///< nodes that were not there any more

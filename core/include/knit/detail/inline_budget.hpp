@@ -2,7 +2,7 @@
 /// as many as take some 50 us, going by the last ones. One thread's.
 ///
 /// Where nothing waits they are timed now and then: the clock would cost small ones 2 %. What is timed lies within one
-/// turn of the loop, so that neither its sleep nor a task that waits counts as theirs.
+/// turn of the loop, so its sleep does not count as theirs; other tasks that run in the same turn do.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +12,10 @@
 #include "knit/time.hpp"
 
 namespace knit::detail {
+
+/// So long may what has completed wait behind offered work, or behind coroutines that run inline: until the end of one
+/// of them, at least.
+inline constexpr Duration kOfferedMost = std::chrono::microseconds(50);
 
 class InlineBudget {
 public:
@@ -33,9 +37,12 @@ public:
         if (was_timed && turn == turn_) {
             const Duration each = std::max((time - since_) / std::max(spent_ - timed_from_, 1U), Duration(1));
             const unsigned most = std::min(2 * budget_, most_);  // a few quick ones say little of the next
-            budget_ = static_cast<unsigned>(std::clamp<std::int64_t>(kMostTime / each, 1, most));
+            budget_ = static_cast<unsigned>(std::clamp<std::int64_t>(kOfferedMost / each, 1, most));
         } else if (!was_timed) {
             budget_ = std::min(kFirst, most_);
+        } else {
+            // Of what never spends it in one turn too little would be known for ever.
+            budget_ = std::min(budget_, std::max(budget_ / 2, kFirst));
         }
         is_timed_ = budget_ < most_ || !was_timed || has_waiting;
         spent_ = 0;
@@ -47,8 +54,6 @@ public:
         turn_ = turn;
         timed_from_ = spent_;
     }
-
-    static constexpr std::chrono::microseconds kMostTime{50};
 
 private:
     // While nothing is known of them.

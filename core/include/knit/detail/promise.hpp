@@ -141,8 +141,8 @@ KNIT_INLINE std::coroutine_handle<> ForkBase::begin(TaskCore& task, std::corouti
         }
     }
     left_ = count - 1;
-    return start(last_) ? PromiseBase::transfer(task, std::coroutine_handle<>::from_address(last_))
-                        : std::noop_coroutine();
+    return start(first_) ? PromiseBase::transfer(task, std::coroutine_handle<>::from_address(first_))
+                         : std::noop_coroutine();
 }
 
 template <class T>

@@ -67,17 +67,21 @@ public:
     /// The first deadline, or kNever.
     TimePoint next() const noexcept { return entries_.empty() ? kNever : entries_.front().deadline; }
 
-    /// Until when to sleep: the first deadline; where others are due within `slack` of it, the last of the few of them
-    /// that are seen at a glance, so that one wake does for all.
+    /// Until when to sleep: the first deadline; where others are due within `slack` of it, the last of them, so that
+    /// one wake does for all. Of a crowd only a few are looked at: the end of `slack` then.
     TimePoint wake_time(Duration slack) const noexcept {
         const TimePoint first = next();
         TimePoint last = first;
+        std::size_t count = 1;
         const std::size_t end = std::min(entries_.size(), kGlance);
         for (std::size_t index = 1; index < end; ++index) {
             const TimePoint deadline = entries_[index].deadline;
-            last = deadline <= after(first, slack) ? std::max(last, deadline) : last;
+            if (deadline <= after(first, slack)) {
+                last = std::max(last, deadline);
+                ++count;
+            }
         }
-        return last;
+        return count == kGlance && last != first ? after(first, slack) : last;
     }
 
     /// Removes and gives the first timer if its deadline is not after `now`, else null.

@@ -254,8 +254,11 @@ private:
     }
     std::uint64_t run_batch(Work* first) noexcept;
     static void fetch_ahead(Work* next) noexcept;
-    void look() noexcept;
+    void look(TimePoint time = TimePoint()) noexcept;
     void look_around() noexcept;
+    void run_oldest(TimePoint time) noexcept;
+    void rest_offered() noexcept;
+    bool has_waiting() const noexcept;
     void run_paused(Work* paused) noexcept;
     bool run_deque() noexcept;
     bool has_outside_news() const noexcept;
@@ -325,8 +328,9 @@ private:
     unsigned looks_ = 0;
     InlineBudget inline_{budget_};
     bool is_look_due_ = false;  ///< a task has paused so that the loop looks around
-    TimePoint oldest_due_{};    ///< when the oldest offered work is to be run before its turn
-    Duration oldest_after_{};   ///< what that was put off by the last time
+    TimePoint looked_around_{};      ///< when the loop last did
+    TimePoint oldest_due_ = kNever;  ///< when the oldest offered work is to be run before its turn, if that is known
+    Duration oldest_after_{};        ///< what that was put off by the last time
     TimePoint left_since_ = kNever;  ///< since when offered work is left to a loop on its way, if it is
     std::size_t left_count_ = 0;     ///< how much there was then
     TimePoint leaves_again_{};       ///< not before that, because nobody came the last time
