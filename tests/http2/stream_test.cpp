@@ -89,10 +89,37 @@ TEST(Http2Stream, WhatNoStreamShouldThrowEndsTheConnectionAndIsTold) {
     EXPECT_EQ(errors_with(false), 1);
 }
 
+/// Reads for a few seconds, slowly, until a stream is reset or the connection is cut off; whether that happens.
+Coro<bool> take_little(io::TcpStream& stream) {
+    std::vector<char> buffer(std::size_t{256} << 10);
+    std::string rest;
+    try {
+        for (int i = 0; i < 250; ++i) {
+            const std::size_t count = co_await stream.read_some(buffer);
+            if (count == 0) {
+                co_return true;
+            }
+            rest.append(buffer.data(), count);
+            std::string_view view = rest;
+            while (const auto frame = take_frame(view)) {
+                if (frame->type == kReset) {
+                    co_return true;
+                }
+            }
+            rest.erase(0, rest.size() - view.size());
+            co_await sleep(20ms);
+        }
+    } catch (const std::system_error&) {
+        co_return true;
+    }
+    co_return false;
+}
+
 /// More streams than such a peer has bytes for in the time that each has to get some of them through.
 TEST(Http2Stream, APeerThatTakesLittleIsNoFaultOfTheHandlers) {
     Board board;
     int errors = 0;
+    bool is_cut = false;
     run_io([&]() -> Coro<> {
         get_running_loop().set_exception_handler([&errors](const ExceptionContext&) { ++errors; });
         auto starting = http::serve(io::endpoint("127.0.0.1", 0), board_router(board),
@@ -106,20 +133,51 @@ TEST(Http2Stream, APeerThatTakesLittleIsNoFaultOfTheHandlers) {
             bytes += get(id, "/many");
         }
         co_await stream.write(bytes);
-        std::vector<std::byte> buffer(std::size_t{256} << 10);
-        try {
-            for (int i = 0; i < 20; ++i) {
-                co_await stream.read_some(buffer);
-                co_await sleep(20ms);
-            }
-        } catch (const std::system_error&) {
-            static_cast<void>(0);  // it took too little: cut off, which the handlers are not told of
-        }
+        Coro<bool> taking = take_little(stream);
+        is_cut = co_await std::move(taking);
         stream.close();
         server.close();
         co_await server.wait_closed();
     });
     EXPECT_EQ(errors, 0);
+    EXPECT_TRUE(is_cut);
+}
+
+/// Asks for a streamed body of that size, takes what comes, and opens no window again; the frames that come until the server closes.
+std::vector<Frame> frames_of_a_closed_window(std::size_t size, std::string settings) {
+    std::vector<Frame> frames;
+    http::Router router;
+    router.get("/", [size](Request&) -> Coro<Response> {
+        co_return Response::stream([size](BodyWriter& writer) -> Coro<> {
+            const std::string body(size, 'x');
+            co_await writer.write(body);
+        });
+    });
+    run_io([&]() -> Coro<> {
+        Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router,
+                                             {.idle_timeout = 20ms, .write_timeout = 20ms, .shutdown_timeout = 0s});
+        const std::string bytes = std::string(kPreface) + frame(kSettings, 0, 0, settings) + get(1, "/");
+        frames = co_await talk(server.local_endpoint(), bytes);
+        server.close();
+        co_await server.wait_closed();
+    });
+    return frames;
+}
+
+TEST(Http2Stream, APeerThatHasNoRoomForTheEndOfAStreamLosesIt) {
+    constexpr std::size_t kWindowSize = 65'535;
+    const std::string no_window = std::string("\0\x04", 2) + number(0);
+    for (const bool is_empty : {false, true}) {
+        const std::vector<Frame> frames =
+            is_empty ? frames_of_a_closed_window(0, no_window) : frames_of_a_closed_window(kWindowSize, "");
+        EXPECT_EQ(find(frames, 255), nullptr) << "the connection has stayed";
+        EXPECT_NE(find(frames, kReset, 1), nullptr);
+        std::size_t come = 0;
+        for (const Frame& each : frames) {
+            come += each.type == kData ? each.payload.size() : 0;
+        }
+        EXPECT_EQ(come, is_empty ? 0 : kWindowSize);
+    }
 }
 
 Coro<> write_both(BodyWriter& writer, std::string_view first, std::string_view second) {
