@@ -143,7 +143,8 @@ TEST(Http2Stream, APeerThatTakesLittleIsNoFaultOfTheHandlers) {
     EXPECT_TRUE(is_cut);
 }
 
-/// Asks for a streamed body of that size, takes what comes, and opens no window again; the frames that come until the server closes.
+/// Asks for a streamed body of that size, takes what comes, and opens no window again; the frames that come until the
+/// server closes.
 std::vector<Frame> frames_of_a_closed_window(std::size_t size, std::string settings) {
     std::vector<Frame> frames;
     http::Router router;

@@ -163,8 +163,7 @@ Coro<> ClientConnection::stream_body(Wire& wire, const RequestOptions& options) 
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(wire.loop);
-    co_await std::move(coming);
+    co_await come_home(wire.loop);
     wire.has_body_ended = true;
     if (error != nullptr) {
         std::rethrow_exception(error);

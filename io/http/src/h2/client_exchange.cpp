@@ -217,8 +217,7 @@ Coro<> H2Exchange::send_body(Upload upload) {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(here.connection->loop());
-    co_await std::move(coming);
+    co_await come_home(here.connection->loop());
     if (error == nullptr) {
         here.stream->write_last({}, Duration::zero());
     } else if (current_task()->cancelling() != 0) {

@@ -36,8 +36,7 @@ Coro<> H2ServerStream::run(Running running) {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(self.server_.loop());
-    co_await std::move(coming);
+    co_await come_home(self.server_.loop());
     if (error != nullptr) {
         self.cut_off(error);
     }
@@ -51,8 +50,7 @@ Coro<> H2ServerStream::serve() {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(server_.loop());
-    co_await std::move(coming);
+    co_await come_home(server_.loop());
     if (error != nullptr) {
         response_.emplace(error_response(error));
     }
@@ -204,8 +202,6 @@ Coro<> H2ServerStream::answer() {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(server_.loop());
-    co_await std::move(coming);
     note();
     if (error != nullptr) {
         std::rethrow_exception(error);
@@ -222,10 +218,20 @@ Coro<> H2ServerStream::send_body() {
         co_await std::move(sending);
         co_return;
     }
-    BodyWriter writer(*this);
-    Coro<> producing = extra.produce(writer);
-    co_await std::move(producing);
-    co_await resume_on(server_.loop());
+    const auto sink = std::make_shared<BodySink>(*this, server_.loop());
+    std::exception_ptr error;
+    try {
+        BodyWriter writer(sink);
+        Coro<> producing = extra.produce(writer);
+        co_await std::move(producing);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    co_await come_home(server_.loop());
+    sink->exchange = nullptr;
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
     if (is_closed()) {
         throw_closed();
     }
@@ -237,10 +243,6 @@ Coro<> H2ServerStream::send_body() {
 }
 
 Coro<> H2ServerStream::write_body(std::string_view bytes) {
-    if (bytes.empty()) {
-        co_return;
-    }
-    co_await resume_on(server_.loop());
     const Writing here(*this);
     if (body_promised_ && bytes.size() > *body_promised_ - body_sent_) {
         throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");

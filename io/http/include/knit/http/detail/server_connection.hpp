@@ -80,10 +80,10 @@ private:
                         rest.remove_prefix(co_await write_part(rest));
                     }
                 } catch (const CancelledError&) {
-                    end_wait_cancelled();
+                    end_wait_cancelled(write_watch_);
                     throw_write_timeout();
                 }
-                if (watch_.end()) {
+                if (write_watch_.end()) {
                     throw_write_timeout();  // TLS has taken bytes that the peer has not
                 }
                 out_.clear();
@@ -113,7 +113,7 @@ private:
                 input_.grow(count);
             }
         } catch (const CancelledError&) {
-            end_wait_cancelled();
+            end_wait_cancelled(watch_);
             is_late = true;
         }
         end_wait();
@@ -176,14 +176,18 @@ private:
             count = co_await std::move(part);
         } catch (const CancelledError&) {
             is_broken_ = true;
-            end_wait_cancelled();
+            end_wait_cancelled(write_watch_);
             throw_write_timeout();
-        } catch (...) {
+        } catch (const std::system_error&) {
             is_broken_ = has_peer_gone_ = true;
-            watch_.end();
+            write_watch_.end();
+            throw;
+        } catch (...) {
+            is_broken_ = true;
+            write_watch_.end();
             throw;
         }
-        if (watch_.end()) {
+        if (write_watch_.end()) {
             throw_write_timeout();
         }
         co_return count;
@@ -205,7 +209,7 @@ private:
                 count = co_await stream_.read_some(input_.make_room(kPiece));
             }
         } catch (const CancelledError&) {
-            end_wait_cancelled();
+            end_wait_cancelled(watch_);
         }
         watch_.end();
         if constexpr (kAborts) {
