@@ -286,7 +286,7 @@ Coro<> ConnectionBase::put_stream(Response& response) {
     is_streaming_ = false;
     const bool is_left = is_writing_;
     if (is_left) {
-        // What another task has begun ends before the connection goes on, and nothing follows a piece that is not whole.
+        // What another task has begun ends before the connection does; nothing follows a piece that is not whole.
         is_broken_ = true;
         is_cut_ = is_cut_ || (!is_chunking_ && !body_promised_);
         if (is_cut_) {
