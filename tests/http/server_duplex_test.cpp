@@ -19,7 +19,8 @@ using http::Router;
 using http::Server;
 using http::ServerOptions;
 
-constexpr std::string_view kBegun = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 50\r\n\r\n0123456789";
+constexpr std::string_view kBegun =
+    "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 50\r\n\r\n0123456789";
 
 /// All of the request's body; the status of the HttpError that ends it, or 0.
 Coro<int> read_all(Request& request) {
@@ -52,7 +53,7 @@ TEST(HttpServerDuplex, ABodyIsLateWhateverAnotherTaskWritesMeanwhile) {
         co_return Response::stream([&request](BodyWriter& writer) -> Coro<> {
             bool has_ended = false;
             const auto tick = [&]() -> Coro<> {
-                while (!has_ended) {
+                for (int i = 0; i < 500 && !has_ended; ++i) {
                     co_await writer.write("tick\n");
                     co_await sleep(1ms);
                 }
