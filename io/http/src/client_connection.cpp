@@ -6,9 +6,9 @@
 #include <exception>
 #include <system_error>
 
-#include "home.hpp"
 #include "knit/as_result.hpp"
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
 #include "proxy.hpp"

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "answers.hpp"
-#include "home.hpp"
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/detail/server_connection.hpp"
 #include "knit/http/error.hpp"
 #include "knit/loop.hpp"
@@ -74,7 +74,6 @@ bool ConnectionBase::end_handler() noexcept {
 }
 
 Coro<> ConnectionBase::settle_handler() {
-    co_await resume_on(watch_.loop());
     is_in_handler_ = false;
     if (handler_error_ != nullptr) {
         response_.emplace(error_response(std::exchange(handler_error_, nullptr)));

@@ -6,8 +6,8 @@
 #include <optional>
 #include <system_error>
 
-#include "home.hpp"
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
 #include "server_core.hpp"
 #include "text.hpp"

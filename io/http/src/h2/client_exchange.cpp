@@ -7,12 +7,12 @@
 #include <system_error>
 #include <utility>
 
-#include "../home.hpp"
 #include "../text.hpp"
 #include "callbacks.hpp"
 #include "client.hpp"
 #include "knit/as_result.hpp"
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
 

@@ -7,8 +7,8 @@
 #include <system_error>
 #include <utility>
 
-#include "server_stream.hpp"
 #include "knit/error.hpp"
+#include "server_stream.hpp"
 
 namespace knit::http::detail {
 

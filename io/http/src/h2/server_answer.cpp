@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "../answers.hpp"
-#include "../home.hpp"
 #include "callbacks.hpp"
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
 #include "knit/loop.hpp"
 #include "running.hpp"

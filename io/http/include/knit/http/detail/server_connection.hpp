@@ -13,6 +13,7 @@
 #include "knit/detail/awaitable.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/connection_base.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/io/byte_stream.hpp"
 #include "knit/io/receive.hpp"
 #include "knit/io/tcp.hpp"
@@ -50,6 +51,7 @@ private:
                         catch_handler_error();
                     }
                     if (!end_handler()) {
+                        co_await come_home(watch_.loop());
                         Coro<> settling = settle_handler();
                         co_await std::move(settling);
                     }
