@@ -19,12 +19,12 @@ namespace {
 /// Of this thread: how many allocations succeed before one fails; negative: all do.
 thread_local int left = -1;
 thread_local bool is_empty = false;  ///< all of this thread's fail
-/// Tests have one thread where they look at it; it publishes nothing.
+/// How often `left` has come to its end. Tests have one thread where they look at it; it publishes nothing.
 knit::detail::Atomic<int> failed{0};
 
 bool fails() noexcept {
-    if (!is_empty && (left < 0 || left-- > 0)) {
-        return false;
+    if (is_empty || left < 0 || left-- > 0) {
+        return is_empty;
     }
     failed.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
     return true;
@@ -65,6 +65,43 @@ protected:
             GTEST_SKIP() << "the sanitizers bring their own operator new";
         }
     }
+};
+
+/// What frames are made of without asking the heap, taken away from this thread's loop until this ends.
+class EmptyPool {
+public:
+    EmptyPool() {
+        is_empty = true;
+        for (std::size_t size = FramePool::kGranule; size <= FramePool::kLargest; size += FramePool::kGranule) {
+            try {
+                for (;;) {
+                    void* const memory = detail::Worker::current()->pool().allocate(size);
+                    taken_ = ::new (memory) Taken{taken_, size};
+                }
+            } catch (const std::bad_alloc&) {
+                continue;
+            }
+        }
+        is_empty = false;
+    }
+    EmptyPool(const EmptyPool&) = delete;
+    EmptyPool& operator=(const EmptyPool&) = delete;
+    ~EmptyPool() {
+        while (taken_ != nullptr) {
+            Taken* const next = taken_->next;
+            FramePool::free_anywhere(taken_, taken_->size);
+            taken_ = next;
+        }
+    }
+
+private:
+    using FramePool = detail::FramePool;
+    struct Taken {
+        Taken* next;
+        std::size_t size;
+    };
+
+    Taken* taken_ = nullptr;
 };
 
 /// Rounds in which the first, the second ... allocation fails where the round says, until that has enough memory.
@@ -157,6 +194,7 @@ TEST_F(HttpOutOfMemory, NoAnswerTakesThePlaceOfAnotherWhereOneIsSentBesideAHandl
         Router router;
         router.get("/first", first).get("/third", third);
         router.post("/second", [number](Request&) -> Coro<Response> {
+            const EmptyPool pool;
             left = number;
             for (int i = 0; i < 5; ++i) {
                 co_await yield();
@@ -173,6 +211,7 @@ TEST_F(HttpOutOfMemory, NoAnswerTakesThePlaceOfAnotherWhereOneIsSentBeforeABodyI
         Router router;
         router.get("/first", first).get("/third", third);
         router.post("/second", [number](Request& request) -> Coro<Response> {
+            const EmptyPool pool;
             left = number;
             try {
                 Coro<std::string_view> reading = request.read_some();
@@ -193,11 +232,12 @@ TEST_F(HttpOutOfMemory, ABodyIsLateAlsoAfterATimerThatCouldNotBeMade) {
         bool is_stuck = false;
         Router router;
         router.post("/", [number, &is_stuck](Request& request) -> Coro<Response> {
+            const EmptyPool pool;
             for (int i = 0; i < 2; ++i) {
                 left = i == 0 ? number : -1;
                 try {
                     Coro<std::string_view> reading = request.read_some();
-                    co_await with_timeout(i == 0 ? std::nullopt : std::optional<Duration>(5s), std::move(reading));
+                    co_await with_timeout(i == 0 ? std::nullopt : std::optional<Duration>(2s), std::move(reading));
                 } catch (const std::bad_alloc&) {
                     continue;
                 } catch (const http::HttpError&) {
@@ -296,27 +336,29 @@ Loop& third_loop(const Loop& client) {
 }
 
 /// The loop's heap is empty from here on.
-Coro<> go_where_no_memory_is(Loop& loop) {
+Coro<> go_where_no_memory_is(Loop& loop, std::optional<EmptyPool>& pool) {
     co_await resume_on(loop);
+    pool.emplace();
     is_empty = true;
 }
 
 /// Takes the text at "/" and "/stream", whose functions end on a loop without memory.
 void expect_brought_home(http::HttpVersion version) {
-    run([version]() -> Coro<> {
+    std::optional<EmptyPool> pool;
+    run([version, &pool]() -> Coro<> {
         Loop& client = get_running_loop();
         Router router;
-        router.get("/", [&client](Request&) -> Coro<Response> {
+        router.get("/", [&client, &pool](Request&) -> Coro<Response> {
             Loop& away = third_loop(client);
             Response response = Response::text("went");
-            co_await go_where_no_memory_is(away);
+            co_await go_where_no_memory_is(away, pool);
             co_return response;
         });
-        router.get("/stream", [&client](Request&) -> Coro<Response> {
-            co_return Response::stream([&client](BodyWriter& writer) -> Coro<> {
+        router.get("/stream", [&client, &pool](Request&) -> Coro<Response> {
+            co_return Response::stream([&client, &pool](BodyWriter& writer) -> Coro<> {
                 Loop& away = third_loop(client);
                 co_await writer.write("went");
-                co_await go_where_no_memory_is(away);
+                co_await go_where_no_memory_is(away, pool);
             });
         });
         http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router, {.shutdown_timeout = 0s});
@@ -339,6 +381,7 @@ void expect_brought_home(http::HttpVersion version) {
                     is_empty = false;
                 }
                 co_await resume_on(client);
+                pool.reset();
             }
         }
         server.close();
