@@ -335,9 +335,8 @@ Loop& third_loop(const Loop& client) {
     return get_runtime().loop(id);
 }
 
-/// The loop's heap is empty from here on.
-Coro<> go_where_no_memory_is(Loop& loop, std::optional<EmptyPool>& pool) {
-    co_await resume_on(loop);
+/// This loop has no memory from here on.
+void lose_memory(std::optional<EmptyPool>& pool) {
     pool.emplace();
     is_empty = true;
 }
@@ -351,14 +350,16 @@ void expect_brought_home(http::HttpVersion version) {
         router.get("/", [&client, &pool](Request&) -> Coro<Response> {
             Loop& away = third_loop(client);
             Response response = Response::text("went");
-            co_await go_where_no_memory_is(away, pool);
+            co_await resume_on(away);
+            lose_memory(pool);
             co_return response;
         });
         router.get("/stream", [&client, &pool](Request&) -> Coro<Response> {
             co_return Response::stream([&client, &pool](BodyWriter& writer) -> Coro<> {
                 Loop& away = third_loop(client);
                 co_await writer.write("went");
-                co_await go_where_no_memory_is(away, pool);
+                co_await resume_on(away);
+                lose_memory(pool);
             });
         });
         http::Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router, {.shutdown_timeout = 0s});
