@@ -181,6 +181,121 @@ TEST(Http2Stream, APeerThatHasNoRoomForTheEndOfAStreamLosesIt) {
     }
 }
 
+/// A block of fields that is never ended.
+std::string begin_fields(std::uint32_t stream, std::uint8_t flags, std::string_view block) {
+    return frame(kHeaders, flags, stream, block);
+}
+
+/// Whether the server ends the connection because of the peer, within five seconds.
+Coro<bool> is_cut_for(io::Endpoint where, std::string bytes) {
+    constexpr std::uint32_t kCalm = 11;
+    io::TcpStream stream = co_await io::TcpStream::connect(std::move(where));
+    co_await stream.write(bytes);
+    std::array<char, 4096> buffer;
+    std::string come;
+    try {
+        for (;;) {
+            const std::size_t count = co_await wait_for(stream.read_some(buffer), 5s);
+            if (count == 0) {
+                co_return false;
+            }
+            come.append(buffer.data(), count);
+            std::string_view rest = come;
+            while (const auto frame = take_frame(rest)) {
+                if (frame->type == kGoaway && frame->code() == kCalm) {
+                    co_return true;
+                }
+            }
+        }
+    } catch (const TimeoutError&) {
+        co_return false;
+    }
+}
+
+TEST(Http2Stream, FieldsThatAreNeverEndedAreLateWhosesoeverTheyAre) {
+    run_io([]() -> Coro<> {
+        Event go;
+        http::Router router;
+        router.route("*", "/stay", [&go](Request&) -> Coro<Response> {
+            while (!go.is_set()) {
+                try {
+                    co_await go.wait();
+                } catch (const CancelledError&) {
+                    continue;  // it takes its time
+                }
+            }
+            co_return Response();
+        });
+        Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router,
+                                             {.header_timeout = 50ms, .shutdown_timeout = 5s, .http2_streams_max = 1});
+        std::string post = get_block("/stay");
+        post[0] = '\x83';  // ":method: POST"
+        const std::string trailer = hello() + frame(kHeaders, kEndHeaders, 1, post) +
+                                    begin_fields(1, kEndStream, field("x-sum", "1"));
+        const bool is_trailer_cut = co_await is_cut_for(server.local_endpoint(), trailer);
+        EXPECT_TRUE(is_trailer_cut);
+        const std::string reset = number(8);
+        const std::string refused = hello() + get(1, "/stay") + frame(kReset, 0, 1, reset) + get(3, "/stay") +
+                                    frame(kReset, 0, 3, reset) + begin_fields(5, kEndStream, get_block("/stay"));
+        const bool is_refused_cut = co_await is_cut_for(server.local_endpoint(), refused);
+        EXPECT_TRUE(is_refused_cut);
+        go.set();
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
+/// The same in parts, which are ended in time: the handler may then take longer.
+TEST(Http2Stream, FieldsThatHaveEndedAreNotLate) {
+    run_io([]() -> Coro<> {
+        Board board;
+        Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), board_router(board),
+                                             {.header_timeout = 20ms, .shutdown_timeout = 5s});
+        constexpr std::uint8_t kContinuation = 9;
+        const std::string head = hello() + begin_fields(1, kEndStream, get_block("/gate")) +
+                                 frame(kContinuation, kEndHeaders, 1, field("x-more", "1"));
+        auto asking = create_task(talk(server.local_endpoint(), head));
+        while (board.begun == 0) {
+            co_await yield();
+        }
+        co_await sleep(50ms);
+        board.go.set();
+        co_await turns(20);
+        server.close();
+        const std::vector<Frame> frames = co_await std::move(asking);
+        EXPECT_EQ(status_of(frames, 1), 200);
+        co_await server.wait_closed();
+    });
+}
+
+TEST(Http2Stream, AWriterThatIsLeftBehindWritesIntoNoAnswer) {
+    for (const unsigned loops : {1U, 2U}) {
+        std::optional<BodyWriter> left;
+        http::Router router;
+        router.get("/", [&left](Request&) -> Coro<Response> {
+            co_return Response::stream([&left](BodyWriter& writer) -> Coro<> {
+                left = writer;
+                co_await writer.write("piece");
+            });
+        });
+        std::error_code code;
+        with_http2(std::move(router), [&](Server& server, http::ClientSession& session) -> Coro<> {
+            const std::string text = co_await fetch(session, url_of(server, "/"));
+            EXPECT_EQ(text, "piece");
+            co_await turns(20);  // the stream's end
+            Loop& here = get_running_loop();
+            co_await resume_on(get_runtime().loop(loops - 1));
+            try {
+                co_await left->write("another");
+            } catch (const std::system_error& error) {
+                code = error.code();
+            }
+            co_await resume_on(here);
+        }, {}, loops);
+        EXPECT_EQ(code, std::errc::operation_canceled);
+    }
+}
+
 Coro<> write_both(BodyWriter& writer, std::string_view first, std::string_view second) {
     std::vector<Coro<>> writes;
     writes.push_back(writer.write(first));
