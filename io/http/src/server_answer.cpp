@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "answers.hpp"
+#include "is_a.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/home.hpp"
 #include "knit/http/detail/server_connection.hpp"
@@ -125,16 +126,8 @@ void ConnectionBase::report(const std::exception_ptr& error, const std::string& 
 }
 
 void ConnectionBase::cut_off(const std::exception_ptr& error, const std::string& request) {
-    try {
+    if (is_a<CancelledError>(error) ? is_cancelled() : is_a<BaseException>(error)) {
         std::rethrow_exception(error);
-    } catch (const CancelledError&) {
-        if (is_cancelled()) {
-            throw;
-        }
-    } catch (const BaseException&) {
-        throw;
-    } catch (...) {
-        static_cast<void>(0);  // told below
     }
     if (!is_peers_fault(error)) {
         report(error, request);

@@ -88,14 +88,8 @@ Coro<> H2ClientStream::write_chunk(std::string_view bytes) {
 }
 
 void H2ClientStream::body_failed(const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::system_error&) {
-        if (is_closed()) {
-            return;
-        }
-    } catch (...) {
-        static_cast<void>(0);  // told below
+    if (is_closed() && is_a<std::system_error>(error)) {
+        return;
     }
     body_error_ = error;
     abandon(NGHTTP2_CANCEL);

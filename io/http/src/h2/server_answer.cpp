@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "../answers.hpp"
+#include "../is_a.hpp"
 #include "callbacks.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/home.hpp"
@@ -89,14 +90,8 @@ bool H2ServerStream::is_expected(const std::exception_ptr& error) const {
 
 /// A cancellation that is not of this task is of something that it awaited: an error like any other.
 void H2ServerStream::report(const std::exception_ptr& error) {
-    try {
+    if (is_a<BaseException>(error) && !is_a<CancelledError>(error)) {
         std::rethrow_exception(error);
-    } catch (const CancelledError&) {
-        static_cast<void>(0);  // told below
-    } catch (const BaseException&) {
-        throw;
-    } catch (...) {
-        static_cast<void>(0);  // told below
     }
     report_handler_error(server_.loop(), task_, error, request_name());
 }
