@@ -1,6 +1,7 @@
 // The server: whom a deadline is for, when the peer is late or has gone.
 #include <array>
 #include <span>
+#include <stdexcept>
 
 #include "http_test.hpp"
 
@@ -207,6 +208,101 @@ TEST(HttpServerWait, APeerThatTakesNothingIsAnErrorOfTheTaskThatWrites) {
     EXPECT_EQ(code, std::errc::timed_out);
 }
 
+/// What becomes of a stream that throws what no stream should.
+struct Fate {
+    int closed = 0;
+    int waited_for = 0;
+};
+
+/// So many reads and writes are those of the stream below.
+class FaultyStream {
+public:
+    FaultyStream(io::TcpStream stream, Fate& fate, int reads, int writes)
+        : stream_(std::move(stream)), fate_(&fate), reads_(reads), writes_(writes) {}
+
+    Coro<std::size_t> read_some(std::span<std::byte> buffer) {
+        count_down(reads_);
+        const std::size_t count = co_await stream_.read_some(buffer);
+        co_return count;
+    }
+    Coro<> write(std::span<const std::byte> bytes) {
+        count_down(writes_);
+        co_await stream_.write(bytes);
+    }
+    void shutdown() { stream_.shutdown(); }
+    void close() {
+        ++fate_->closed;
+        stream_.close();
+    }
+    Coro<> wait_closed() {
+        ++fate_->waited_for;
+        co_return;
+    }
+
+private:
+    static void count_down(int& left) {
+        if (left-- == 0) {
+            throw std::runtime_error("mine");
+        }
+    }
+
+    io::TcpStream stream_;
+    Fate* fate_;
+    int reads_;
+    int writes_;
+};
+
+/// How many errors the loop is told of.
+int errors_with(Router router, std::string bytes, Fate& fate, int reads, int writes) {
+    int errors = 0;
+    run_io([&]() -> Coro<> {
+        get_running_loop().set_exception_handler([&errors](const ExceptionContext&) { ++errors; });
+        const auto wrap = [&](io::TcpStream stream) -> Coro<FaultyStream> {
+            co_return FaultyStream(std::move(stream), fate, reads, writes);
+        };
+        Server server = co_await http::serve("127.0.0.1:0", router, ServerOptions(), wrap);
+        co_await say(server.local_endpoint(), std::move(bytes));
+        server.close();
+        co_await server.wait_closed();
+    });
+    return errors;
+}
+
+TEST(HttpServerWait, AStreamThatThrowsWhatNoneShouldIsClosedLikeAnyOther) {
+    const std::string hello = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    const std::string slow = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
+    Router router;
+    router.get("/", [](Request&) -> Coro<Response> { co_return Response::text("hello"); });
+    router.get("/slow", [](Request&) -> Coro<Response> {
+        co_await turns(20);  // the answer before goes meanwhile, or fails to
+        co_return Response::text("slow");
+    });
+    constexpr int kMany = 100;
+    Fate reading;
+    EXPECT_EQ(errors_with(router, hello, reading, 1, kMany), 1);
+    EXPECT_EQ(reading.closed, 1);
+    EXPECT_EQ(reading.waited_for, 1);
+    Fate writing;
+    EXPECT_EQ(errors_with(router, hello + slow, writing, kMany, 0), 1);
+    EXPECT_EQ(writing.closed, 1);
+    EXPECT_EQ(writing.waited_for, 1);
+}
+
+TEST(HttpServerWait, AFaultThatIsNotThePeersHidesNoErrorOfTheHandlers) {
+    Router router;
+    router.get("/", [](Request&) -> Coro<Response> {
+        co_return Response::stream([](http::BodyWriter& writer) -> Coro<> {
+            try {
+                co_await writer.write("piece");
+            } catch (const std::runtime_error&) {
+                throw std::system_error(std::make_error_code(std::errc::no_space_on_device));
+            }
+        });
+    });
+    Fate fate;
+    EXPECT_EQ(errors_with(router, get("/"), fate, 100, 1), 1);
+    EXPECT_EQ(fate.closed, 1);
+}
 
 }  // namespace
 }  // namespace knit::test

@@ -15,11 +15,12 @@
 namespace knit::test {
 namespace {
 
-/// A file without a name.
+/// A file without a name, where the test runs, in the build's tree: /tmp may be a tmpfs, which does not tell what is
+/// cached.
 class Scratch {
 public:
     explicit Scratch(const std::string& content) {
-        char name[] = "/tmp/knit-file-XXXXXX";
+        char name[] = "knit-file-XXXXXX";
         number_ = detail::Fd(mkstemp(name));
         unlink(name);
         EXPECT_EQ(static_cast<ssize_t>(content.size()), ::write(number_.get(), content.data(), content.size()));

@@ -6,9 +6,9 @@
 #include <exception>
 #include <system_error>
 
-#include "home.hpp"
 #include "knit/as_result.hpp"
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
 #include "proxy.hpp"
@@ -163,8 +163,7 @@ Coro<> ClientConnection::stream_body(Wire& wire, const RequestOptions& options) 
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(wire.loop);
-    co_await std::move(coming);
+    co_await come_home(wire.loop);
     wire.has_body_ended = true;
     if (error != nullptr) {
         std::rethrow_exception(error);

@@ -13,23 +13,13 @@
 #include "knit/http/detail/head.hpp"
 #include "knit/task.hpp"
 #include "knit/time.hpp"
+#include "is_a.hpp"
 #include "permit.hpp"
 
 namespace knit::http::detail {
 
 /// RFC 9110, 9.2.2: doing it twice is as doing it once.
 bool is_idempotent(std::string_view method) noexcept;
-
-template <class E>
-bool is_a(const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const E&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
 
 /// Where a RequestWriter's pieces go.
 class RequestSink {

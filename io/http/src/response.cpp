@@ -1,7 +1,11 @@
 #include "knit/http/response.hpp"
 
+#include <cerrno>
+#include <system_error>
+
 #include "knit/error.hpp"
 #include "knit/http/fields.hpp"
+#include "knit/loop.hpp"
 #include "text.hpp"
 
 namespace knit::http {
@@ -137,6 +141,19 @@ Response& Response::cookie(std::string_view name, std::string_view value, std::s
 Response& Response::close() & noexcept {
     closes_ = true;
     return *this;
+}
+
+Coro<> detail::write_body(std::shared_ptr<BodySink> sink, std::string_view bytes) {
+    if (bytes.empty()) {
+        co_return;
+    }
+    co_await resume_on(sink->loop);
+    if (sink->exchange == nullptr) {
+        throw std::system_error(ECANCELED, std::generic_category(),
+                                "the function that was given to Response::stream() has ended, and the answer with it");
+    }
+    Coro<> writing = sink->exchange->write_body(bytes);
+    co_await std::move(writing);
 }
 
 }  // namespace knit::http

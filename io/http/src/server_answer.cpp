@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "answers.hpp"
+#include "is_a.hpp"
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/detail/server_connection.hpp"
 #include "knit/http/error.hpp"
 #include "knit/loop.hpp"
@@ -20,16 +22,20 @@
 namespace knit::http::detail {
 namespace {
 
-/// A flag that stands as long as this.
-class Flagged {
+/// A flag that stands as long as this; who waits for its end is told.
+class Writing {
 public:
-    explicit Flagged(bool& flag) noexcept : flag_(flag) { flag_ = true; }
-    Flagged(const Flagged&) = delete;
-    Flagged& operator=(const Flagged&) = delete;
-    ~Flagged() { flag_ = false; }
+    Writing(bool& flag, Event& ended) noexcept : flag_(flag), ended_(ended) { flag_ = true; }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+    ~Writing() {
+        flag_ = false;
+        ended_.set();
+    }
 
 private:
     bool& flag_;
+    Event& ended_;
 };
 
 }  // namespace
@@ -69,7 +75,6 @@ bool ConnectionBase::end_handler() noexcept {
 }
 
 Coro<> ConnectionBase::settle_handler() {
-    co_await resume_on(watch_.loop());
     is_in_handler_ = false;
     if (handler_error_ != nullptr) {
         response_.emplace(error_response(std::exchange(handler_error_, nullptr)));
@@ -121,16 +126,8 @@ void ConnectionBase::report(const std::exception_ptr& error, const std::string& 
 }
 
 void ConnectionBase::cut_off(const std::exception_ptr& error, const std::string& request) {
-    try {
+    if (is_a<CancelledError>(error) ? is_cancelled() : is_a<BaseException>(error)) {
         std::rethrow_exception(error);
-    } catch (const CancelledError&) {
-        if (is_cancelled()) {
-            throw;
-        }
-    } catch (const BaseException&) {
-        throw;
-    } catch (...) {
-        static_cast<void>(0);  // told below
     }
     if (!is_peers_fault(error)) {
         report(error, request);
@@ -237,10 +234,6 @@ Coro<> ConnectionBase::put_slowly(Response& response) {
     } catch (...) {
         error = std::current_exception();
     }
-    if (error != nullptr) {
-        Coro<> returning = come_back();  // a producer may have gone elsewhere
-        co_await std::move(returning);
-    }
     if (!is_upgrade) {
         note(response, body_sent_);
     }
@@ -248,21 +241,6 @@ Coro<> ConnectionBase::put_slowly(Response& response) {
         // A body that ends with the connection would look whole.
         is_cut_ = is_cut_ || (!is_upgrade && !is_chunking_ && !body_promised_);
         cut_off(error, request);
-    }
-}
-
-/// To the connection's loop, also when that is cancelled on its way.
-Coro<> ConnectionBase::come_back() {
-    std::exception_ptr cancelled;
-    while (&watch_.task().get_loop() != &watch_.loop()) {
-        try {
-            co_await resume_on(watch_.loop());
-        } catch (const CancelledError&) {
-            cancelled = std::current_exception();
-        }
-    }
-    if (cancelled != nullptr) {
-        std::rethrow_exception(cancelled);
     }
 }
 
@@ -285,10 +263,44 @@ Coro<> ConnectionBase::put_body(Response& response) {
 
 /// An error in the middle cannot be said any more: the connection is cut off, without what would end the body.
 Coro<> ConnectionBase::put_stream(Response& response) {
-    BodyWriter writer(*this);
-    Coro<> producing = response.extra_->produce(writer);
-    co_await std::move(producing);
-    co_await resume_on(watch_.loop());
+    const auto sink = std::make_shared<BodySink>(*this, watch_.loop());
+    std::exception_ptr error;
+    is_streaming_ = true;
+    try {
+        BodyWriter writer(sink);
+        Coro<> producing = response.extra_->produce(writer);
+        co_await std::move(producing);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    co_await come_home(watch_.loop());
+    sink->exchange = nullptr;
+    is_streaming_ = false;
+    const bool is_left = is_writing_;
+    if (is_left) {
+        // What another task has begun ends before the connection does; nothing follows a piece that is not whole.
+        is_broken_ = true;
+        is_cut_ = is_cut_ || (!is_chunking_ && !body_promised_);
+        if (is_cut_) {
+            abort_bare();
+        }
+        close_bare();
+    }
+    while (is_writing_) {
+        written_.clear();
+        try {
+            co_await written_.wait();
+        } catch (...) {
+            error = std::current_exception();
+        }
+    }
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
+    if (is_left) {
+        throw RuntimeError("the function that makes a body has ended while a write() of it is under way: await each "
+                           "write(), and each task that writes");
+    }
     expect_whole();
     if (body_promised_ && body_sent_ != *body_promised_) {
         throw RuntimeError("the streamed body has " + std::to_string(body_sent_) +
@@ -300,10 +312,6 @@ Coro<> ConnectionBase::put_stream(Response& response) {
 }
 
 Coro<> ConnectionBase::write_body(std::string_view bytes) {
-    if (bytes.empty()) {
-        co_return;
-    }
-    co_await resume_on(watch_.loop());
     if (is_writing_) {
         throw RuntimeError("two tasks write one body at the same time: await each BodyWriter::write() before the "
                            "next, or let one task write what the others put into a Queue");
@@ -312,30 +320,28 @@ Coro<> ConnectionBase::write_body(std::string_view bytes) {
     if (body_promised_ && bytes.size() > *body_promised_ - body_sent_) {
         throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");
     }
-    const Flagged writing(is_writing_);
-    if (is_chunking_) {
-        append_number(out_, bytes.size(), 16);
-        out_.append("\r\n");
-    }
-    body_sent_ += bytes.size();
-    const bool is_long = bytes.size() > kOutMost / 2;
-    if (!is_long) {
-        out_.append(bytes).append(is_chunking_ ? "\r\n" : "");
-    }
+    const Writing writing(is_writing_, written_);
     try {
+        if (is_chunking_) {
+            append_number(out_, bytes.size(), 16);
+            out_.append("\r\n");
+        }
+        const bool is_long = bytes.size() > kOutMost / 2;
+        if (!is_long) {
+            out_.append(bytes).append(is_chunking_ ? "\r\n" : "");
+        }
         Coro<> flushing = flush();
         co_await std::move(flushing);
         if (is_long) {
             Coro<> sending = send(bytes);
             co_await std::move(sending);
+            out_.append(is_chunking_ ? "\r\n" : "");
         }
     } catch (...) {
         is_broken_ = true;
         throw;
     }
-    if (is_long) {
-        out_.append(is_chunking_ ? "\r\n" : "");
-    }
+    body_sent_ += bytes.size();
 }
 
 void ConnectionBase::note(const Response& response, std::uint64_t body_bytes) {

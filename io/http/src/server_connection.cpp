@@ -7,8 +7,8 @@
 #include <system_error>
 
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
-#include "knit/shield.hpp"
 #include "server_core.hpp"
 #include "text.hpp"
 
@@ -26,12 +26,14 @@ ConnectionBase::~ConnectionBase() {
 
 Coro<> ConnectionBase::run() {
     watch_.start();
+    write_watch_.start();
     shard_ = &core_->shards[watch_.loop().id()];
     next = std::exchange(shard_->connections, this);
     if (next != nullptr) {
         next->previous = this;
     }
-    std::exception_ptr cancelled;
+    std::exception_ptr error;
+    bool is_cancelled = false;
     try {
         Coro<> serving = has_chosen_http2() ? speak_http2({}) : serve_requests();
         co_await std::move(serving);
@@ -41,35 +43,40 @@ Coro<> ConnectionBase::run() {
         }
     } catch (const std::system_error&) {
         is_last_ = true;  // the peer has gone, which is its right
+    } catch (const CancelledError&) {
+        error = std::current_exception();  // not the handler's: what that throws is answered
+        is_cancelled = true;
     } catch (...) {
-        cancelled = std::current_exception();  // what the handler threw is answered: this is a cancellation
+        error = std::current_exception();  // memory's, or of a stream that is not knit's
     }
-    is_idle_ = false;
     // Timers and lists are of the loop that this began on; a handler that was cancelled may have left it.
-    while (&watch_.loop() != &watch_.task().get_loop() || flushing_.ref()) {
+    co_await come_home(watch_.loop());
+    is_idle_ = false;
+    watch_.end();
+    write_watch_.end();
+    while (flushing_.ref()) {
         try {
-            co_await resume_on(watch_.loop());
-            if (flushing_.ref()) {
-                flushing_.cancel();
-                Task<> other = flushing_;
-                co_await std::move(other);
-            }
+            flushing_.cancel();
+            Task<> other = flushing_;
+            co_await std::move(other);
         } catch (const CancelledError&) {
-            if (!flushing_.ref() || !flushing_.done()) {
-                cancelled = std::current_exception();
+            if (!flushing_.done()) {
+                error = std::current_exception();
+                is_cancelled = true;
             }
         } catch (const std::system_error&) {
             is_last_ = true;  // the peer has gone
+        } catch (...) {
+            error = error != nullptr ? error : std::current_exception();
         }
-        if (flushing_.ref() && flushing_.done()) {
+        if (flushing_.done()) {
             flushing_ = Task<>();
         }
     }
-    watch_.end();
-    Coro<> ending = end_stream(cancelled != nullptr);
+    Coro<> ending = end_stream(is_cancelled);
     co_await std::move(ending);
-    if (cancelled != nullptr) {
-        std::rethrow_exception(cancelled);
+    if (error != nullptr) {
+        std::rethrow_exception(error);
     }
 }
 
@@ -161,12 +168,12 @@ void ConnectionBase::end_wait() noexcept {
     watch_.end();
 }
 
-void ConnectionBase::begin_write() { watch_.begin(core_->options.write_timeout); }
+void ConnectionBase::begin_write() { write_watch_.begin(core_->options.write_timeout); }
 
-void ConnectionBase::begin_write_here() { watch_.begin_here(core_->options.write_timeout); }
+void ConnectionBase::begin_write_here() { write_watch_.begin_here(core_->options.write_timeout); }
 
-void ConnectionBase::end_wait_cancelled() {
-    if (!watch_.end_cancelled()) {
+void ConnectionBase::end_wait_cancelled(Watch& watch) {
+    if (!watch.end_cancelled()) {
         throw;
     }
 }
@@ -246,11 +253,16 @@ Coro<std::string_view> ConnectionBase::read_body() {
 
 Coro<> ConnectionBase::fill_body() {
     constexpr std::size_t kProgress = 1024;
-    if (std::exchange(owes_continue_, false)) {
+    if (owes_continue_) {
         out_.append("HTTP/1.1 100 Continue\r\n\r\n");
+        owes_continue_ = false;
     }
-    Coro<> flushing = flush();
-    co_await std::move(flushing);
+    if (is_streaming_) {
+        expect_whole();  // another task may write: what stands in out_ goes with its next piece
+    } else {
+        Coro<> flushing = flush();
+        co_await std::move(flushing);
+    }
     if (body_progress_ == 0) {
         body_wait_ = core_->options.body_timeout;
     }
@@ -261,7 +273,7 @@ Coro<> ConnectionBase::fill_body() {
         Coro<bool> filling = fill(body_input_, is_long ? kPiece : kPiece / 4);
         has_come = co_await std::move(filling);
     } catch (const CancelledError&) {
-        end_wait_cancelled();
+        end_wait_cancelled(watch_);
         is_last_ = true;
         is_body_done_ = true;
         throw HttpError(408);
@@ -308,74 +320,6 @@ void ConnectionBase::end_request() noexcept {
         input_ = std::exchange(body_input_, Input());
     } else {
         body_input_.release();
-    }
-}
-
-// Bytes to the peer from elsewhere than serve_requests().
-
-void ConnectionBase::expect_whole() const {
-    if (is_broken_) {
-        throw std::system_error(ECONNABORTED, std::generic_category(),
-                                "a write before was cancelled or failed: the answer cannot go on");
-    }
-}
-
-/// What goes out is taken off out_ first: it is not sent again, however that ends.
-Coro<> ConnectionBase::flush() {
-    if (flushing_.ref()) {
-        Future<> other = shield(flushing_);  // who waits may be cancelled; the answers before go on
-        co_await other;
-        flushing_ = Task<>();
-    }
-    expect_whole();
-    if (!out_.empty()) {
-        std::string bytes = std::exchange(out_, {});
-        Coro<> sending = send(bytes);
-        co_await std::move(sending);
-        bytes.clear();
-        out_.swap(bytes);  // the memory, to be used again
-    }
-}
-
-/// A handler that takes its time does not hold up the answers before its own.
-void ConnectionBase::flush_when_suspended() {
-    if (out_.empty() || is_flush_due_) {
-        return;
-    }
-    is_flush_due_ = true;
-    flusher_ = watch_.loop().call_soon([this] {
-        is_flush_due_ = false;
-        if (is_in_handler_ && !out_.empty() && !flushing_.ref() && !is_broken_) {
-            flushing_ = create_task(flush_beside(std::exchange(out_, {})));
-        }
-    });
-}
-
-/// The connection's Watch is that of its handlers' task, who have no part in this. A peer that takes nothing breaks the
-/// connection: no further answer is sent.
-Coro<> ConnectionBase::flush_beside(std::string bytes) {
-    Watch watch;
-    watch.start();
-    for (std::string_view rest = bytes; !rest.empty();) {
-        watch.begin(core_->options.write_timeout);
-        std::size_t count = 0;
-        try {
-            Coro<std::size_t> sending = send_some(rest);
-            count = co_await std::move(sending);
-        } catch (const CancelledError&) {
-            is_broken_ = true;
-            if (!watch.end_cancelled()) {
-                throw;
-            }
-            throw_write_timeout();
-        } catch (...) {
-            is_broken_ = has_peer_gone_ = true;
-            throw;
-        }
-        if (watch.end()) {
-            throw_write_timeout();  // TLS has taken bytes that the peer has not
-        }
-        rest.remove_prefix(count);
     }
 }
 

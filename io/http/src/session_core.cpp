@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 
 #include "knit/error.hpp"
 #include "knit/loop.hpp"
@@ -93,19 +94,27 @@ void SessionCore::put_idle(const std::string& key, const Loop& loop, std::unique
         dropped.push_back({std::move(transport), &loop, now});
         return;
     }
-    idle_.emplace(key, Idle{std::move(transport), &loop, knit::detail::after(now, options.keepalive)});
-    if (&loop == &get_running_loop() && watched_.insert(&loop).second) {
+    if (&loop == &get_running_loop()) {
         watch(loop);
     }
+    idle_.emplace(key, Idle{std::move(transport), &loop, knit::detail::after(now, options.keepalive)});
 }
 
 /// Connections that nobody asks for again are closed in their time, by their loop: one timer for all of it.
 void SessionCore::watch(const Loop& loop) {
-    get_running_loop().call_later(options.keepalive, [session = weak_from_this(), &loop] {
-        if (const std::shared_ptr<SessionCore> core = session.lock()) {
-            core->drop_old_of(loop);
-        }
-    });
+    if (!watched_.insert(&loop).second) {
+        return;
+    }
+    try {
+        get_running_loop().call_later(options.keepalive, [session = weak_from_this(), &loop] {
+            if (const std::shared_ptr<SessionCore> core = session.lock()) {
+                core->drop_old_of(loop);
+            }
+        });
+    } catch (...) {
+        watched_.erase(&loop);
+        throw;
+    }
 }
 
 void SessionCore::drop_old_of(const Loop& loop) {
@@ -113,6 +122,7 @@ void SessionCore::drop_old_of(const Loop& loop) {
     const std::lock_guard lock(mutex_);
     const TimePoint now = std::chrono::steady_clock::now();
     bool has_more = false;
+    watched_.erase(&loop);
     for (auto entry = idle_.begin(); entry != idle_.end();) {
         const bool is_ours = entry->second.loop == &loop;
         if (is_ours && entry->second.until <= now) {
@@ -124,9 +134,11 @@ void SessionCore::drop_old_of(const Loop& loop) {
         }
     }
     if (has_more) {
-        watch(loop);
-    } else {
-        watched_.erase(&loop);
+        try {
+            watch(loop);
+        } catch (const std::bad_alloc&) {
+            return;  // the next connection that is put here tries again
+        }
     }
 }
 

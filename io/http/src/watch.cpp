@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 
 namespace knit::http::detail {
 namespace {
@@ -23,20 +24,19 @@ void Watch::start() {
 }
 
 void Watch::begin_here(Duration limit) {
-    waiter_ = *current_task();
     begin(limit);
+    waiter_ = *current_task();
 }
 
 void Watch::begin(Duration limit) {
-    is_waiting_ = true;
-    if (limit <= Duration::zero()) {
-        deadline_ = TimePoint::max();
-        return;
+    if (waiter_) [[unlikely]] {
+        waiter_ = TaskRef();  // whose wait is not this one
     }
-    deadline_ = knit::detail::after(coarse_now(), limit);
+    deadline_ = limit > Duration::zero() ? knit::detail::after(coarse_now(), limit) : TimePoint::max();
     if (deadline_ < armed_for_) [[unlikely]] {
         arm();
     }
+    is_waiting_ = true;
 }
 
 Duration Watch::left() const noexcept {
@@ -46,19 +46,24 @@ Duration Watch::left() const noexcept {
 
 void Watch::arm() {
     timer_.cancel();
-    armed_for_ = deadline_;
+    armed_for_ = TimePoint::max();
     timer_ = loop_->call_at(deadline_, [this] { ring(); });
+    armed_for_ = deadline_;
 }
 
-void Watch::ring() {
+void Watch::ring() noexcept {
     armed_for_ = TimePoint::max();
     if (!is_waiting_ || deadline_ == TimePoint::max()) {
         return;
     }
-    if (loop_->time() < deadline_) {
-        arm();
-    } else {
+    if (loop_->time() >= deadline_) {
         expire();
+        return;
+    }
+    try {
+        arm();
+    } catch (const std::bad_alloc&) {
+        expire();  // what has no deadline must not go on
     }
 }
 

@@ -35,7 +35,11 @@ int guarded(F function) noexcept {
 }  // namespace
 
 int H2Callbacks::begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* self) noexcept {
-    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+    if (frame->hd.type != NGHTTP2_HEADERS) {
+        return 0;
+    }
+    of(self).fields_begun(frame->hd.stream_id);
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
         return 0;
     }
     return guarded([&] {
@@ -64,6 +68,7 @@ int H2Callbacks::invalid_header(nghttp2_session*, const nghttp2_frame*, const st
 }
 
 int H2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame* frame, void* self) noexcept {
+    of(self).fields_ended();  // none comes between the parts of a block of fields (RFC 9113, 6.10)
     return guarded([&] {
         if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
             of(self).settings_received();
@@ -78,8 +83,8 @@ int H2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame* f
         if (stream != nullptr && ends_stream(*frame)) {
             stream->take_end();
         }
-        if (stream != nullptr && frame->hd.type == NGHTTP2_HEADERS) {
-            stream->end_fields();
+        if (frame->hd.type == NGHTTP2_HEADERS) {
+            stream != nullptr ? stream->end_fields() : of(self).refuse_stream(frame->hd.stream_id);
         }
         return 0;
     });
@@ -133,7 +138,9 @@ int H2Callbacks::frame_not_sent(nghttp2_session* session, const nghttp2_frame* f
     return 0;
 }
 
-int H2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std::uint32_t error_code, void*) noexcept {
+int H2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std::uint32_t error_code,
+                               void* self) noexcept {
+    of(self).fields_dropped(id);
     auto* const stream = static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
     if (stream != nullptr) {
         stream->closed(error_code);

@@ -48,12 +48,10 @@ Coro<> H2Client::run(std::shared_ptr<H2Client> self) {
     const std::exception_ptr cancelled = co_await std::move(reading);
     self->is_ending_ = true;
     self->ended_(*self);
-    const bool was_failed = self->is_failed_;
-    self->fail_streams();
-    if (!was_failed) {
+    self->close_streams();
+    if (!self->is_failed_) {
         self->terminate(NGHTTP2_NO_ERROR);
     }
-    self->is_failed_ = was_failed;
     const std::exception_ptr late = co_await std::move(ending);
     self->transport_ = nullptr;
     self->throw_end(late != nullptr ? late : cancelled);

@@ -7,12 +7,12 @@
 #include <system_error>
 #include <utility>
 
-#include "../home.hpp"
 #include "../text.hpp"
 #include "callbacks.hpp"
 #include "client.hpp"
 #include "knit/as_result.hpp"
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
 #include "knit/timeout.hpp"
 
@@ -88,14 +88,8 @@ Coro<> H2ClientStream::write_chunk(std::string_view bytes) {
 }
 
 void H2ClientStream::body_failed(const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::system_error&) {
-        if (is_closed()) {
-            return;
-        }
-    } catch (...) {
-        static_cast<void>(0);  // told below
+    if (is_closed() && is_a<std::system_error>(error)) {
+        return;
     }
     body_error_ = error;
     abandon(NGHTTP2_CANCEL);
@@ -217,8 +211,7 @@ Coro<> H2Exchange::send_body(Upload upload) {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(here.connection->loop());
-    co_await std::move(coming);
+    co_await come_home(here.connection->loop());
     if (error == nullptr) {
         here.stream->write_last({}, Duration::zero());
     } else if (current_task()->cancelling() != 0) {

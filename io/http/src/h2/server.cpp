@@ -7,8 +7,8 @@
 #include <system_error>
 #include <utility>
 
-#include "server_stream.hpp"
 #include "knit/error.hpp"
+#include "server_stream.hpp"
 
 namespace knit::http::detail {
 
@@ -62,7 +62,7 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
         terminate(NGHTTP2_NO_ERROR);
     }
     // After the peer's last word answers still go, as far as its windows are open.
-    fail_requests(!is_failed_ && cancelled == nullptr);
+    close_streams(!is_failed_ && cancelled == nullptr);
     while (task_count_ + write_count_ != 0) {
         tasks_ended_.clear();
         try {
@@ -72,18 +72,11 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
         }
     }
     if (cancelled != nullptr) {
-        fail_requests(false);
+        close_streams();
     }
     const std::exception_ptr late = co_await std::move(ending);
     fail_streams();
     throw_end(late != nullptr ? late : cancelled);
-}
-
-/// What is on its way besides them, a GOAWAY, still goes.
-void H2Server::fail_requests(bool but_answered) noexcept {
-    const bool was_failed = is_failed_;
-    fail_streams(but_answered);
-    is_failed_ = was_failed;
 }
 
 /// The peer's answer to the ping says that it has seen what was sent before.
@@ -135,20 +128,27 @@ void H2Server::head_is_endless() noexcept { terminate(NGHTTP2_ENHANCE_YOUR_CALM)
 /// A request whose task is cancelled may take a while to end; new ones do not pile up on those.
 H2Stream* H2Server::begin_stream(std::int32_t id) {
     if (is_ending() || task_count_ >= 2 * core_.options.http2_streams_max) {
-        nghttp2_submit_rst_stream(handle(), NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
-        wake_writer();
         return nullptr;
     }
+    idle_until_ = TimePoint::max();
+    auto* const stream = new H2ServerStream(*this);  // its own, as long as stream or task are
+    stream->set_id(id);
+    return stream;
+}
+
+void H2Server::refuse_stream(std::int32_t id) noexcept {
+    nghttp2_submit_rst_stream(handle(), NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    wake_writer();
+}
+
+/// While a block of fields is on its way nothing else can come on the connection.
+void H2Server::fields_begun(std::int32_t id) noexcept {
     const Duration limit = core_.options.header_timeout;
     if (limit > Duration::zero()) {
         head_id_ = id;
         head_until_ = knit::detail::after(now(), limit);
         look_at(head_until_);
     }
-    idle_until_ = TimePoint::max();
-    auto* const stream = new H2ServerStream(*this);  // its own, as long as stream or task are
-    stream->set_id(id);
-    return stream;
 }
 
 /// CVE-2023-44487: requests that are reset at once cost the server, and are not counted as streams that are open.
@@ -166,7 +166,7 @@ void H2Server::stream_reset_for_peer() {
 
 void H2Server::settings_received() {
     if (!std::exchange(has_settings_, true)) {
-        head_ended(0);
+        fields_ended();
         if (stream_count() == 0) {
             last_stream_gone();
         }

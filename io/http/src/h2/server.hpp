@@ -29,12 +29,6 @@ public:
     io::Endpoint peer() const { return connection_.peer(); }
     /// For the log.
     const std::string& peer_text();
-    /// A stream's head has come as a whole, which had to be within header_timeout, or will not come.
-    void head_ended(std::int32_t id) noexcept {
-        if (id == head_id_) {
-            head_until_ = TimePoint::max();
-        }
-    }
     void task_begun() noexcept { ++task_count_; }
     void task_ended() noexcept;
     /// A write of a task that its handler may have left behind.
@@ -50,13 +44,24 @@ private:
     Coro<bool> fill(Input& input, std::size_t size) final { return connection_.fill(input, size); }
     Coro<std::size_t> send_some(std::string_view bytes) final { return connection_.send_some(bytes); }
     H2Stream* begin_stream(std::int32_t id) final;
+    void refuse_stream(std::int32_t id) noexcept final;
+    void fields_begun(std::int32_t id) noexcept final;
+    void fields_ended() noexcept final {
+        if (has_settings_) {
+            head_until_ = TimePoint::max();
+        }
+    }
+    void fields_dropped(std::int32_t id) noexcept final {
+        if (id == head_id_) {
+            fields_ended();
+        }
+    }
     void stream_reset_for_peer() final;
     void settings_received() final;
     void ping_answered() final;
     void last_stream_gone() noexcept final;
     TimePoint expire(TimePoint now) noexcept final;
     void tell_ended() noexcept;
-    void fail_requests(bool but_answered) noexcept;
 
     ConnectionBase& connection_;
     std::string peer_text_;
@@ -65,8 +70,8 @@ private:
     std::size_t task_count_ = 0;
     std::size_t write_count_ = 0;
     Event tasks_ended_;
-    std::int32_t head_id_ = 0;                 ///< whose head head_until_ is for; zero: the preface
-    TimePoint head_until_ = TimePoint::max();  ///< for the preface, or a head whose first frame has come
+    std::int32_t head_id_ = 0;                 ///< whose fields head_until_ is for; zero: the preface
+    TimePoint head_until_ = TimePoint::max();  ///< for the preface, or fields whose first frame has come
     TimePoint idle_until_ = TimePoint::max();  ///< while there is no stream
     TimePoint notice_until_ = TimePoint::max();  ///< for the peer to have seen that the end comes
     TimePoint resets_since_{};

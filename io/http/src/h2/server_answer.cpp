@@ -11,9 +11,10 @@
 #include <utility>
 
 #include "../answers.hpp"
-#include "../home.hpp"
+#include "../is_a.hpp"
 #include "callbacks.hpp"
 #include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
 #include "knit/loop.hpp"
 #include "running.hpp"
@@ -36,8 +37,7 @@ Coro<> H2ServerStream::run(Running running) {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(self.server_.loop());
-    co_await std::move(coming);
+    co_await come_home(self.server_.loop());
     if (error != nullptr) {
         self.cut_off(error);
     }
@@ -51,8 +51,7 @@ Coro<> H2ServerStream::serve() {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(server_.loop());
-    co_await std::move(coming);
+    co_await come_home(server_.loop());
     if (error != nullptr) {
         response_.emplace(error_response(error));
     }
@@ -91,14 +90,8 @@ bool H2ServerStream::is_expected(const std::exception_ptr& error) const {
 
 /// A cancellation that is not of this task is of something that it awaited: an error like any other.
 void H2ServerStream::report(const std::exception_ptr& error) {
-    try {
+    if (is_a<BaseException>(error) && !is_a<CancelledError>(error)) {
         std::rethrow_exception(error);
-    } catch (const CancelledError&) {
-        static_cast<void>(0);  // told below
-    } catch (const BaseException&) {
-        throw;
-    } catch (...) {
-        static_cast<void>(0);  // told below
     }
     report_handler_error(server_.loop(), task_, error, request_name());
 }
@@ -204,8 +197,6 @@ Coro<> H2ServerStream::answer() {
     } catch (...) {
         error = std::current_exception();
     }
-    Coro<> coming = come_home(server_.loop());
-    co_await std::move(coming);
     note();
     if (error != nullptr) {
         std::rethrow_exception(error);
@@ -222,10 +213,20 @@ Coro<> H2ServerStream::send_body() {
         co_await std::move(sending);
         co_return;
     }
-    BodyWriter writer(*this);
-    Coro<> producing = extra.produce(writer);
-    co_await std::move(producing);
-    co_await resume_on(server_.loop());
+    const auto sink = std::make_shared<BodySink>(*this, server_.loop());
+    std::exception_ptr error;
+    try {
+        BodyWriter writer(sink);
+        Coro<> producing = extra.produce(writer);
+        co_await std::move(producing);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    co_await come_home(server_.loop());
+    sink->exchange = nullptr;
+    if (error != nullptr) {
+        std::rethrow_exception(error);
+    }
     if (is_closed()) {
         throw_closed();
     }
@@ -237,10 +238,6 @@ Coro<> H2ServerStream::send_body() {
 }
 
 Coro<> H2ServerStream::write_body(std::string_view bytes) {
-    if (bytes.empty()) {
-        co_return;
-    }
-    co_await resume_on(server_.loop());
     const Writing here(*this);
     if (body_promised_ && bytes.size() > *body_promised_ - body_sent_) {
         throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");

@@ -79,7 +79,6 @@ void H2ServerStream::end_fields() {
     if (std::exchange(has_head_, true)) {
         return;
     }
-    server_.head_ended(id());
     if (server_.core().router->log) {
         began_ = server_.now();
     }
@@ -109,9 +108,6 @@ void H2ServerStream::sent_end() noexcept {
 /// It may be gone afterwards.
 void H2ServerStream::closed(std::uint32_t error_code) noexcept {
     H2Stream::closed(error_code);
-    if (!has_head_) {
-        server_.head_ended(id());
-    }
     if (task_ && !is_answered_) {
         cancel_task();
     }

@@ -70,8 +70,7 @@ void H2Session::remove(H2Stream& stream) noexcept {
 
 /// A stream may be gone after it has been told; the last one then has its place, and was told before. A request that
 /// has not left is one that its server has not looked at.
-void H2Session::fail_streams(bool but_answered) noexcept {
-    is_failed_ = true;
+void H2Session::close_streams(bool but_answered) noexcept {
     for (std::size_t left = streams_.size(); left > 0; --left) {
         H2Stream* const stream = left <= streams_.size() ? streams_[left - 1] : nullptr;
         if (stream != nullptr && !stream->is_closed() && !(but_answered && stream->is_answered())) {

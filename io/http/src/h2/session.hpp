@@ -78,8 +78,14 @@ protected:
     /// Throws the cancellation if there is one, or else what the stream below should not have thrown.
     void throw_end(const std::exception_ptr& cancelled) const;
     void feed(std::string_view bytes) noexcept;
-    /// Every stream is closed from here on, or every one that is not answered.
-    void fail_streams(bool but_answered = false) noexcept;
+    /// Every stream is closed from here on, or every one that is not answered. What is on its way besides them, a
+    /// GOAWAY, still goes.
+    void close_streams(bool but_answered = false) noexcept;
+    /// The same, and nothing goes any more.
+    void fail_streams() noexcept {
+        is_failed_ = true;
+        close_streams();
+    }
     /// As after an error of the peer's: GOAWAY, and the end at once.
     void terminate(std::uint32_t error_code) noexcept;
     /// Ends the wait of read_frames(), which then looks around.
@@ -93,6 +99,14 @@ protected:
     // nghttp2's callbacks; a stream is null when nobody wants it any more.
 
     virtual H2Stream* begin_stream(std::int32_t id) = 0;
+    /// Its head has come as a whole, and begin_stream() did not want it.
+    virtual void refuse_stream(std::int32_t) noexcept {}
+    /// A block of fields, a head or a trailer, whoever wants it; it may come in parts.
+    virtual void fields_begun(std::int32_t) noexcept {}
+    /// A frame has come as a whole: no block of fields is on its way.
+    virtual void fields_ended() noexcept {}
+    /// The stream is closed: what was on its way of its fields may have been malformed.
+    virtual void fields_dropped(std::int32_t) noexcept {}
     /// By the peer, or by nghttp2 for what the peer has done.
     virtual void stream_reset_for_peer() {}
     virtual void settings_received() {}

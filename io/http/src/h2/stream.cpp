@@ -169,8 +169,10 @@ void H2Stream::expect_written() const {
     }
 }
 
+/// The end alone waits for the peer as bytes do: while the stream's window is closed no frame goes, not even an empty
+/// one.
 void H2Stream::resume_sending() noexcept {
-    if (write_limit_ > Duration::zero() && !out_.empty()) {
+    if (write_limit_ > Duration::zero() && (!out_.empty() || is_last_)) {
         write_until_ = knit::detail::after(session_.now(), write_limit_);
         session_.look_at(write_until_);
     }

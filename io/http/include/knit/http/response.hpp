@@ -23,17 +23,20 @@ class H2ServerStream;
 struct Upgraded;
 }  // namespace detail
 
-/// Where the body of a streamed answer goes.
+/// Where the body of a streamed answer goes. Copies are handles to one answer, which ends with the function that was
+/// given to Response::stream(): writes throw ECANCELED from then on. A write that is under way at that end is an error,
+/// and cuts the answer off.
 class BodyWriter {
 public:
     /// knit's own use.
-    explicit BodyWriter(detail::Exchange& exchange) noexcept : exchange_(&exchange) {}
-    /// Sends the bytes; waits while the peer takes no more. std::system_error when it has gone or takes nothing for
-    /// write_timeout. Cancelled: CancelledError, and the answer is cut off. One task at a time: RuntimeError.
-    Coro<> write(std::string_view bytes) { return exchange_->write_body(bytes); }
+    explicit BodyWriter(std::shared_ptr<detail::BodySink> sink) noexcept : sink_(std::move(sink)) {}
+    /// Sends the bytes; waits while the peer takes no more. From any loop; resumes on that of the connection.
+    /// std::system_error when the peer has gone or takes nothing for write_timeout. Cancelled: CancelledError, and the
+    /// answer is cut off. One task at a time: RuntimeError.
+    Coro<> write(std::string_view bytes) { return detail::write_body(sink_, bytes); }
 
 private:
-    detail::Exchange* exchange_;
+    std::shared_ptr<detail::BodySink> sink_;
 };
 
 /// The connection after a change of protocol (status 101): a ByteStream, so make_streams() takes it too. Copies are

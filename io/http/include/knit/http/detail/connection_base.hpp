@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "knit/coro.hpp"
+#include "knit/event.hpp"
 #include "knit/http/detail/chunked.hpp"
 #include "knit/http/detail/exchange.hpp"
 #include "knit/http/detail/head.hpp"
@@ -44,7 +45,8 @@ public:
     ConnectionBase& operator=(const ConnectionBase&) = delete;
     ~ConnectionBase() override;
 
-    /// Speaks until the end of the connection. Throws CancelledError only, when the server ends it.
+    /// Speaks until the end of the connection. Throws CancelledError when the server ends it, and what a stream that is
+    /// not knit's should not have thrown.
     Coro<> run();
 
     /// The server closes: between requests it ends now, and an upgraded one is told.
@@ -116,7 +118,7 @@ protected:
     void begin_wait();
     void end_wait() noexcept;
     /// A CancelledError came out of a wait: rethrows it unless it was the deadline's.
-    void end_wait_cancelled();
+    static void end_wait_cancelled(Watch& watch);
     /// The peer takes nothing: nothing more is sent.
     [[noreturn]] void throw_write_timeout();
     /// A deadline has come while waiting for a head; the connection ends, with 408 when a part of one was there.
@@ -140,7 +142,8 @@ protected:
     Shard* shard_ = nullptr;
     Input input_;
     std::string out_;
-    Watch watch_;
+    Watch watch_;        ///< of reads; its loop and task are the connection's
+    Watch write_watch_;  ///< others may read and write at the same time
     Request request_;
     std::optional<Response> response_;  ///< to that request
     bool is_last_ = false;        ///< no further request will be answered
@@ -164,7 +167,6 @@ private:
     Coro<bool> put_small_file(Response& response);
     Coro<> put_stream(Response& response);
     Coro<> run_upgraded(Response& response);
-    Coro<> come_back();
     Coro<> end_stream(bool is_cancelled);
     void note(const Response& response, std::uint64_t body_bytes);
     bool is_cancelled() const;
@@ -176,7 +178,7 @@ private:
     [[noreturn]] void cut_off(const std::exception_ptr& error, const std::string& request);
     void expect_whole() const;
     Coro<> flush();
-    Coro<> flush_beside(std::string bytes);
+    Coro<> flush_beside();
     void flush_when_suspended();
     Response error_response(const std::exception_ptr& error);
 
@@ -193,12 +195,14 @@ private:
     Duration body_wait_{};                         ///< what is left of that; the handler's own time does not count
     bool is_idle_ = false;     ///< waits for the first byte of a request
     bool is_in_head_ = false;  ///< ... for more of a head
-    bool is_writing_ = false;  ///< a piece of the answer's body
+    bool is_streaming_ = false;  ///< the function that makes the answer's body runs: out_ is for its writes
+    bool is_writing_ = false;    ///< a piece of that body
     bool is_body_done_ = true;
     bool owes_continue_ = false;  ///< the client waits for 100 before it sends the body
     bool is_chunking_ = false;
     bool is_in_handler_ = false;
     bool is_flush_due_ = false;  ///< flusher_ is scheduled
+    Event written_;  ///< is_writing_ has become false
     Handle flusher_;
     Task<> flushing_;
     TimePoint began_{};

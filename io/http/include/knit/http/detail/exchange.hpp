@@ -2,10 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string_view>
 
 #include "knit/coro.hpp"
 #include "knit/io/endpoint.hpp"
+
+namespace knit {
+class Loop;
+}
 
 namespace knit::http {
 class Request;
@@ -20,7 +25,7 @@ public:
     virtual ~Exchange() = default;
     /// The next piece of the request's body, good until the next call; empty at its end.
     virtual Coro<std::string_view> read_body() = 0;
-    /// A piece of the answer's body is sent.
+    /// A piece of the answer's body, which is not empty, is sent. On the connection's loop.
     virtual Coro<> write_body(std::string_view bytes) = 0;
     virtual io::Endpoint peer() const = 0;
 
@@ -28,5 +33,16 @@ protected:
     /// Makes `request` the one that `head` is of; false when its target is none.
     bool open(Request& request, const Head& head, std::size_t body_max);
 };
+
+/// What the BodyWriters of one answer share, which may be there for longer than the answer.
+struct BodySink {
+    BodySink(Exchange& of, Loop& where) noexcept : exchange(&of), loop(where) {}
+
+    Exchange* exchange;  ///< on the loop; null once the function that makes the body has ended
+    Loop& loop;
+};
+
+/// From any loop; goes on on the connection's.
+Coro<> write_body(std::shared_ptr<BodySink> sink, std::string_view bytes);
 
 }  // namespace knit::http::detail

@@ -13,6 +13,7 @@
 #include "knit/detail/awaitable.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/connection_base.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/io/byte_stream.hpp"
 #include "knit/io/receive.hpp"
 #include "knit/io/tcp.hpp"
@@ -50,6 +51,7 @@ private:
                         catch_handler_error();
                     }
                     if (!end_handler()) {
+                        co_await come_home(watch_.loop());
                         Coro<> settling = settle_handler();
                         co_await std::move(settling);
                     }
@@ -80,10 +82,10 @@ private:
                         rest.remove_prefix(co_await write_part(rest));
                     }
                 } catch (const CancelledError&) {
-                    end_wait_cancelled();
+                    end_wait_cancelled(write_watch_);
                     throw_write_timeout();
                 }
-                if (watch_.end()) {
+                if (write_watch_.end()) {
                     throw_write_timeout();  // TLS has taken bytes that the peer has not
                 }
                 out_.clear();
@@ -113,7 +115,7 @@ private:
                 input_.grow(count);
             }
         } catch (const CancelledError&) {
-            end_wait_cancelled();
+            end_wait_cancelled(watch_);
             is_late = true;
         }
         end_wait();
@@ -176,14 +178,18 @@ private:
             count = co_await std::move(part);
         } catch (const CancelledError&) {
             is_broken_ = true;
-            end_wait_cancelled();
+            end_wait_cancelled(write_watch_);
             throw_write_timeout();
-        } catch (...) {
+        } catch (const std::system_error&) {
             is_broken_ = has_peer_gone_ = true;
-            watch_.end();
+            write_watch_.end();
+            throw;
+        } catch (...) {
+            is_broken_ = true;
+            write_watch_.end();
             throw;
         }
-        if (watch_.end()) {
+        if (write_watch_.end()) {
             throw_write_timeout();
         }
         co_return count;
@@ -205,7 +211,7 @@ private:
                 count = co_await stream_.read_some(input_.make_room(kPiece));
             }
         } catch (const CancelledError&) {
-            end_wait_cancelled();
+            end_wait_cancelled(watch_);
         }
         watch_.end();
         if constexpr (kAborts) {

@@ -1,5 +1,5 @@
-/// Watch: one deadline at a time for what a connection waits for. It cancels the connection's task and takes the
-/// cancellation back, so it needs nothing of the stream.
+/// Watch: one deadline at a time for what a connection waits for, in one direction. It cancels the task that waits and
+/// takes the cancellation back, so it needs nothing of the stream.
 #pragma once
 
 #include <utility>
@@ -21,16 +21,16 @@ public:
 
     /// The current task's, on its loop.
     void start();
-    /// The task begins to wait, at most so long; zero: for ever.
+    /// The task begins to wait, at most so long; zero: for ever. std::bad_alloc: then nobody waits.
     void begin(Duration limit);
     /// The same for whichever task is the current one, on the loop of start().
     void begin_here(Duration limit);
     /// The task waits again for the same thing, until the same deadline.
     void begin_again() {
-        is_waiting_ = true;
         if (deadline_ < armed_for_) {
             arm();
         }
+        is_waiting_ = true;
     }
     /// What is left of the limit, for another begin(); zero when there is none.
     Duration left() const noexcept;
@@ -56,7 +56,7 @@ public:
 
 private:
     void arm();
-    void ring();
+    void ring() noexcept;
     void take_back() noexcept;
     TaskRef& waiter() noexcept { return waiter_ ? waiter_ : task_; }
 
