@@ -279,7 +279,7 @@ TEST_P(Explored, AForkStopsTheChildThatIsJustBeingTaken) {
         run.let_others_rest();
         bool has_failed = false;
         run.begin();
-        auto fork = fork_join(wait_for_ever(), fail_at_once());
+        auto fork = fork_join(fail_at_once(), wait_for_ever());
         try {
             co_await std::move(fork);
         } catch (const RuntimeError&) {
