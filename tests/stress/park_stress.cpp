@@ -90,6 +90,19 @@ Coro<> carry(const Tokens& tokens, Token& token, std::uint64_t seed) {
     token.moves.store(UINT64_MAX / 2, std::memory_order_relaxed);
 }
 
+Coro<> carry_all(const Tokens& tokens, std::uint64_t seed, std::uint64_t& parks) {
+    std::vector<Task<>> carriers;
+    for (unsigned index = 0; index < tokens.count(); ++index) {
+        carriers.push_back(create_task(carry(tokens, tokens.at(index), seed + index), on_loop(index)));
+    }
+    for (const Task<>& carrier : carriers) {
+        co_await carrier;
+    }
+    for (const LoopMetrics& loop : get_runtime().metrics().loops) {
+        parks += loop.parks;
+    }
+}
+
 /// Ends the program when a token has stood still for a second, of which this thread had its part: a hundred looks.
 class Watcher {
 public:
@@ -139,18 +152,7 @@ TEST_P(ParkStress, NoWakeIsLostOrTakesASecond) {
     std::uint64_t parks = 0;
     {
         const Watcher watcher(tokens);
-        run([](const Tokens& tokens, std::uint64_t seed, std::uint64_t& parks) -> Coro<> {
-            std::vector<Task<>> carriers;
-            for (unsigned index = 0; index < tokens.count(); ++index) {
-                carriers.push_back(create_task(carry(tokens, tokens.at(index), seed + index), on_loop(index)));
-            }
-            for (const Task<>& carrier : carriers) {
-                co_await carrier;
-            }
-            for (const LoopMetrics& loop : get_runtime().metrics().loops) {
-                parks += loop.parks;
-            }
-        }(tokens, seed, parks), options);
+        run(carry_all(tokens, seed, parks), options);
     }
     std::cout << parks << " parks\n";
     EXPECT_GT(parks, 0U);

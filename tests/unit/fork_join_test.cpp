@@ -34,8 +34,8 @@ CO_TEST_ON_LOOPS(ForkJoin, MixesTypesAndMakesVoidAUnit) {
 
 CO_TEST(ForkJoin, BeginsTheChildrenInTheOrderOfTheArgumentsWhereNoLoopTakesOne) {
     std::string order;
-    const auto child = [](std::string& order, char name) -> Coro<> {
-        order += name;
+    const auto child = [](std::string& names, char name) -> Coro<> {
+        names += name;
         co_return;
     };
     co_await fork_join(child(order, 'a'), child(order, 'b'), child(order, 'c'), child(order, 'd'));

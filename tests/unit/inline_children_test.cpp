@@ -13,6 +13,17 @@
 namespace knit::test {
 namespace {
 
+Coro<> yield_until(const bool& flag) {
+    while (!flag) {
+        co_await yield();
+    }
+}
+
+Coro<> copy(const int& from, int& to) {
+    to = from;
+    co_return;
+}
+
 Coro<> set(bool& flag) {
     flag = true;
     co_return;
@@ -68,11 +79,7 @@ TEST(InlineChildren, OfSmallTreesKeepTheDriverWaitingForAFewLongOnesAndNotForMan
         co_await tree(8, [] { testing::pass_time(1ms); });
         Gap gap;
         bool is_over = false;
-        const Task<> other = create_task([](const bool& is_over) -> Coro<> {
-            while (!is_over) {
-                co_await yield();
-            }
-        }(is_over));
+        const Task<> other = create_task(yield_until(is_over));
         for (int i = 0; i < 20; ++i) {
             co_await create_task(tree(5, [&] {
                 testing::pass_time(1ms);
@@ -125,10 +132,7 @@ TEST(InlineChildren, DoNotHoldUpTheRestOfTheirBatch) {
             ++leaves;
         };
         const Task<> trees = create_task(tree(9, leaf));
-        const Task<> other = create_task([](int& leaves, int& before) -> Coro<> {
-            before = leaves;
-            co_return;
-        }(leaves, before));
+        const Task<> other = create_task(copy(leaves, before));
         co_await trees;
         EXPECT_TRUE(other.done());
         EXPECT_EQ(512, leaves);
@@ -166,19 +170,20 @@ TEST(InlineChildren, DoNotHoldUpAMessageForLong) {
 TEST(InlineChildren, DoNotHoldUpWhatAThreadHasSubmitted) {
     Runtime runtime(on_loops(1));
     Task<> submitted;
-    runtime.run_until_complete([](Runtime& runtime, Task<>& submitted) -> Coro<> {
+    runtime.run_until_complete([](Task<>& sent) -> Coro<> {
+        Runtime& here = get_runtime();
         bool has_run = false;
-        std::thread([&] { submitted = runtime.submit(set(has_run)); }).join();
+        std::thread([&] { sent = here.submit(set(has_run)); }).join();
         int before = 0;
         co_await tree(14, [&] { before += has_run ? 0 : 1; });
         EXPECT_LT(before, 1 << 13);
-    }(runtime, submitted));
+    }(submitted));
 }
 
 /// `count` children, one after another.
 Coro<> fork_singly(int count, int& leaves) {
-    const auto leaf = [](int& leaves) -> Coro<> {
-        ++leaves;
+    const auto leaf = [](int& ran) -> Coro<> {
+        ++ran;
         co_return;
     };
     for (int i = 0; i < count; ++i) {
@@ -190,34 +195,27 @@ TEST(InlineChildren, OfSeveralTasksDoNotHoldUpWhatAThreadHasSubmitted) {
     for (int parity = 0; parity < 4; ++parity) {
         Runtime runtime(on_loops(1));
         Task<> submitted;
-        runtime.run_until_complete([](Runtime& runtime, Task<>& submitted, int parity) -> Coro<> {
+        runtime.run_until_complete([](Task<>& sent, int looks) -> Coro<> {
+            Runtime& here = get_runtime();
             int leaves = 0;
             int before = 0;
             bool is_over = false;
-            co_await fork_singly(parity * 64, leaves);
-            const Task<> other = create_task([](const bool& is_over) -> Coro<> {
-                while (!is_over) {
-                    co_await yield();
-                }
-            }(is_over));
+            co_await fork_singly(looks * 64, leaves);
+            const Task<> other = create_task(yield_until(is_over));
             std::vector<Task<>> tasks;
             tasks.push_back(create_task(fork_singly(50'000, leaves)));
             tasks.push_back(create_task(fork_singly(50'000, leaves)));
             for (int i = 0; i < 60; ++i) {
                 co_await yield();
             }
-            const auto look = [](const int& leaves, int& before) -> Coro<> {
-                before = leaves;
-                co_return;
-            };
             const int start = leaves;
-            std::thread([&] { submitted = runtime.submit(look(leaves, before)); }).join();
+            std::thread([&] { sent = here.submit(copy(leaves, before)); }).join();
             co_await gather(std::move(tasks));
             is_over = true;
             co_await other;
-            EXPECT_GE(before, start) << parity;
-            EXPECT_LT(before - start, 2048) << parity;
-        }(runtime, submitted, parity));
+            EXPECT_GE(before, start) << looks;
+            EXPECT_LT(before - start, 2048) << looks;
+        }(submitted, parity));
     }
 }
 
@@ -226,10 +224,7 @@ TEST(InlineChildren, DoNotHoldUpWhatHasBeenOfferedBeforeThem) {
         co_await tree(13, [] { testing::pass_time(1ms); });
         int leaves = 0;
         int before = 0;
-        const Task<> offered = spawn([](int& leaves, int& before) -> Coro<> {
-            before = leaves;
-            co_return;
-        }(leaves, before));
+        const Task<> offered = spawn(copy(leaves, before));
         co_await tree(13, [&] {
             testing::pass_time(1ms);
             ++leaves;
@@ -279,8 +274,8 @@ TEST(InlineChildren, DoNotHoldUpWhatASiblingHasOfferedAboveTheOthers) {
     run([]() -> Coro<> {
         const TimePoint start = get_running_loop().time();
         TimePoint end;
-        const auto offered = [](TimePoint& end) -> Coro<> {
-            end = get_running_loop().time();
+        const auto offered = [](TimePoint& when) -> Coro<> {
+            when = get_running_loop().time();
             co_return;
         };
         const auto big = [&]() -> Coro<> {
@@ -313,17 +308,18 @@ TEST(InlineChildren, OfWhichEachIsLongHoldUpWhatAThreadHasSubmittedForOneOrTwo) 
     options.budget = 1;
     Runtime runtime(options);
     Task<> submitted;
-    runtime.run_until_complete([](Runtime& runtime, Task<>& submitted) -> Coro<> {
+    runtime.run_until_complete([](Task<>& sent) -> Coro<> {
+        Runtime& here = get_runtime();
         bool has_run = false;
         int before = 0;
         co_await tree(3, [] { testing::pass_time(20ms); });
-        std::thread([&] { submitted = runtime.submit(set(has_run)); }).join();
+        std::thread([&] { sent = here.submit(set(has_run)); }).join();
         co_await tree(6, [&] {
             testing::pass_time(20ms);
             before += has_run ? 0 : 1;
         });
         EXPECT_LE(before, 4);
-    }(runtime, submitted));
+    }(submitted));
 }
 
 }  // namespace
