@@ -15,7 +15,7 @@
 
 #include <knit/knit.hpp>
 
-#include "support/stress.hpp"
+#include "stress.hpp"
 
 namespace knit::stress {
 namespace {
