@@ -53,6 +53,8 @@ public:
     /// A driver that turns all loops of its runtime on one thread, on a virtual clock: the loops get no threads then,
     /// and loop 0's driver runs them until loop 0 is stopped.
     virtual bool is_simulation() const noexcept { return false; }
+    /// Whether loops run at the same time, so that barriers between them are for something.
+    virtual bool has_threads() const noexcept { return !is_simulation(); }
     virtual void simulate(RuntimeCore&) {}
 
     /// Whether poll() has something to submit or to collect: plain loads, no system call, asked every turn.

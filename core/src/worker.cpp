@@ -293,7 +293,7 @@ bool Worker::look_inside_task() noexcept {
 
 void Worker::set_driver(Driver* driver) noexcept {
     driver_ = driver;
-    if (driver != nullptr && driver->is_simulation()) {
+    if (driver != nullptr && !driver->has_threads()) {
         // Whether the kernel has barriers for other threads must not show in the order of what runs.
         asymmetric_ = false;
         deque_.set_asymmetric(false);

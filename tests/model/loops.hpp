@@ -54,6 +54,7 @@ public:
     void close() noexcept override {}
     std::size_t in_flight() const noexcept override { return 0; }
     bool is_simulation() const noexcept override { return true; }
+    bool has_threads() const noexcept override { return true; }
 
     /// The first call makes the threads; loop 0's may end, and is made anew then.
     void simulate(RuntimeCore& runtime) override {

@@ -21,6 +21,14 @@ const model::Bounds kBounds{.preemptions = 1 + more(), .old_values = 1};
 const model::Bounds kTwoOld{.preemptions = 1 + more(), .old_values = 2};
 const model::Bounds kThreeOld{.preemptions = 1 + more(), .old_values = 3};
 
+TEST_P(Explored, LoopsAreInTheModeThatIsExplored) {
+    EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
+        run.let_others_rest();
+        run.expect(Worker::current()->has_asymmetric_fences() == g_is_asymmetric, "another mode is explored");
+        co_return;
+    }));
+}
+
 TEST_P(Explored, AnOfferedTaskIsTakenByALoopThatGoesToSleep) {
     EXPECT_TRUE(holds(2, kTwoOld, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
