@@ -232,7 +232,17 @@ std::vector<std::string> Ring::flags_granted() const { return flag_names(granted
 
 std::vector<std::string> Ring::flags_stripped() const { return flag_names(kLadder.front() & ~granted_); }
 
-Ring::Entered Ring::enter_nowait() noexcept { return enter(0, IORING_ENTER_GETEVENTS, nullptr, _NSIG / 8); }
+/// By a bit the kernel says that it has something to do on this thread, and takes it back when it does that. Whoever
+/// has brought the work sets the bit last, and may be so late that the work is done by then. The bit then stands for
+/// nothing, the kernel leaves it as it finds nothing to do, and a loop that goes by it would never sleep. So it is
+/// taken back here, before the kernel looks: what comes later sets it anew.
+Ring::Entered Ring::enter_nowait() noexcept {
+    if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) {  // relaxed: a hint
+        __atomic_fetch_and(ring_.sq.kflags, ~IORING_SQ_TASKRUN, __ATOMIC_SEQ_CST);  // [ring.taskrun]
+        full_fence();  // [ring.taskrun] the kernel's look is in the call that follows
+    }
+    return enter(0, IORING_ENTER_GETEVENTS, nullptr, _NSIG / 8);
+}
 
 Ring::Entered Ring::enter_wait(Duration timeout) noexcept {
     if (timeout == Duration::max()) {

@@ -4,6 +4,8 @@
 ///   [ring.cq]  kernel: CQEs, then the CQ tail  ->  reap: CQ tail acquire, then CQEs      what completed is seen
 ///              reap: CQEs copied, then the CQ head release  ->  kernel                   a slot is not reused too
 ///              early
+///   [ring.taskrun]  kernel: work listed, then the bit TASKRUN  <->  enter_nowait: the bit taken back, fence, a look at
+///                   the list      the work is done now, or the bit stands afterwards
 #pragma once
 
 #include <liburing.h>

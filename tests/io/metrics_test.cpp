@@ -166,5 +166,17 @@ TEST(UringDriver, CompletionsThatOverflowTheirQueueAreSeen) {
     EXPECT_FALSE(ring.has_overflown());
 }
 
+TEST(UringDriver, AWordFromTheKernelThatComesTooLateIsForgotten) {
+    const char* const driver = std::getenv("KNIT_DRIVER");
+    if (driver != nullptr && std::strcmp(driver, "epoll") == 0) {
+        GTEST_SKIP() << "epoll has no such word";
+    }
+    detail::Ring ring(8);
+    auto* const word = const_cast<unsigned*>(ring.flags_word());
+    __atomic_fetch_or(word, IORING_SQ_TASKRUN, __ATOMIC_SEQ_CST);  // by one who was slow to say what he had brought
+    static_cast<void>(ring.enter_nowait());
+    EXPECT_EQ(__atomic_load_n(word, __ATOMIC_SEQ_CST) & IORING_SQ_TASKRUN, 0U) << "a loop would never sleep again";
+}
+
 }  // namespace
 }  // namespace knit::test
