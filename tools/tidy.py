@@ -23,7 +23,7 @@ LAYERS = (
     ("core/0", "base stack.hpp mutex list error result copyable time options cpu_list metrics.hpp platform log result_slot "
      "start_up_report start_up_report_json"),
     ("core/1", "counters work deque inbox inline_budget timers frame_pool context_state signal_arrivals"),
-    ("core/2", "fork_child.hpp signals.hpp signal_claims worker worker_end offers idle driver injector runtime_core blocking_pool report "
+    ("core/2", "fork_child.hpp signals.hpp signal_claims worker worker_end offers idle driver injector runtime_core runtime_life blocking_pool report "
      "task_core future_core core_ref "
      "waiter sync_waiter future_wait hot_paths fork.hpp"),
     ("core/3", "stack.cpp fork_join.cpp callback blocking_job coro future task task_ref loop promise awaitable context_var "

@@ -75,7 +75,7 @@ std::vector<TaskRef> RuntimeCore::all_tasks() {
     std::vector<std::pair<std::shared_ptr<Part>, Worker*>> asked;
     std::vector<TaskRef> tasks;
     for (Worker* const each : workers_) {
-        if (is_owned_here(*each)) {
+        if (each->is_owned_here()) {
             std::ranges::move(tasks_of(*each), std::back_inserter(tasks));
         } else if (each->loop().is_running()) {
             auto part = std::make_shared<Part>();

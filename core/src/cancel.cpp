@@ -1,5 +1,7 @@
 /// Cancellation: request and delivery. How one wait is undone is told by that awaiter's Wait.
 
+#include <new>
+
 #include "await_chain.hpp"
 #include "knit/detail/core_ref.hpp"
 #include "knit/detail/task_core.hpp"
@@ -133,7 +135,8 @@ void TaskCore::send_cancel(CancelMessage& message) noexcept {
     Work* newest = early_cancel_.load(std::memory_order_relaxed);  // relaxed: the exchange below orders
     do {
         message.next = newest;
-    } while (!early_cancel_.compare_exchange_weak(newest, &message, std::memory_order_seq_cst));  // [task.home]
+    } while (!early_cancel_.compare_exchange_weak(newest, &message, std::memory_order_release,  // [task.home]
+                                                  std::memory_order_relaxed));                  // relaxed: its address
     full_fence();  // [task.home]
     if (asymmetric_fences()) {
         heavy_fence();  // [task.home]
@@ -143,7 +146,7 @@ void TaskCore::send_cancel(CancelMessage& message) noexcept {
         return;  // whoever begins the task finds the message
     }
     // Begun meanwhile. Who takes the messages off the task delivers them: it or we.
-    for (Work* work = early_cancel_.exchange(nullptr, std::memory_order_acq_rel); work != nullptr;) {  // [task.home]
+    for (Work* work = early_cancel_.exchange(nullptr, std::memory_order_acquire); work != nullptr;) {  // [task.home]
         Work* const following = work->next;
         if (!worker->post(*work)) {
             static_cast<CancelMessage*>(work)->come_too_late();
@@ -153,14 +156,14 @@ void TaskCore::send_cancel(CancelMessage& message) noexcept {
 }
 
 void TaskCore::take_early_cancels(Worker& worker) noexcept {
-    for (Work* work = early_cancel_.exchange(nullptr, std::memory_order_acq_rel); work != nullptr;) {  // [task.home]
+    for (Work* work = early_cancel_.exchange(nullptr, std::memory_order_acquire); work != nullptr;) {  // [task.home]
         Work* const following = work->next;
         work->run(worker, *work);
         work = following;
     }
 }
 
-bool TaskCore::cancel_at_home(const std::string& message) {
+bool TaskCore::cancel_at_home(const std::string& message) noexcept {
     if (is_done()) {
         return false;
     }
@@ -173,7 +176,11 @@ bool TaskCore::cancel_at_home(const std::string& message) {
     TaskCore* last = this;
     std::string message_taken;
     for (;;) {
-        message_taken = last->has(kCancelTaken) ? last->cancel_message() : std::string();
+        Extras* const extras = last->extras_.load(std::memory_order_relaxed);  // relaxed: only its loop writes
+        message_taken.clear();
+        if (last->has(kCancelTaken) && extras != nullptr) {
+            message_taken.swap(extras->cancel_message);  // which is written anew
+        }
         last->note_cancel(message);
         last->flags_ |= kCancelling;
         TaskCore* const following = last->awaited_here();
@@ -189,17 +196,26 @@ bool TaskCore::cancel_at_home(const std::string& message) {
     last->flags_ &= ~kCancelling;
     last->cancel_wait();
     if (last->has(kCancelTaken) && last->has(kMustCancel) && !message_taken.empty()) {
-        last->extras().cancel_message = message_taken;  // its wait is over: the first request is what it will see
+        last->extras().cancel_message.swap(message_taken);  // its wait is over: the first request is what it will see
     }
     return true;
 }
 
-void TaskCore::note_cancel(const std::string& message) {
+/// Without memory the message is lost, and not the request: it may be half way down a chain of tasks.
+void TaskCore::note_cancel(const std::string& message) noexcept {
     cancel_requests_.store(cancelling() + 1, std::memory_order_relaxed);  // relaxed: only its loop writes
-    if (!message.empty() || extras_.load(std::memory_order_relaxed) != nullptr) {  // relaxed: only its loop writes
-        extras().cancel_message = message;
-    }
     flags_ |= kMustCancel;
+    Extras* const before = extras_.load(std::memory_order_relaxed);  // relaxed: only its loop writes
+    if (before == nullptr && message.empty()) {
+        return;
+    }
+    try {
+        extras().cancel_message = message;
+    } catch (const std::bad_alloc&) {
+        if (before != nullptr) {
+            before->cancel_message.clear();  // not that of another request
+        }
+    }
 }
 
 /// The unfinished task of this loop that this one awaits directly.

@@ -34,7 +34,7 @@ void submit_blocking(Worker& worker, ThreadPoolExecutor* executor, std::function
     if (executor != nullptr) {
         executor->submit(std::move(job));
     } else {
-        worker.runtime().blocking_pool().submit(std::move(job));
+        worker.life().blocking_pool().submit(std::move(job));
     }
 }
 
@@ -66,7 +66,7 @@ void warn_unfinished(Duration limit) {
 Coro<> Loop::shutdown_default_executor(std::optional<Duration> timeout) {
     check_open();
     Future<bool> has_ended;  // false: it has not, and the time is over
-    if (!worker_.runtime().blocking_pool().refuse([has_ended] { detail::settle_once(has_ended, true); })) {
+    if (!worker_.life().blocking_pool().refuse([has_ended] { detail::settle_once(has_ended, true); })) {
         co_return;
     }
     Handle limit;

@@ -45,22 +45,47 @@ void ForkBase::child_ended() noexcept {
 bool ForkBase::start_slow(void* child) noexcept {
     Worker& worker = *task_->home();
     const bool is_pause_due = worker.look_inside_task();
-    if (task_->is_cancel_due() && claim_outcome(g_cancelled)) {
-        stop(task_->cancel_message(), false);
+    if (is_over()) {
         child_ended();  // the one that was to start is dropped with the others
         return false;
     }
     if (!is_pause_due) {
         return true;
     }
-    task_->suspend(std::coroutine_handle<>::from_address(child), nullptr);
+    std::construct_at(&wait_, *this, &ForkBase::cancel_pause);
+    task_->suspend(std::coroutine_handle<>::from_address(child), &wait_);
+    task_->work().run = &TaskCore::run_paused;
     worker.pause(*task_);
     return false;
 }
 
+void TaskCore::run_paused(Worker& worker, Work& work) noexcept { ForkBase::go_on(worker, of(work)); }
+
+void ForkBase::go_on(Worker& worker, TaskCore& task) noexcept {
+    ForkBase& self = *static_cast<const ForkWait*>(task.wait())->fork;
+    task.work().run = &TaskCore::run_ready;
+    task.resumed_keep_cancel();
+    if (self.is_over()) {
+        worker.set_current_task(&task);
+        self.child_ended();
+        worker.after_resume();
+    } else {
+        worker.resume(task, task.leaf());
+    }
+}
+
+/// Whether nothing more is to begin. Takes a cancellation of the awaiting task that is due.
+bool ForkBase::is_over() noexcept {
+    if (task_->is_cancel_due() && claim_outcome(g_cancelled)) {
+        task_->take_cancel();
+        stop(task_->cancel_message(), false);
+    }
+    return outcome_.load(std::memory_order_relaxed) != nullptr;  // relaxed: a hint from elsewhere
+}
+
 void ForkBase::wait_for_away() noexcept {
     is_suspended_ = true;
-    std::construct_at(&wait_, *this);
+    std::construct_at(&wait_, *this, &ForkBase::cancel_wait);
     TaskCore& task = *task_;
     task.suspend(parent_, &wait_);
     if (pending_.fetch_add(away_, std::memory_order_acq_rel) + away_ == 0) {  // [fork.pending]
@@ -74,7 +99,7 @@ bool ForkBase::cancel_wait(Wait& wait) noexcept {
         self.stop(self.task_->cancel_message(), false);
         return true;
     }
-    if (self.outcome_.load(std::memory_order_acquire) != &g_cancelled) {  // [fork.outcome]
+    if (self.outcome_.load(std::memory_order_relaxed) != &g_cancelled) {  // relaxed: which it is, no more
         return false;  // a child has failed: that is what the parent will see
     }
     self.stop(self.task_->cancel_message(), true);
@@ -89,8 +114,8 @@ void ForkBase::fail(SlotBase& slot) noexcept {
 
 bool ForkBase::claim_outcome(SlotBase& outcome) noexcept {
     SlotBase* none = nullptr;
-    return outcome_.compare_exchange_strong(none, &outcome, std::memory_order_acq_rel,  // [fork.outcome]
-                                            std::memory_order_relaxed);                 // relaxed: nothing is read
+    // relaxed: one winner. What it is of is read when all children have ended [fork.pending]
+    return outcome_.compare_exchange_strong(none, &outcome, std::memory_order_relaxed, std::memory_order_relaxed);
 }
 
 /// Children that nobody has begun never begin, those that run elsewhere are cancelled. The caller is one that the fork
@@ -98,7 +123,7 @@ bool ForkBase::claim_outcome(SlotBase& outcome) noexcept {
 void ForkBase::stop(const std::string& message, bool again) noexcept {
     for (std::uint32_t index = 0; index + 1 < count_; ++index) {
         ForkNode& node = nodes_[index];
-        const std::uint32_t before = node.word.fetch_or(ForkNode::kStopped, std::memory_order_acq_rel);  // [fork.word]
+        const std::uint32_t before = node.word.fetch_or(ForkNode::kStopped, std::memory_order_acquire);  // [fork.word]
         if ((before & ForkNode::kBegun) != 0 && (again || (before & ForkNode::kStopped) == 0)) {
             node.task->cancel_task(message, nullptr);
         }
@@ -116,7 +141,7 @@ void ForkBase::adopt(ForkNode& node, TaskCore& task, Worker& taker) noexcept {
     node.hook.node = &node;
     task.try_join(node.hook, taker);
     node.task = &task;
-    const std::uint32_t before = node.word.fetch_or(ForkNode::kBegun, std::memory_order_acq_rel);  // [fork.word]
+    const std::uint32_t before = node.word.fetch_or(ForkNode::kBegun, std::memory_order_release);  // [fork.word]
     if ((before & ForkNode::kStopped) != 0) {
         task.cancel_task({}, nullptr);
     }
@@ -136,11 +161,18 @@ void ForkBase::child_settled(Join& join, FutureCore& child) noexcept {
 }
 
 void ForkBase::end_slow() {
-    SlotBase* const outcome = outcome_.load(std::memory_order_acquire);  // [fork.outcome]
+    SlotBase* const outcome = outcome_.load(std::memory_order_relaxed);  // relaxed: set here, or seen by [fork.pending]
     const bool has_failed = outcome != nullptr && outcome != &g_cancelled;
     if (has_failed) {
-        task_->resumed_keep_cancel();
-        std::rethrow_exception(outcome->error);
+        try {
+            std::rethrow_exception(outcome->error);
+        } catch (const CancelledError&) {
+            task_->resumed();  // where a cancellation of the task itself is due, this is it
+            throw;
+        } catch (...) {
+            task_->resumed_keep_cancel();
+            throw;
+        }
     }
     task_->resumed();
     if (outcome != nullptr) {

@@ -172,7 +172,9 @@ void Worker::stop_searching() noexcept {
     }
 }
 
-bool Worker::has_own_work() const noexcept { return !ready_.empty() || !inbox_.empty() || driver_->wants_poll(); }
+bool Worker::has_own_work() const noexcept {
+    return !ready_.empty() || !inbox_.empty() || driver_->wants_poll() || has_offered();
+}
 
 bool Worker::claim_sleeper() noexcept {
     std::uint32_t expected = parked;

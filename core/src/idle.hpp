@@ -11,9 +11,9 @@
 ///                work is seen by the last searcher, or the loop that made it sees that nobody searches
 ///
 /// Invariants: `sleeping` counts the loops whose sleep word is `parked`; whoever moves a sleep word away from `parked`,
-/// the sleeper or a waker, takes it off (so it cannot drift). `searching` counts the loops that search, for no
-/// longer than a slow steal as well, and those that have been woken to: who wakes one counts it as searching first,
-/// then claims it.
+/// the sleeper or a waker, takes it off (so it cannot drift; a waker may do so a moment before it is put on).
+/// `searching` counts the loops that search, for no longer than a slow steal as well, and those that have been woken
+/// to: who wakes one counts it as searching first, then claims it.
 #pragma once
 
 #include <algorithm>

@@ -4,7 +4,7 @@
 /// makes its own
 ///   driver; 4. the constructor waits until all have, and throws the first error after undoing the rest.
 /// End (cancel_everything, close):
-///   1. is_closing: threads can submit no more. [run.closing]
+///   1. is_closing: threads can submit no more.
 ///   2. every loop asks the tasks that it has to end, once, and never starts those that have not started; it goes on
 ///   turning,
 ///      loop 0 on the calling thread. What the cleanup of these creates runs; when all that were asked have ended and
@@ -15,9 +15,6 @@
 ///   5. the loops stop; each closes its inbox and its driver on its own thread; the threads are joined.
 ///   6. loop 0 the same, on the calling thread. The Workers stay, closed, for handles that outlive the runtime.
 ///
-///   [run.closing]  cancel_everything: is_closing, then the count of tasks  <->  submit: the count, then is_closing;
-///   all seq_cst
-///                  a task that a thread submits is waited for, or the thread sees that it comes too late
 ///   [run.round]    a loop's answer: release  ->  loop 0: acquire     its count of asked tasks is seen
 ///   [run.joined]   the thread that joined the pool: release  ->  loop 0's: acquire
 ///   [run.closed]   close: release  ->  any thread: acquire     the loops have ended
@@ -80,22 +77,9 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
       options_(options),
       settings_(resolve(options)),
       own_cpus_(settings_.cpus.empty() ? std::vector<unsigned>() : allowed_cpus()),
-      blocking_pool_(settings_.blocking_threads, own_cpus_),
-      driver_pool_(kDriverThreadsMax, own_cpus_, {"knit-files", "the runtime has ended"}),
-      owner_(std::this_thread::get_id()) {
+      life_(std::make_shared<RuntimeLife>(settings_.blocking_threads, own_cpus_)),
+      driver_pool_(kDriverThreadsMax, own_cpus_, {"knit-files", "the runtime has ended"}) {
     check_not_fork_child();
-    stop_message_.runtime = this;
-    stop_message_.run = [](Worker& worker, Work& work) noexcept {
-        static_cast<StopMessage&>(work).is_posted.store(false, std::memory_order_release);  // [run.message]
-        worker.stop();
-    };
-    drained_message_.runtime = this;
-    drained_message_.run = [](Worker& worker, Work& work) noexcept {
-        auto& self = static_cast<StopMessage&>(work);
-        self.is_posted.store(false, std::memory_order_release);  // [run.message]
-        static_cast<void>(worker);
-        self.runtime->go_on_draining();
-    };
     for (unsigned index = 0; index < settings_.loops; ++index) {
         boxes_.push_back(new LoopBox(index, *this));
         workers_.push_back(&boxes_.back()->worker);
@@ -104,6 +88,7 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
             settings_.slow_task > Duration::zero() ? settings_.slow_task : Duration::max();
         face.exception_handler_ = options_.exception_handler;
     }
+    life_->set_loop_0(worker(0));
     try {
         drivers_.resize(size());
         drivers_[0] = make_driver(worker(0), settings_);
@@ -134,6 +119,7 @@ RuntimeCore::~RuntimeCore() { KNIT_ASSERT(is_closed()); }
 
 void RuntimeCore::start_threads() {
     if (drivers_[0]->is_simulation()) {
+        life_->set_simulated();
         for (std::size_t index = 1; index < size(); ++index) {
             drivers_[index] = make_driver(worker(index), settings_);
             worker(index).set_driver(drivers_[index].get());
@@ -183,11 +169,6 @@ bool RuntimeCore::is_simulated_here() const noexcept {
     return here != nullptr && here->runtime_id() == id_ && drivers_[0]->is_simulation();
 }
 
-bool RuntimeCore::is_owned_here(const Worker& worker) const noexcept {
-    return Worker::current() == &worker ||
-           (worker.id() == 0 && std::this_thread::get_id() == owner_ && !is_running() && Worker::current() == nullptr);
-}
-
 void RuntimeCore::tell_loops(Work::Run what) {
     struct Message : Work {};
     for (std::size_t index = 1; index < boxes_.size(); ++index) {
@@ -233,7 +214,7 @@ void RuntimeCore::go_on_draining() noexcept {
 }
 
 void RuntimeCore::cancel_everything() {
-    is_closing_.store(true, std::memory_order_seq_cst);  // [run.closing]
+    life_->start_closing();
     is_draining_ = true;
     worker(0).attach();  // as if from a callback: what a cancelled task waits for is cancelled at once, not by message
     start_round();
@@ -265,7 +246,7 @@ void RuntimeCore::close() {
     if (Worker::current() != nullptr && Worker::current()->runtime_id() == id_) {
         throw RuntimeError("Cannot close a running event loop");
     }
-    if (std::this_thread::get_id() != owner_) {
+    if (!life_->is_owner_here()) {
         throw RuntimeError("a Runtime is closed on the thread that made it: its loop 0 owns a ring of that thread");
     }
     Worker* const outer = Worker::current();  // a loop of another runtime, inside which this one is closed
@@ -282,7 +263,7 @@ void RuntimeCore::close() {
     close_loop_0();
     end_thread_waits(id_);
     // What was abandoned: a job may wait for it, and hears only now that this is in vain.
-    blocking_pool_.shutdown();
+    blocking_pool().shutdown();
     driver_pool_.shutdown();
     if (outer != nullptr) {
         outer->make_current();
@@ -291,14 +272,14 @@ void RuntimeCore::close() {
 
 /// A job may still ask something of loop 0 and wait for it, so that runs until the last job has ended.
 void RuntimeCore::join_blocking_pool() {
-    if (!blocking_pool_.has_threads()) {
-        blocking_pool_.shutdown();
+    if (!blocking_pool().has_threads()) {
+        blocking_pool().shutdown();
         return;
     }
     worker(0).end_draining();
     Atomic<bool> is_joined{false};  // the joiner sets it, this thread reads it; the join publishes the rest
     std::thread joiner([&] {
-        blocking_pool_.shutdown();
+        blocking_pool().shutdown();
         is_joined.store(true, std::memory_order_release);  // [run.joined]
         stop_loop_0();
     });

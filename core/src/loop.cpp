@@ -4,6 +4,7 @@
 #include "knit/log.hpp"
 #include "report.hpp"
 #include "runtime_core.hpp"
+#include "runtime_life.hpp"
 #include "signals.hpp"
 #include "stack.hpp"
 
@@ -13,11 +14,14 @@ using detail::Worker;
 
 unsigned Loop::id() const noexcept { return worker_.id(); }
 
-TimePoint Loop::time() const noexcept { return worker_.now(); }
+TimePoint Loop::time() const noexcept {
+    // The loop's driver may go at any moment, and all that are no simulation have this clock.
+    return worker_.life().is_simulated() || worker_.is_owned_here() ? worker_.now() : std::chrono::steady_clock::now();
+}
 
 bool Loop::is_closed() const noexcept { return is_closed_.load(std::memory_order_acquire); }  // [loop.closed]
 
-bool Loop::is_running() const noexcept { return !is_closed() && (worker_.id() != 0 || worker_.runtime().is_running()); }
+bool Loop::is_running() const noexcept { return !is_closed() && (worker_.id() != 0 || worker_.life().is_running()); }
 
 void Loop::check_open() const {
     if (is_closed()) {
@@ -27,7 +31,7 @@ void Loop::check_open() const {
 
 void Loop::check_thread() const {
     check_open();
-    if (!worker_.runtime().is_owned_here(worker_)) {
+    if (!worker_.is_owned_here()) {
         throw RuntimeError(
             "Non-thread-safe operation invoked on an event loop other than the current one: use "
             "call_soon_threadsafe()");
@@ -36,7 +40,7 @@ void Loop::check_thread() const {
 
 Runtime& Loop::runtime() const {
     check_open();
-    return worker_.runtime().face();
+    return worker_.life().face();
 }
 
 Handle Loop::schedule(detail::Callback* callback) {
@@ -59,7 +63,7 @@ Handle Loop::schedule_at(TimePoint when, detail::Callback* callback) {
 }
 
 Handle Loop::send(detail::Callback* callback) {
-    if (!is_closed() && worker_.runtime().is_owned_here(worker_)) {
+    if (!is_closed() && worker_.is_owned_here()) {
         worker_.answer_messages(nullptr);  // what others have sent before stands before it in the run queue
         return schedule(callback);
     }
@@ -74,7 +78,7 @@ Handle Loop::send(detail::Callback* callback) {
 
 void Loop::stop() {
     check_open();
-    worker_.runtime().stop_loop_0();
+    worker_.life().stop_loop_0();
 }
 
 void Loop::add_signal_function(int signal, std::function<void()> function) {
@@ -100,7 +104,7 @@ void Loop::set_exception_handler(std::function<void(const ExceptionContext&)> ha
 
 void Loop::set_exception_handler_threadsafe(std::function<void(const ExceptionContext&)> handler) {
     check_open();
-    if (worker_.runtime().is_owned_here(worker_)) {
+    if (worker_.is_owned_here()) {
         exception_handler_ = std::move(handler);
         return;
     }
@@ -222,7 +226,7 @@ void DoneCallback::attach() noexcept {
         drop_ref();
         return;
     }
-    if (keeper.runtime().is_owned_here(keeper)) {
+    if (keeper.is_owned_here()) {
         link_or_schedule(keeper);
         return;
     }

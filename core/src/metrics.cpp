@@ -69,7 +69,7 @@ Metrics RuntimeCore::take_metrics() {
             victim.stolen += count;
         }
     }
-    metrics.blocking = blocking_pool_.metrics();
+    metrics.blocking = blocking_pool().metrics();
     metrics.tasks = live_tasks();
     metrics.shared = injector_.size_hint();
     const bool has_own_clock = !drivers_.empty() && drivers_[0] != nullptr && drivers_[0]->is_simulation();

@@ -249,7 +249,7 @@ void MetricsServer::accept_clients(TimePoint now) {
         }
         Client& client = clients_.emplace_back();
         client.number = number;
-        client.deadline = now + kPatience;
+        client.deadline = now + patience_;
     }
 }
 

@@ -31,7 +31,8 @@ public:
     static constexpr std::size_t kQuestionMax = 8192;
     static constexpr std::chrono::seconds kPatience{5};
 
-    explicit MetricsServer(RuntimeCore& runtime) : runtime_(runtime) {}
+    explicit MetricsServer(RuntimeCore& runtime, Duration patience = kPatience)
+        : runtime_(runtime), patience_(patience) {}
     MetricsServer(const MetricsServer&) = delete;
     MetricsServer& operator=(const MetricsServer&) = delete;
     ~MetricsServer() { stop(); }
@@ -66,6 +67,7 @@ private:
     void complain(const std::string& what) const;
 
     RuntimeCore& runtime_;
+    const Duration patience_;  ///< with each client
     std::string path_;  ///< absolute; empty: abstract, or not bound
     std::uint64_t device_ = 0;  ///< of the socket's file, and its number there: another's is not removed
     std::uint64_t file_ = 0;

@@ -34,6 +34,7 @@ bool Worker::has_waiting() const noexcept { return driver_->has_operations() || 
 /// They have waited for one batch of the run queue.
 void Worker::run_paused(Work* paused) noexcept {
     if (std::exchange(is_look_due_, false)) {
+        batch_rest_ = paused;  // what a dump that is taken meanwhile sees of them
         look_around();
     }
     if (inline_.is_timed()) {

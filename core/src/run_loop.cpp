@@ -48,7 +48,7 @@ void RuntimeCore::check_can_run(const char* nested_message) const {
         throw RuntimeError(current->runtime_id() == id_ ? nested_message
                                                        : "Cannot run the event loop while another loop is running");
     }
-    if (std::this_thread::get_id() != owner_) {
+    if (!life_->is_owner_here()) {
         throw RuntimeError("a Runtime runs on the thread that made it: its loop 0 owns a ring of that thread");
     }
 }
@@ -58,7 +58,7 @@ void RuntimeCore::run_loop_0(FutureCore* until) {
     StopWaiter waiter;
     waiter.loop = &self;
     self.attach();
-    is_running_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
+    life_->set_running(true);
     if (!settings_.cpus.empty()) {
         warn_unless_pinned(pin_thread({settings_.cpus[0]}), 0);
     }
@@ -80,7 +80,7 @@ void RuntimeCore::run_loop_0(FutureCore* until) {
     while (waiter.is_queued && !waiter.has_run) {
         self.turn();  // stopped by somebody else in between: the node must not stay in the queue
     }
-    is_running_.store(false, std::memory_order_relaxed);  // relaxed: a flag alone
+    life_->set_running(false);
     self.detach();
     if (!settings_.cpus.empty()) {
         static_cast<void>(pin_thread(own_cpus_));  // the thread is the caller's again

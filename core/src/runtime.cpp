@@ -16,7 +16,7 @@
 namespace knit {
 
 Runtime::Runtime(RunOptions options) : core_(std::make_unique<detail::RuntimeCore>(options)) {
-    core_->set_face(*this);
+    core_->life()->set_face(*this);
     report_ = detail::make_start_up_report(options, core_->driver_report());
     if (core_->settings().report) {
         std::fputs(report_.to_text().c_str(), stderr);
@@ -81,7 +81,7 @@ std::vector<TaskRef> Runtime::all_tasks() { return core_->all_tasks(); }
 
 Metrics Runtime::metrics() { return core_->metrics(); }
 
-Runtime& get_runtime() { return detail::running_worker().runtime().face(); }
+Runtime& get_runtime() { return detail::running_worker().life().face(); }
 
 namespace detail {
 

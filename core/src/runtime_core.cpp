@@ -1,9 +1,9 @@
 /// What any thread may ask of a runtime while it lives: work for some loop, a stop, a count. Its start and end are in
-/// lifecycle.cpp.
-///
-///   [run.message]  stop_loop_0, report_drained: is_posted RMW  <->  loop 0: is_posted store     one node, in one inbox
+/// lifecycle.cpp, and what may be asked when it has gone is in runtime_life.hpp.
 
 #include "runtime_core.hpp"
+
+#include <algorithm>
 
 #include "knit/error.hpp"
 #include "platform.hpp"
@@ -11,20 +11,22 @@
 namespace knit::detail {
 
 void RuntimeCore::wake_one() noexcept {
-    // Counted as searching before it is claimed: it may wake by itself at once, and then takes itself off.
-    for (unsigned round = 0;; ++round) {
+    do {
+        // Counted as searching before it is claimed: it may wake by itself at once, and then takes itself off.
         idle_.begin_search();
         for (Worker* each : workers_) {
             if (each->claim_sleeper()) {
                 return;
             }
         }
-        // Whoever has made work meanwhile may have taken us for a searcher. Ends: without sleepers or work, at once.
-        if (!idle_.end_search() || !leaves_work_to_sleepers()) {
-            return;
-        }
-        wait_for_other_thread(round);  // a sleeper is just waking by itself, and has still to say so
-    }
+        // Whoever has made work meanwhile may have taken us for a searcher. Ends: a sleeper that is seen now is claimed
+        // in the next round, by us or by another; one that goes to sleep later looks for work after that.
+    } while (idle_.end_search() && has_sleeper() && leaves_work_to_sleepers());
+}
+
+/// Somebody can be claimed; who is just waking still counts as asleep, but has to look for work by itself.
+bool RuntimeCore::has_sleeper() const noexcept {
+    return std::ranges::any_of(workers_, [](const Worker* each) { return each->is_claimable(); });
 }
 
 void RuntimeCore::fence_against_offers() noexcept {
@@ -59,17 +61,6 @@ bool RuntimeCore::has_stealable() noexcept {
     return false;
 }
 
-void RuntimeCore::stop_loop_0() noexcept {
-    if (is_running() && Worker::current() == &worker(0)) {
-        worker(0).stop();  // after the present turn: what that schedules waits for the next run
-        return;
-    }
-    if (!stop_message_.is_posted.exchange(true, std::memory_order_acq_rel) &&  // [run.message]
-        !worker(0).post(stop_message_)) {
-        stop_message_.is_posted.store(false, std::memory_order_release);  // [run.message]
-    }
-}
-
 void RuntimeCore::fail(std::exception_ptr error) noexcept {
     {
         const std::lock_guard lock(failure_mutex_);
@@ -92,11 +83,7 @@ void RuntimeCore::rethrow_failure() {
 }
 
 void RuntimeCore::report_drained() noexcept {
-    // Any loop may bring the news; loop 0 alone decides, having been told.
-    if (!drained_message_.is_posted.exchange(true, std::memory_order_acq_rel) &&  // [run.message]
-        !worker(0).post(drained_message_)) {
-        drained_message_.is_posted.store(false, std::memory_order_release);  // [run.message]
-    }
+    life_->report_drained();  // any loop may bring the news; loop 0 alone decides, having been told
 }
 
 /// Tasks that are made and not ended. Ended ones are summed first: should the sums be equal, then all that had been
@@ -106,7 +93,7 @@ std::uint64_t RuntimeCore::live_tasks() noexcept {
     for (const Worker* each : workers_) {
         ended += each->ended();
     }
-    std::uint64_t made = foreign_made_.load(std::memory_order_seq_cst);  // [run.closing]
+    std::uint64_t made = life_->made();
     for (const Worker* each : workers_) {
         made += each->made();
     }
@@ -121,7 +108,7 @@ void RuntimeCore::submit(TaskCore& task) {
         }
         injector_.push(task.work());
     } catch (...) {
-        count_foreign_lost();
+        life_->count_lost();
         task.drop_ref();
         throw;
     }

@@ -17,6 +17,7 @@
 #include "knit/detail/worker.hpp"
 #include "knit/metrics.hpp"
 #include "knit/options.hpp"
+#include "runtime_life.hpp"
 
 namespace knit {
 class Runtime;
@@ -59,7 +60,7 @@ public:
     Idle& idle() noexcept { return idle_; }
     UsualTime& offered_time() noexcept { return offered_time_; }
     Injector& injector() noexcept { return injector_; }
-    BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
+    BlockingPool& blocking_pool() noexcept { return life_->blocking_pool(); }
     BlockingPool& driver_pool() noexcept { return driver_pool_; }
 
     /// Work has become visible that any loop may take: wakes one sleeper unless somebody searches already. Any thread.
@@ -70,6 +71,7 @@ public:
     void fence_against_offers() noexcept;
     /// Of whoever was the last searcher: some loop sleeps, and there is work for it.
     bool leaves_work_to_sleepers() noexcept;
+    bool has_sleeper() const noexcept;
     /// An unstarted task from a thread that is no loop of this runtime.
     void submit(TaskCore& task);
     /// The loop that keeps the waiters of a task that was submitted by a plain thread.
@@ -84,9 +86,8 @@ public:
     void cancel_everything();
     void close();
     bool is_closed() const noexcept { return is_closed_.load(std::memory_order_acquire); }  // [run.closed]
-    bool is_running() const noexcept { return is_running_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
-    bool is_closing() const noexcept { return is_closing_.load(std::memory_order_seq_cst); }  // [run.closing]
-    void stop_loop_0() noexcept;
+    bool is_closing() const noexcept { return life_->is_closing(); }
+    void stop_loop_0() noexcept { life_->stop_loop_0(); }
     /// Keeps the first BaseException that came out of a task, and stops loop 0 for it. Any thread.
     void fail(std::exception_ptr error) noexcept;
     /// A loop has nothing left to do while the runtime is closing.
@@ -105,20 +106,9 @@ public:
     bool is_simulated_here() const noexcept;
     /// A loop that had nothing to do goes on: the watchdog looks again.
     void end_doze() noexcept;
-    void set_face(Runtime& face) noexcept { face_ = &face; }
-    Runtime& face() const noexcept { return *face_; }
-    /// Whether the calling thread may touch `worker`: it runs it, or it owns loop 0 and that does not run.
-    bool is_owned_here(const Worker& worker) const noexcept;
-    /// A task that was counted, there or on a loop, has not come to be; the sum is what counts.
-    void count_foreign_lost() noexcept { foreign_made_.fetch_sub(1, std::memory_order_acq_rel); }  // [worker.count]
-    void count_foreign_made() noexcept { foreign_made_.fetch_add(1, std::memory_order_seq_cst); }  // [run.closing]
+    const std::shared_ptr<RuntimeLife>& life() const noexcept { return life_; }
 
 private:
-    struct StopMessage : Work {
-        RuntimeCore* runtime = nullptr;
-        Atomic<bool> is_posted{false};  ///< any thread sets it, loop 0 clears it: the node is in one inbox at most
-    };
-
     void start_threads();
     void start_round();
     void stop_threads() noexcept;
@@ -143,7 +133,7 @@ private:
     std::vector<LoopBox*> boxes_;
     std::vector<Worker*> workers_;  ///< of boxes_
     std::vector<std::thread> threads_;
-    BlockingPool blocking_pool_;
+    const std::shared_ptr<RuntimeLife> life_;  ///< the loops' too
     BlockingPool driver_pool_;  ///< for what drivers cannot do without blocking
     std::vector<std::unique_ptr<Driver>>
         drivers_;  ///< one for each loop; kept until all threads are joined, who may be
@@ -153,18 +143,11 @@ private:
     std::mutex metrics_mutex_;              ///< guards last_metrics_, and the drivers' end against a look at them
     std::optional<Metrics> last_metrics_;  ///< of a runtime that has closed
     TimePoint started_at_{};
-    std::thread::id owner_;
-    Atomic<bool> is_running_{false};  ///< the owner sets it, any thread may ask; publishes nothing
     Atomic<bool> is_closed_{false};             ///< the owner sets it at the end, any thread asks [run.closed]
     bool is_draining_ = false;
     bool has_abandoned_ = false;
-    Runtime* face_ = nullptr;
-    Atomic<bool> is_closing_{false};         ///< loop 0 sets it, every loop reads it [run.closing]
-    Atomic<std::uint64_t> foreign_made_{0};  ///< tasks made by plain threads [worker.count]
     Atomic<std::size_t> round_answers_{0};      ///< loops that have asked their tasks; loop 0 reads [run.round]
     Atomic<unsigned> next_keeper_{0};        ///< any thread; spreads submitted tasks, publishes nothing
-    StopMessage stop_message_;
-    StopMessage drained_message_;
     std::mutex failure_mutex_;
     std::exception_ptr failure_;
     std::mutex start_mutex_;

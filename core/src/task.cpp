@@ -114,12 +114,12 @@ std::uint64_t new_task_id(Worker& target) noexcept {
     if (here != nullptr && here->runtime_id() == target.runtime_id()) {
         return here->next_task_id();
     }
-    target.runtime().count_foreign_made();
+    target.life().count_made();
     return take_task_id();
 }
 
 void lose_task(TaskCore& task, Worker& target) noexcept {
-    target.runtime().count_foreign_lost();
+    target.life().count_lost();
     task.drop_ref();  // the runtime's; the caller's handle, destroyed by the throw, is the other one
 }
 
@@ -145,7 +145,7 @@ void apply_options(TaskCore& task, Worker& target, const TaskOptions& options) {
 
 void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
     apply_options(task, worker, options);
-    if (worker.runtime().is_owned_here(worker)) {
+    if (worker.is_owned_here()) {
         task.settle_down(worker);
         if (Worker::current() == &worker && options.eager_start.value_or(worker.starts_eagerly())) {
             worker.start_eagerly(task);
@@ -158,7 +158,7 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
     // last time.
     const Worker* const here = Worker::current();
     const bool is_late =
-        (here == nullptr || here->runtime_id() != worker.runtime_id()) && worker.runtime().is_closing();
+        (here == nullptr || here->runtime_id() != worker.runtime_id()) && worker.life().is_closing();
     task.travel_to(worker);
     if (is_late || !worker.post(task.work())) {
         lose_task(task, worker);

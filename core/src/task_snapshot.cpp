@@ -174,7 +174,7 @@ Survey::Survey(RuntimeCore& runtime) : runtime_(runtime), answers_(runtime.size(
         Worker& worker = runtime.worker(index);
         SeenLoop& seen = seen_.loops.emplace_back();
         seen.id = worker.id();
-        if (is_simulated || runtime.is_owned_here(worker)) {
+        if (is_simulated || worker.is_owned_here()) {
             seen = look_at_loop(worker);
         } else if (!worker.loop().is_running()) {
             seen.trouble = "nobody runs it";

@@ -71,7 +71,7 @@ const TaskCore* readable_task(const FutureCore& core) {
     }
     const auto& task = static_cast<const TaskCore&>(core);
     Worker* const home = task.home();
-    return home != nullptr && !home->loop().is_closed() && home->runtime().is_owned_here(*home) ? &task : nullptr;
+    return home != nullptr && !home->loop().is_closed() && home->is_owned_here() ? &task : nullptr;
 }
 
 }  // namespace

@@ -14,8 +14,10 @@ constexpr std::uintptr_t kTransferStack = 32 * 1024;
 // Task names count per process; a loop takes its numbers in blocks.
 constexpr std::uint64_t kIdBlock = 1024;
 Atomic<std::uint64_t> g_next_id{0};  // any thread takes from it; publishes nothing
-// Every so many looks at the ring the loop looks at the clock and the injector too, or when it knows that it is time.
-constexpr unsigned kLooksPerClock = 16;
+// After so many looks at the ring the loop looks at the injector too, or when it knows that it is time; at the clock
+// with every fourth, and with each while they are far apart.
+constexpr unsigned kLooksPerLookAround = 16;
+constexpr unsigned kLooksPerClock = 4;
 constexpr Duration kLookAroundEvery = std::chrono::milliseconds(1);
 // The oldest offered work is run this often, and what it is of a tree at least this often.
 constexpr Duration kOldestEvery = std::chrono::milliseconds(5);
@@ -54,7 +56,8 @@ Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
       loop_(loop),
       id_(id),
       runtime_id_(runtime.id()),
-      steals_(std::make_unique<Count[]>(runtime.settings().loops)) {
+      steals_(std::make_unique<Count[]>(runtime.settings().loops)),
+      life_(runtime.life()) {
     deque_.set_asymmetric(asymmetric_);
 }
 
@@ -94,6 +97,11 @@ void Worker::detach() noexcept {
 }
 
 TimePoint Worker::now() noexcept { return driver_ != nullptr ? driver_->now() : std::chrono::steady_clock::now(); }
+
+bool Worker::is_owned_here() const noexcept {
+    Worker* const here = current();
+    return here == this || (here == nullptr && id_ == 0 && life_->is_owner_here() && !life_->is_running());
+}
 
 void Worker::run_until_stopped() noexcept {
     stack_limit_ = stack_pointer() - kTransferStack;
@@ -233,18 +241,21 @@ void Worker::look(TimePoint time) noexcept {
     budget_spent_ = 0;
     driver_->poll();
     answer_thieves();
-    if (++looks_ % kLooksPerClock == 0 || time - looked_around_ >= kLookAroundEvery) {
+    ++looks_;
+    if (time == TimePoint() && looks_ % looks_per_clock_ == 0) {
+        time = driver_->now();
+    }
+    if (looks_ % kLooksPerLookAround == 0 || time - looked_around_ >= kLookAroundEvery) {
         look_around();
+        looks_per_clock_ = 1;
+    } else if (time != TimePoint()) {
+        looks_per_clock_ = std::min(2 * looks_per_clock_, kLooksPerClock);
     }
 }
 
 void Worker::look_around() noexcept {
     counters_.offers.set(offers_);
-    if (Work* work = runtime_.injector().pop()) {
-        counters_.shared_taken.add();
-        run_offered(*work);
-    }
-    const TimePoint time = driver_->now();
+    const TimePoint time = take_shared();
     looked_around_ = time;
     set_coarse_time(time);
     look_at_pool(time);
@@ -254,6 +265,22 @@ void Worker::look_around() noexcept {
     } else if (time >= oldest_due_) {
         run_oldest(time);
     }
+}
+
+/// A share of what the injector has: as much as is run at a time of the loop's own. Gives the time that it is then.
+TimePoint Worker::take_shared() noexcept {
+    TimePoint time = driver_->now();
+    const TimePoint end = time + kOfferedMost;
+    for (unsigned taken = 0; taken < budget_ && time < end; ++taken) {
+        Work* const work = runtime_.injector().pop();
+        if (work == nullptr) {
+            break;
+        }
+        counters_.shared_taken.add();
+        run_offered(*work);
+        time = driver_->now();
+    }
+    return time;
 }
 
 /// Nothing waits for ever under newer work. Of a tree of coroutines the oldest is the top, as a rule: its frames then
@@ -280,11 +307,11 @@ bool Worker::look_inside_task() noexcept {
     driver_->poll();
     const bool waits = has_waiting();
     bool is_timer_due = false;
-    if (++looks_ % kLooksPerClock == 0 || waits || inline_.is_timed()) {
+    if (++looks_ % kLooksPerLookAround == 0 || waits || inline_.is_timed()) {
         const TimePoint time = driver_->now();
         inline_.renew(time, counters_.turns.value(), waits);
         is_timer_due = timers_.next() <= time;
-        is_look_due_ = is_look_due_ || looks_ % kLooksPerClock == 0 || time - looked_around_ >= kLookAroundEvery;
+        is_look_due_ = is_look_due_ || looks_ % kLooksPerLookAround == 0 || time - looked_around_ >= kLookAroundEvery;
     } else {
         inline_.renew();
     }

@@ -1,5 +1,6 @@
 #include "doorbell.hpp"
 
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -52,7 +53,7 @@ void Doorbell::leave_to_parent() noexcept {
 void Doorbell::wait_for_ringers() const noexcept {
     // Ends: whoever rang is between its write and its next instruction.
     while (written_.load(std::memory_order_acquire) < heard_) {  // [bell.done]
-        cpu_relax();
+        sched_yield();  // it may need this processor
     }
 }
 

@@ -2,14 +2,12 @@
 
 #include <netdb.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <memory>
 #include <utility>
 
 #include "knit/error.hpp"
-#include "knit/io/detail/address.hpp"
 #include "knit/timeout.hpp"
 #include "knit/to_thread.hpp"
 #include "resolve.hpp"
@@ -49,12 +47,7 @@ int look_up(const Question& question, int flags, std::vector<Endpoint>& found) {
             ::freeaddrinfo(each);
         }
     });
-    for (const addrinfo* each = keeper.get(); each != nullptr; each = each->ai_next) {
-        Endpoint endpoint = knit::detail::SocketAddress(each->ai_addr, each->ai_addrlen);
-        if (std::find(found.begin(), found.end(), endpoint) == found.end()) {
-            found.push_back(std::move(endpoint));
-        }
-    }
+    knit::detail::add_endpoints(keeper.get(), found);
     return error;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <utility>
 
 #include "knit/to_thread.hpp"
 
@@ -51,6 +52,15 @@ std::vector<SocketAddress> addresses(const addrinfo* list) {
 const std::error_category& resolve_category() noexcept {
     static const ResolveCategory category;
     return category;
+}
+
+void add_endpoints(const addrinfo* list, std::vector<io::Endpoint>& found) {
+    for (const addrinfo* each = list; each != nullptr; each = each->ai_next) {
+        io::Endpoint endpoint = SocketAddress(each->ai_addr, each->ai_addrlen);
+        if (std::find(found.begin(), found.end(), endpoint) == found.end()) {
+            found.push_back(std::move(endpoint));
+        }
+    }
 }
 
 bool is_literal(const io::Endpoint& endpoint) noexcept {

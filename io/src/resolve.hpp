@@ -8,6 +8,8 @@
 #include "knit/io/detail/address.hpp"
 #include "knit/io/endpoint.hpp"
 
+struct addrinfo;
+
 namespace knit::detail {
 
 enum class Purpose { listen, connect };
@@ -21,6 +23,9 @@ std::vector<SocketAddress> resolve(const io::Endpoint& endpoint, Purpose purpose
 
 /// resolve(), a name on the blocking pool. Cancelled: CancelledError; the look-up ends on its thread.
 Coro<std::vector<SocketAddress>> resolve_off_loop(io::Endpoint endpoint, Purpose purpose);
+
+/// Puts those addresses of the resolver's list behind `found` that are not in it yet.
+void add_endpoints(const addrinfo* list, std::vector<io::Endpoint>& found);
 
 /// The codes of getaddrinfo (EAI_...).
 const std::error_category& resolve_category() noexcept;

@@ -228,25 +228,40 @@ void Ring::probe() {
     }
 }
 
+void Ring::give_up_index() noexcept {
+    if ((enter_flags_ & IORING_ENTER_REGISTERED_RING) != 0) {
+        // Else io_uring_queue_exit() would give up that index of the thread that it is called on.
+        static_cast<void>(io_uring_unregister_ring_fd(&ring_));
+        enter_fd_ = ring_.ring_fd;
+        enter_flags_ &= ~static_cast<unsigned>(IORING_ENTER_REGISTERED_RING);
+    }
+}
+
 std::vector<std::string> Ring::flags_granted() const { return flag_names(granted_); }
 
 std::vector<std::string> Ring::flags_stripped() const { return flag_names(kLadder.front() & ~granted_); }
 
 /// By a bit the kernel says that it has something to do on this thread, and takes it back when it does that. Whoever
-/// has brought the work sets the bit last, and may be so late that the work is done by then. The bit then stands for
+/// has brought the work sets the bit last, and may do so when the work is done already. The bit then stands for
 /// nothing, the kernel leaves it as it finds nothing to do, and a loop that goes by it would never sleep. So it is
-/// taken back here, before the kernel looks: what comes later sets it anew.
+/// taken back here, before the kernel looks: what comes later sets it anew. Only with DEFER_TASKRUN: else the bit comes
+/// before the work can be found.
 Ring::Entered Ring::enter_nowait() noexcept {
-    if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) {  // relaxed: a hint
-        __atomic_fetch_and(ring_.sq.kflags, ~IORING_SQ_TASKRUN, __ATOMIC_SEQ_CST);  // [ring.taskrun]
-        full_fence();  // [ring.taskrun] the kernel's look is in the call that follows
+    const bool is_marked = (granted_ & IORING_SETUP_DEFER_TASKRUN) != 0 &&
+                           (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;  // a hint
+    if (is_marked) {
+        __atomic_fetch_and(ring_.sq.kflags, ~IORING_SQ_TASKRUN, __ATOMIC_ACQ_REL);  // [ring.taskrun]
     }
-    return enter(0, IORING_ENTER_GETEVENTS, nullptr, _NSIG / 8);
+    const int result = enter(0, IORING_ENTER_GETEVENTS, nullptr, _NSIG / 8);
+    if (is_marked && result < 0) [[unlikely]] {
+        __atomic_fetch_or(ring_.sq.kflags, IORING_SQ_TASKRUN, __ATOMIC_RELAXED);  // it may not have looked: once more
+    }
+    return outcome(result);
 }
 
 Ring::Entered Ring::enter_wait(Duration timeout) noexcept {
     if (timeout == Duration::max()) {
-        return enter(1, IORING_ENTER_GETEVENTS, nullptr, _NSIG / 8);
+        return outcome(enter(1, IORING_ENTER_GETEVENTS, nullptr, _NSIG / 8));
     }
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
     __kernel_timespec time{};
@@ -254,17 +269,30 @@ Ring::Entered Ring::enter_wait(Duration timeout) noexcept {
     time.tv_nsec = (timeout - seconds).count();
     io_uring_getevents_arg argument{};
     argument.ts = reinterpret_cast<std::uintptr_t>(&time);
-    return enter(1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument, sizeof argument);
+    return outcome(enter(1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument, sizeof argument));
 }
 
-Ring::Entered Ring::enter(unsigned wait_count, unsigned flags, void* argument, std::size_t argument_size) noexcept {
+int Ring::enter(unsigned wait_count, unsigned flags, void* argument, std::size_t argument_size) noexcept {
     io_uring_sq& queue = ring_.sq;
     const unsigned count = queued();
     queue.sqe_head = queue.sqe_tail;
     __atomic_store_n(queue.ktail, queue.sqe_tail, __ATOMIC_RELEASE);  // [ring.sq]
-    // liburing calls the argument a signal set; the kernel takes it for what the flags say.
-    const int result = io_uring_enter2(static_cast<unsigned>(enter_fd_), count, wait_count, flags | enter_flags_,
-                                       static_cast<sigset_t*>(argument), argument_size);
+    const int result = call(count, wait_count, flags, argument, argument_size);
+    if (result == -EAGAIN || (result >= 0 && static_cast<unsigned>(result) < count)) [[unlikely]] {
+        // The kernel leaves it at that. But what has completed may hold the very memory that a request was refused for.
+        const int collected = call(0, 0, IORING_ENTER_GETEVENTS, nullptr, _NSIG / 8);
+        return collected < 0 && collected != -EINTR ? collected : result;
+    }
+    return result;
+}
+
+/// liburing calls the argument a signal set; the kernel takes it for what the flags say.
+int Ring::call(unsigned count, unsigned wait_count, unsigned flags, void* argument, std::size_t size) const noexcept {
+    return io_uring_enter2(static_cast<unsigned>(enter_fd_), count, wait_count, flags | enter_flags_,
+                           static_cast<sigset_t*>(argument), size);
+}
+
+Ring::Entered Ring::outcome(int result) noexcept {
     if (result >= 0) {
         return Entered::done;  // a short submission keeps the rest in the queue, where queued() sees it
     }

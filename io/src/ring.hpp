@@ -1,11 +1,11 @@
 /// Ring: one io_uring, made and used by one thread. The only file, with ring.cpp, that knows liburing.
 ///
-///   [ring.sq]  enter: the SQ tail is stored before the system call, which is a barrier by itself
+///   [ring.sq]  enter: the SQ tail is stored before the system call of the same thread
 ///   [ring.cq]  kernel: CQEs, then the CQ tail  ->  reap: CQ tail acquire, then CQEs      what completed is seen
 ///              reap: CQEs copied, then the CQ head release  ->  kernel                   a slot is not reused too
 ///              early
-///   [ring.taskrun]  kernel: work listed, then the bit TASKRUN  <->  enter_nowait: the bit taken back, fence, a look at
-///                   the list      the work is done now, or the bit stands afterwards
+///   [ring.taskrun]  kernel: work listed (a full barrier), then the bit TASKRUN  ->  enter_nowait: takes the bit back,
+///                   acquire; then the kernel looks      the work is done now, or the bit stands afterwards
 #pragma once
 
 #include <liburing.h>
@@ -40,10 +40,12 @@ public:
     /// Prepared and not yet taken by the kernel.
     unsigned queued() const noexcept { return ring_.sq.sqe_tail - *ring_.sq.khead; }
 
-    /// Submits and collects what is there; never waits.
+    /// Submits and collects what is there; never waits. Where requests are refused it collects all the same.
     Entered enter_nowait() noexcept;
     /// The same, then waits for one completion, at most `timeout` (Duration::max(): no limit).
     Entered enter_wait(Duration timeout) noexcept;
+    /// The last call on the thread that made the ring, if another destroys it: the registered index is a thread's.
+    void give_up_index() noexcept;
 
     struct NoFetch {
         void far(std::uint64_t) const noexcept {}
@@ -101,7 +103,9 @@ private:
     int set_up_rung(unsigned entries, unsigned flags) noexcept;
     void check_features() const;
     void probe();
-    Entered enter(unsigned wait_count, unsigned flags, void* argument, std::size_t argument_size) noexcept;
+    int enter(unsigned wait_count, unsigned flags, void* argument, std::size_t argument_size) noexcept;
+    int call(unsigned count, unsigned wait_count, unsigned flags, void* argument, std::size_t size) const noexcept;
+    static Entered outcome(int result) noexcept;
 
     struct FreeBuffers {
         void operator()(io_uring_buf_ring* ring) const noexcept;

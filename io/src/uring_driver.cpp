@@ -84,6 +84,7 @@ void UringDriver::close() noexcept {
         park(kNever);
     }
     bell_.wait_for_ringers();
+    ring_.give_up_index();
     is_closed_ = true;
 }
 
@@ -110,7 +111,7 @@ io_uring_sqe& UringDriver::next_sqe() noexcept {
     ++queued_;
     io_uring_sqe* sqe = ring_.sqe_nowait();
     // Ends: an enter takes at least one request unless the kernel is busy, and it is busy only until it gets memory or
-    // we have collected; all that this needs is done here, without running any task.
+    // we have collected, which an enter does in any case; no task has to run for it.
     while (sqe == nullptr) [[unlikely]] {
         count_enter(ring_.has_overflown());
         if (ring_.enter_nowait() == Ring::Entered::busy && collect() == 0) {

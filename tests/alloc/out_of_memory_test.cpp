@@ -128,6 +128,90 @@ TEST_F(OutOfMemory, ATaskThatCannotGetItsNameIsNotMade) {
     EXPECT_EQ(count, 0U);
 }
 
+Coro<> sleep_for_hours() { co_await sleep(std::chrono::hours(1)); }
+
+/// In a task that sees a context variable: `make` gets a coroutine while the heap is empty.
+template <class Make>
+void expect_no_task_without_room_for_its_context(Make make) {
+    std::size_t count = 0;
+    bool is_refused = false;
+    run([&]() -> Coro<> {
+        ContextVar<int> variable("variable");
+        variable.set(1);
+        Coro<> coro = count_up(count);
+        {
+            const EmptyHeap empty;
+            try {
+                make(std::move(coro));
+            } catch (const std::bad_alloc&) {
+                is_refused = true;
+            }
+        }
+        co_await yield();
+    }, one_loop());
+    EXPECT_TRUE(is_refused);
+    EXPECT_EQ(count, 0U);
+}
+
+TEST_F(OutOfMemory, ACreatedTaskThatCannotGetItsContextIsNotMade) {
+    expect_no_task_without_room_for_its_context([](Coro<> coro) { static_cast<void>(create_task(std::move(coro))); });
+}
+
+TEST_F(OutOfMemory, ASpawnedTaskThatCannotGetItsContextIsNotMade) {
+    expect_no_task_without_room_for_its_context([](Coro<> coro) { static_cast<void>(spawn(std::move(coro))); });
+}
+
+TEST_F(OutOfMemory, ATaskWithOptionsThatCannotGetItsContextIsNotMade) {
+    expect_no_task_without_room_for_its_context(
+        [](Coro<> coro) { static_cast<void>(create_task(std::move(coro), TaskOptions{})); });
+}
+
+TEST_F(OutOfMemory, ASubmittedTaskThatCannotGetItsContextIsNotMade) {
+    expect_no_task_without_room_for_its_context(
+        [](Coro<> coro) { static_cast<void>(get_runtime().submit(std::move(coro))); });
+}
+
+/// A request to end goes down a chain of tasks, and the second has no room for its message.
+TEST_F(OutOfMemory, ACancellationGoesOnWithoutItsMessage) {
+    std::string message(100, 'm');
+    std::string seen = "none";
+    bool is_asked = false;
+    run([&]() -> Coro<> {
+        Task<> inner = create_task(sleep_for_hours());
+        Task<> outer = create_task([&]() -> Coro<> {
+            // From now on there is room for such a message here.
+            const Result<void> ended = co_await as_result(sleep(std::chrono::hours(1)));
+            current_task()->uncancel();
+            co_await inner;
+        });
+        co_await yield();
+        outer.cancel(message);
+        co_await yield();
+        co_await yield();
+        {
+            const EmptyHeap empty;
+            try {
+                is_asked = outer.cancel(std::move(message));
+            } catch (const std::bad_alloc&) {
+                // Half way down: neither task would hear of another request to the first.
+            }
+        }
+        for (int count = 0; count < 5 && !outer.done(); ++count) {
+            co_await yield();
+        }
+        EXPECT_TRUE(outer.cancelled());
+        EXPECT_TRUE(inner.cancelled());
+        inner.cancel();  // else a failure would be a hang
+        try {
+            co_await outer;
+        } catch (const CancelledError& error) {
+            seen = error.what();
+        }
+    }, one_loop());
+    EXPECT_TRUE(is_asked);
+    EXPECT_EQ(seen, CancelledError().what());
+}
+
 Coro<> count_up_anywhere(std::atomic<std::size_t>& count) {
     ++count;
     co_return;

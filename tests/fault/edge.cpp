@@ -103,7 +103,7 @@ struct Edge {
           looked(*whose.sq.khead) {}
 
     bool happens(unsigned per_mille) { return plan.seed != 0 && per_mille != 0 && random() % 1000 < per_mille; }
-    bool is_busy(bool is_wait);
+    bool is_busy(bool has_requests, bool is_wait);
     void look_at_requests(unsigned count);
     void look_at_completions();
     void change(io_uring_sqe& sqe);
@@ -142,8 +142,13 @@ void turn_into_nothing(io_uring_sqe& sqe, std::uint64_t data) {
 
 }  // namespace
 
-bool Edge::is_busy(bool is_wait) {
-    if (plan.busy_ms == 0 || (plan.is_busy_for_waits && !is_wait)) {
+/// Who neither submits nor waits needs no memory.
+bool Edge::is_busy(bool has_requests, bool is_wait) {
+    if (plan.has_one_request && has_requests) {
+        look_at_completions();
+        return !owned.empty();
+    }
+    if (plan.busy_ms == 0 || (!has_requests && !is_wait) || (plan.is_busy_for_waits && !is_wait)) {
         return false;
     }
     const auto now = std::chrono::steady_clock::now();
@@ -356,7 +361,7 @@ extern "C" int __wrap_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned 
     if (edge == nullptr) {
         return __real_io_uring_enter2(fd, to_submit, min_complete, flags, set, size);
     }
-    if (edge->is_busy(min_complete != 0)) {
+    if (edge->is_busy(to_submit != 0, min_complete != 0)) {
         return -EAGAIN;
     }
     if (edge->happens(edge->plan.enters)) {
@@ -367,8 +372,11 @@ extern "C" int __wrap_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned 
     if (min_complete != 0 && edge->happens(edge->plan.bells_doubled)) {
         knit::fault::ring_without_reason(edge->bell);
     }
-    edge->release_held(min_complete != 0);
-    to_submit = *edge->ring.sq.ktail - *edge->ring.sq.khead;
+    // Where requests have been refused just before, the rest waits for another call.
+    if (to_submit != 0 || *edge->ring.sq.ktail == *edge->ring.sq.khead) {
+        edge->release_held(min_complete != 0);
+        to_submit = *edge->ring.sq.ktail - *edge->ring.sq.khead;
+    }
     if (to_submit > 1 && edge->happens(edge->plan.short_enters)) {
         to_submit = 1 + static_cast<unsigned>(edge->random() % (to_submit - 1));
         min_complete = 0;

@@ -41,6 +41,7 @@ struct Plan {
     bool misses_cancels = false;    ///< the first cancel of a request finds it nowhere
     unsigned busy_ms = 0;           ///< so long from its first call on io_uring_enter says EAGAIN
     bool is_busy_for_waits = false; ///< only to those that wait
+    bool has_one_request = false;   ///< it says so to requests while a transfer is in the kernel
     bool is_cold = false;           ///< no file is in the page cache
     int sendfile_error = 0;         ///< what sendfile(2) fails with
     bool interrupts_cancelled = false;  ///< what is cancelled ends with EINTR, as a thread of the kernel's ends

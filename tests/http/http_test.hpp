@@ -1,7 +1,10 @@
 /// What the tests of HTTP share: a server with a few routes, and a peer that speaks bytes.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,5 +32,53 @@ int count_of(std::string_view text, std::string_view part);
 
 /// "GET PATH", to be closed after it.
 std::string get(std::string_view path, std::string_view fields = {});
+
+/// A handler's look-up that fails, some turns later.
+inline Coro<> look_up_nothing() {
+    co_await turns(3);
+    throw http::HttpError(404);
+}
+
+/// Looks for the request's body every 20 ms; the status of the error that ends this, or "never".
+inline Coro<std::string> look_again_and_again(http::Request& request) {
+    for (int looks = 0; looks < 100; ++looks) {
+        try {
+            const std::optional<Duration> limit = 20ms;
+            const std::string_view piece = co_await with_timeout(limit, request.read_some());
+            if (piece.empty()) {
+                break;
+            }
+        } catch (const TimeoutError&) {
+            continue;
+        } catch (const http::HttpError& error) {
+            co_return std::to_string(error.status());
+        }
+    }
+    co_return "never";
+}
+
+/// Takes a KiB of a write, and lets it wait before that.
+class LittleStream {
+public:
+    LittleStream(io::TcpStream stream, Duration delay) : stream_(std::move(stream)), delay_(delay) {}
+
+    Coro<std::size_t> read_some(std::span<std::byte> buffer) {
+        const std::size_t count = co_await stream_.read_some(buffer);
+        co_return count;
+    }
+    Coro<std::size_t> write_some(std::span<const std::byte> bytes) {
+        const std::size_t size = std::min<std::size_t>(bytes.size(), 1024);
+        co_await sleep(delay_);
+        co_await stream_.write(bytes.first(size));
+        co_return size;
+    }
+    Coro<> write(std::span<const std::byte> bytes) { co_await stream_.write(bytes); }
+    void shutdown() { stream_.shutdown(); }
+    void close() { stream_.close(); }
+
+private:
+    io::TcpStream stream_;
+    Duration delay_;
+};
 
 }  // namespace knit::test

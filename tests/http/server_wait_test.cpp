@@ -304,5 +304,21 @@ TEST(HttpServerWait, AFaultThatIsNotThePeersHidesNoErrorOfTheHandlers) {
     EXPECT_EQ(fate.closed, 1);
 }
 
+TEST(HttpServerWait, AnAnswerThatIsTakenLittleByLittleIsNotLate) {
+    Router router;
+    router.get("/", [](Request&) -> Coro<Response> { co_return Response::text(std::string(30 << 10, 'x')); });
+    run_io([&]() -> Coro<> {
+        const auto wrap = [](io::TcpStream stream) -> Coro<LittleStream> {
+            co_return LittleStream(std::move(stream), 20ms);
+        };
+        Server server = co_await http::serve("127.0.0.1:0", router, {.write_timeout = 400ms}, wrap);
+        const std::string answer = co_await say(server.local_endpoint(), get("/"));
+        const std::string body(30 << 10, 'x');
+        EXPECT_TRUE(answer.ends_with(body)) << answer.size() << ": 600 ms in all, 20 for each part";
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
 }  // namespace
 }  // namespace knit::test

@@ -1,4 +1,5 @@
 // The client of HTTP/2: answers that come while the request is still sent.
+#include <optional>
 #include <stdexcept>
 
 #include "http2_test.hpp"
@@ -138,6 +139,33 @@ TEST(Http2Upload, TwoTasksThatWriteOneBodyAreAnError) {
         EXPECT_THROW(co_await left, std::system_error);
         EXPECT_EQ(server.connection_count(), 1U);
     });
+}
+
+TEST(Http2Upload, AWriterThatIsLeftBehindWritesNothingAnyMore) {
+    for (const unsigned loops : {1U, 2U}) {
+        std::error_code code;
+        with_http2(mirror_router(), [&, loops](Server& server, ClientSession& session) -> Coro<> {
+            std::optional<RequestWriter> left;
+            RequestOptions options;
+            options.stream = [&left](RequestWriter& writer) -> Coro<> {
+                left = writer;
+                co_await writer.write("piece");
+            };
+            {
+                ClientResponse response = co_await session.post(url_of(server, "/wait"), options);
+                const std::string text = co_await response.text();
+                EXPECT_EQ(text, "piece");
+            }
+            co_await resume_on(get_runtime().loop(loops - 1));
+            try {
+                co_await left->write("late");
+            } catch (const std::system_error& error) {
+                code = error.code();
+            }
+            co_await resume_on(get_runtime().loop(0));
+        }, {}, loops);
+        EXPECT_EQ(code, std::errc::operation_canceled);
+    }
 }
 
 TEST(Http2Upload, TheAnswerToALateBodyMayBeStreamed) {

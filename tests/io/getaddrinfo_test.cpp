@@ -1,6 +1,7 @@
 // Names to addresses.
 #include "knit/io/getaddrinfo.hpp"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "io_test.hpp"
+#include "resolve.hpp"
 
 namespace knit::test {
 namespace {
@@ -38,6 +40,37 @@ TEST(GetAddrInfo, TakesAFamilyAndAnEmptyHost) {
         const Endpoints here = co_await getaddrinfo("", "", {.family = Family::ipv6});
         EXPECT_EQ((Endpoints{io::endpoint("::1", 0)}), here);
     });
+}
+
+/// A part of a resolver's answer.
+struct Answer {
+    Answer(const char* host, int socket_type, Answer* following) {
+        address.sin_family = AF_INET;
+        address.sin_port = htons(80);
+        inet_pton(AF_INET, host, &address.sin_addr);
+        part.ai_family = AF_INET;
+        part.ai_socktype = socket_type;
+        part.ai_addrlen = sizeof address;
+        part.ai_addr = reinterpret_cast<sockaddr*>(&address);
+        part.ai_next = following != nullptr ? &following->part : nullptr;
+    }
+    Answer(const Answer&) = delete;
+    Answer& operator=(const Answer&) = delete;
+
+    sockaddr_in address{};
+    addrinfo part{};
+};
+
+/// A resolver's lines, and the kinds of sockets, may name an address more than once.
+TEST(GetAddrInfo, AnAddressThatTheResolverGivesTwiceIsGivenOnceInTheOrderOfTheFirst) {
+    Answer fourth("192.0.2.1", SOCK_STREAM, nullptr);
+    Answer third("192.0.2.3", SOCK_STREAM, &fourth);
+    Answer second("192.0.2.1", SOCK_DGRAM, &third);
+    Answer first("192.0.2.2", SOCK_STREAM, &second);
+    Endpoints found{io::endpoint("192.0.2.3", 80)};
+    detail::add_endpoints(&first.part, found);
+    const auto other = io::endpoint("192.0.2.2", 80);
+    EXPECT_EQ((Endpoints{io::endpoint("192.0.2.3", 80), other, io::endpoint("192.0.2.1", 80)}), found);
 }
 
 Coro<std::system_error> error_of(Coro<Endpoints> asking) {

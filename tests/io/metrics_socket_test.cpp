@@ -1,92 +1,25 @@
 // The socket that tells the metrics. The clients are blocking ones that run inside a task: while they wait for their
 // answer, the loop is blocked.
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "io_test.hpp"
 #include "knit/log.hpp"
+#include "metrics_client.hpp"
 
 namespace knit::test {
 namespace {
-
-constexpr int kAnswerMs = 20'000;
-
-std::string socket_path(const char* name) {
-    return "/tmp/knit-metrics-test-" + std::to_string(getpid()) + "-" + name;
-}
-
-/// A blocking client; at most kAnswerMs for an answer.
-class Client {
-public:
-    explicit Client(const std::string& place) : number_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-        sockaddr_un name{};
-        name.sun_family = AF_UNIX;
-        std::memcpy(name.sun_path, place.data(), place.size());
-        const bool is_abstract = place.starts_with('@');
-        name.sun_path[0] = is_abstract ? '\0' : place[0];
-        const std::size_t size = offsetof(sockaddr_un, sun_path) + place.size() + (is_abstract ? 0 : 1);
-        is_connected_ = ::connect(number_, reinterpret_cast<const sockaddr*>(&name), static_cast<socklen_t>(size)) == 0;
-    }
-    ~Client() { ::close(number_); }
-    Client(const Client&) = delete;
-    Client& operator=(const Client&) = delete;
-
-    bool is_connected() const noexcept { return is_connected_; }
-    void send(std::string_view text) const {
-        EXPECT_EQ(::send(number_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
-    }
-    void end() const { ::shutdown(number_, SHUT_WR); }
-    /// Until the server closes.
-    std::string read_all() const {
-        std::string text;
-        char bytes[4096];
-        for (;;) {
-            pollfd waiting{number_, POLLIN, 0};
-            const int ready = ::poll(&waiting, 1, kAnswerMs);
-            if (ready < 0 && errno == EINTR) {
-                continue;  // the watchdog's signal, which asks this blocked thread for its stack
-            }
-            if (ready != 1) {
-                return text + "[no answer]";
-            }
-            const ssize_t count = ::recv(number_, bytes, sizeof bytes, 0);
-            if (count < 0) {
-                return text + "[" + std::strerror(errno) + "]";
-            }
-            if (count == 0) {
-                return text;
-            }
-            text.append(bytes, static_cast<std::size_t>(count));
-        }
-    }
-
-private:
-    int number_;
-    bool is_connected_ = false;
-};
-
-std::string ask(const std::string& place, std::string_view question) {
-    const Client client(place);
-    if (!client.is_connected()) {
-        return "[not connected]";
-    }
-    client.send(question);
-    return client.read_all();
-}
 
 RunOptions with_socket(const std::string& place, unsigned loops = 1) {
     RunOptions options;
@@ -122,6 +55,12 @@ private:
 bool exists(const std::string& path) {
     struct stat found {};
     return ::lstat(path.c_str(), &found) == 0;
+}
+
+std::string content_of(const std::string& path) {
+    std::string content;
+    std::ifstream(path) >> content;
+    return content;
 }
 
 TEST(MetricsSocket, AnswersWhileTheLoopIsBlocked) {
@@ -164,11 +103,11 @@ TEST(MetricsSocket, TellsOfEachLoopAndOfTheStepThatBlocksOne) {
 TEST(MetricsSocket, ASlowClientHoldsUpNobody) {
     const std::string place = socket_path("slow");
     run([&]() -> Coro<> {
-        const Client slow(place);
+        const MetricsClient slow(place);
         EXPECT_TRUE(slow.is_connected());
         slow.send("met");
         EXPECT_TRUE(ask(place, "metrics\n").starts_with("# HELP")) << "behind a slow client";
-        const Client silent(place);
+        const MetricsClient silent(place);
         EXPECT_TRUE(ask(place, "json\n").starts_with("{")) << "behind a silent one";
         slow.send("rics\n");
         EXPECT_TRUE(slow.read_all().starts_with("# HELP"));
@@ -179,11 +118,11 @@ TEST(MetricsSocket, ASlowClientHoldsUpNobody) {
 TEST(MetricsSocket, AHalfClosedClientIsAnswered) {
     const std::string place = socket_path("half");
     run([&]() -> Coro<> {
-        const Client client(place);
+        const MetricsClient client(place);
         client.send("json");
         client.end();
         EXPECT_TRUE(client.read_all().starts_with("{\"time_seconds\""));
-        const Client nothing(place);
+        const MetricsClient nothing(place);
         nothing.end();
         EXPECT_EQ(nothing.read_all(), "");
         co_return;
@@ -202,12 +141,21 @@ TEST(MetricsSocket, SaysWhatMayBeAsked) {
     }, with_socket(place));
 }
 
+/// What it left unread when it closes would be a reset to the client.
+TEST(MetricsSocket, AQuestionThatIsTooLongIsAnsweredToTheEnd) {
+    const std::string place = socket_path("long");
+    run([&]() -> Coro<> {
+        EXPECT_EQ(ask(place, std::string(20000, 'x')), ask(place, "help\n"));
+        co_return;
+    }, with_socket(place));
+}
+
 TEST(MetricsSocket, MoreClientsThanItServesAtOnceWaitForTheirTurn) {
     const std::string place = socket_path("many");
     run([&]() -> Coro<> {
-        std::vector<std::unique_ptr<Client>> silent;
+        std::vector<std::unique_ptr<MetricsClient>> silent;
         for (int i = 0; i < 40; ++i) {
-            silent.push_back(std::make_unique<Client>(place));
+            silent.push_back(std::make_unique<MetricsClient>(place));
             EXPECT_TRUE(silent.back()->is_connected());
         }
         silent.resize(20);
@@ -246,7 +194,7 @@ TEST(MetricsSocket, MayBeAbstract) {
         EXPECT_TRUE(ask(place, "metrics\n").starts_with("# HELP"));
         co_return;
     }, with_socket(place));
-    EXPECT_FALSE(Client(place).is_connected());
+    EXPECT_FALSE(MetricsClient(place).is_connected());
 }
 
 TEST(MetricsSocket, WhatADeadProcessHasLeftIsReplaced) {
@@ -286,9 +234,18 @@ TEST(MetricsSocket, AFileThatIsNoSocketIsLeftAlone) {
     Errors errors;
     { Runtime runtime(with_socket(place)); }
     EXPECT_NE(errors.text().find("there is a file of that name that is no socket"), std::string::npos);
-    std::string content;
-    std::ifstream(place) >> content;
-    EXPECT_EQ(content, "precious");
+    EXPECT_EQ(content_of(place), "precious");
+    ::unlink(place.c_str());
+}
+
+TEST(MetricsSocket, WhatSomebodyElseHasPutInItsPlaceIsThereAfterTheEnd) {
+    const std::string place = socket_path("replaced");
+    run([&]() -> Coro<> {
+        EXPECT_EQ(::unlink(place.c_str()), 0);
+        std::ofstream(place) << "precious";
+        co_return;
+    }, with_socket(place));
+    EXPECT_EQ(content_of(place), "precious");
     ::unlink(place.c_str());
 }
 

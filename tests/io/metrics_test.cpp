@@ -4,13 +4,10 @@
 
 #include <sys/socket.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <string_view>
 #include <thread>
 
 #include "io_test.hpp"
-#include "ring.hpp"
 
 namespace knit::test {
 namespace {
@@ -141,41 +138,6 @@ TEST(Metrics, AWakeForSpawnedWorkIsCountedByTheOneWhoSpawns) {
     Runtime runtime({.loops = 2});
     runtime.run_until_complete([&]() -> Coro<> { co_await wait_for(wake_loop_1_for_work(runtime), 30s); });
     EXPECT_GE(runtime.metrics().loops[0].wakes_sent, 1U);
-}
-
-TEST(UringDriver, CompletionsThatOverflowTheirQueueAreSeen) {
-    const char* const driver = std::getenv("KNIT_DRIVER");
-    if (driver != nullptr && std::strcmp(driver, "epoll") == 0) {
-        GTEST_SKIP() << "epoll has no queue of completions";
-    }
-    // Not by a program: since Linux 6.1 an enter takes no more than it finds room for, as a rule.
-    detail::Ring ring(8);  // 128 completions
-    EXPECT_FALSE(ring.has_overflown());
-    for (int i = 0; i < 20 * 8; ++i) {
-        io_uring_prep_nop(ring.sqe_nowait());
-        if (i % 8 == 7) {
-            static_cast<void>(ring.enter_nowait());
-        }
-    }
-    EXPECT_TRUE(ring.has_overflown());
-    unsigned reaped = 0;
-    while (reaped < 20 * 8) {
-        reaped += ring.reap([](std::uint64_t, int, unsigned) {});
-        static_cast<void>(ring.enter_nowait());
-    }
-    EXPECT_FALSE(ring.has_overflown());
-}
-
-TEST(UringDriver, AWordFromTheKernelThatComesTooLateIsForgotten) {
-    const char* const driver = std::getenv("KNIT_DRIVER");
-    if (driver != nullptr && std::strcmp(driver, "epoll") == 0) {
-        GTEST_SKIP() << "epoll has no such word";
-    }
-    detail::Ring ring(8);
-    auto* const word = const_cast<unsigned*>(ring.flags_word());
-    __atomic_fetch_or(word, IORING_SQ_TASKRUN, __ATOMIC_SEQ_CST);  // by one who was slow to say what he had brought
-    static_cast<void>(ring.enter_nowait());
-    EXPECT_EQ(__atomic_load_n(word, __ATOMIC_SEQ_CST) & IORING_SQ_TASKRUN, 0U) << "a loop would never sleep again";
 }
 
 }  // namespace

@@ -30,6 +30,19 @@ TEST(Receive, GivesTheBytesAndThenTheEndOfTheStream) {
     });
 }
 
+TEST(Receive, IsTrueUntilTheEndOfTheStream) {
+    run_io([]() -> Coro<> {
+        Pair pair = co_await connected_pair();
+        co_await pair.near.write("hello");
+        pair.near.shutdown();
+        std::string all;
+        while (const Received got = co_await pair.far.receive()) {
+            all += got.text();
+        }
+        EXPECT_EQ("hello", all);
+    });
+}
+
 TEST(Receive, WhatHasComeIsARangeOfBytesThatCanBeWritten) {
     run_io([]() -> Coro<> {
         Pair pair = co_await connected_pair();

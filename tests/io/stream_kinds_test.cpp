@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io_test.hpp"
+#include "logged.hpp"
 
 namespace knit::test {
 namespace {
@@ -218,6 +219,36 @@ TYPED_TEST(StreamOf, CloseEndsAWriteWithoutACopyWhosePeerDoesNotRead) {
             static_cast<void>(co_await as_result(writing));
         }
     });
+}
+
+template <class S>
+Coro<> write_much_of(S stream, bool all) {
+    Coro<> writing = write_much(stream, all);
+    co_await std::move(writing);
+}
+
+/// A peer that is there after the run, and does not read: it is not what decides when the run ends.
+TYPED_TEST(StreamOf, TheEndOfTheRunEndsAWriteWithoutACopyWhosePeerDoesNotRead) {
+    for (const int variant : {0, 1, 2, 3}) {
+        const Logged logged;
+        TypeParam peer;
+        RunOptions options;
+        options.loops = 1;
+        options.grace = 20s;
+        auto body = [&]() -> Coro<> {
+            auto ends = co_await ends_of<TypeParam>();
+            ends.near.zero_copy_threshold(1);
+            peer = std::move(ends.far);
+            auto writing = create_task(write_much_of(std::move(ends.near), variant / 2 != 0));
+            co_await turns(20);
+            if (variant % 2 != 0) {
+                writing.cancel();
+                co_await turns(20);
+            }
+        };
+        run(std::move(body), std::move(options));
+        EXPECT_EQ(std::string::npos, logged.text().find("abandoned")) << variant;
+    }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 /// Whole loops under the explorer: real tasks on real workers, each worker a thread of the explorer. What is made of
 /// the sources included here yields at every atomic access between begin() and end() of a scenario; the rest of core
-/// is linked as users get it. For loops_explored.cpp alone.
+/// is linked as users get it. For the programs of whole
+/// loops alone.
 #pragma once
 
 #include <cstdio>
@@ -17,6 +18,7 @@
 #include "idle.cpp"
 #include "offers.cpp"
 #include "runtime_core.cpp"
+#include "runtime_life.cpp"
 #include "worker.cpp"
 #include "worker_end.cpp"
 
@@ -123,10 +125,22 @@ void hog(model::Run& run, const bool& flag) {
     run.wait_until([&flag] { return flag; });
 }
 
-Coro<> set(bool& flag) {
-    flag = true;
-    co_return;
-}
+Coro<> wait_for_ever() { co_await sleep(std::chrono::hours(1)); }
+
+class Explored : public testing::TestWithParam<bool> {
+protected:
+    void SetUp() override { g_is_asymmetric = GetParam(); }
+};
+INSTANTIATE_TEST_SUITE_P(Loops, Explored, testing::Bool(), [](const auto& suite) {
+    return suite.param ? std::string("Asymmetric") : std::string("Fenced");
+});
+
+/// MODEL_DEEP in the environment: one preemption more, which takes minutes.
+unsigned more() { return std::getenv("MODEL_DEEP") != nullptr ? 1 : 0; }
+const model::Bounds kBounds{.preemptions = 1 + more(), .old_values = 1};
+const model::Bounds kTwoOld{.preemptions = 1 + more(), .old_values = 2};
+const model::Bounds kThreeOld{.preemptions = 1 + more(), .old_values = 3};
+const model::Bounds kFourOld{.preemptions = 1 + more(), .old_values = 4};
 
 }  // namespace
 

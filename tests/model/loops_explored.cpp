@@ -1,25 +1,14 @@
 // Whole loops under the explorer (loops.hpp): sleeping, searching and waking, and what else passes between loops.
 
-#include <cstdlib>
-
 #include "loops.hpp"
 
 namespace knit::detail {
 namespace {
 
-class Explored : public testing::TestWithParam<bool> {
-protected:
-    void SetUp() override { g_is_asymmetric = GetParam(); }
-};
-INSTANTIATE_TEST_SUITE_P(Loops, Explored, testing::Bool(), [](const auto& suite) {
-    return suite.param ? std::string("Asymmetric") : std::string("Fenced");
-});
-
-/// MODEL_DEEP in the environment: one preemption more, which takes minutes.
-unsigned more() { return std::getenv("MODEL_DEEP") != nullptr ? 1 : 0; }
-const model::Bounds kBounds{.preemptions = 1 + more(), .old_values = 1};
-const model::Bounds kTwoOld{.preemptions = 1 + more(), .old_values = 2};
-const model::Bounds kThreeOld{.preemptions = 1 + more(), .old_values = 3};
+Coro<> set(bool& flag) {
+    flag = true;
+    co_return;
+}
 
 TEST_P(Explored, LoopsAreInTheModeThatIsExplored) {
     EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
@@ -44,18 +33,31 @@ TEST_P(Explored, AnOfferedTaskIsTakenByALoopThatGoesToSleep) {
     }));
 }
 
-/// So many that the deque does without fences afterwards.
-void offer_many(model::Run& run) {
-    for (unsigned count = 0; count <= Deque::kPushesUntilUnfenced; ++count) {
-        static_cast<void>(spawn(yield()));
+/// So many that the deque does without fences afterwards. The other loops compute meanwhile: one that stole would have
+/// this one go back to fences.
+Coro<> offer_many(model::Run& run) {
+    bool is_over = false;
+    Runtime& runtime = get_runtime();
+    for (std::size_t other = 1; other < runtime.size(); ++other) {
+        runtime.loop(other).call_soon_threadsafe([&] { hog(run, is_over); });
     }
     run.let_others_rest();
+    std::vector<Task<>> tasks;
+    for (unsigned count = 0; count <= Deque::kPushesUntilUnfenced; ++count) {
+        tasks.push_back(spawn(yield()));
+    }
+    for (auto& task : tasks) {
+        co_await task;
+    }
+    is_over = true;
+    run.let_others_rest();
+    run.expect(Worker::current()->is_unfenced() == g_is_asymmetric, "the deque is in another mode than is explored");
 }
 
 TEST_P(Explored, AnOfferedTaskIsTakenWhereTheDequeHasNoFences) {
     EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
-        offer_many(run);
+        co_await offer_many(run);
         bool is_up = false;
         bool has_run = false;
         get_runtime().loop(1).call_soon_threadsafe([&] { is_up = true; });
@@ -156,7 +158,7 @@ TEST_P(Explored, ATaskThatIsOfferedWhenTheLastSearcherStopsIsTaken) {
 TEST_P(Explored, ATaskThatIsOfferedWithoutAFenceWhenTheLastSearcherStopsIsTaken) {
     EXPECT_TRUE(holds(3, kBounds, [](model::Run& run) -> Coro<> {
         run.let_others_rest();
-        offer_many(run);
+        co_await offer_many(run);
         co_await offer_when_the_last_searcher_stops(run);
     }));
 }
@@ -215,48 +217,6 @@ TEST_P(Explored, ASearcherThatComputesDoesNotKeepOthersAsleep) {
     }));
 }
 
-Coro<> sleep_till_cancelled(bool& is_over) {
-    try {
-        co_await sleep(std::chrono::hours(1));
-    } catch (const CancelledError&) {
-        is_over = true;
-        throw;
-    }
-}
-
-TEST_P(Explored, ATaskThatNobodyHasBegunHearsOfItsCancellation) {
-    EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
-        run.let_others_rest();
-        bool is_over = false;
-        run.begin();
-        auto task = spawn(sleep_till_cancelled(is_over));
-        task.cancel();
-        run.wait_until([&] { return is_over || task.done(); });
-        run.end();
-        const Result<void> result = co_await as_result(task);
-        run.expect(task.cancelled(), "the cancellation was lost");
-    }));
-}
-
-/// Whoever cancels asks three times whose the task is by now.
-TEST_P(Explored, ATaskThatIsJustBeingTakenHearsOfItsCancellation) {
-    EXPECT_TRUE(holds(2, kThreeOld, [](model::Run& run) -> Coro<> {
-        run.let_others_rest();
-        bool is_over = false;
-        auto task = spawn(sleep_till_cancelled(is_over));
-        run.begin();
-        const Worker& here = *Worker::current();
-        run.wait_until([&] { return !here.has_stealable(); });
-        task.cancel();
-        run.wait_until([&] { return is_over || task.done(); });
-        run.end();
-        const Result<void> result = co_await as_result(task);
-        run.expect(task.cancelled(), "the cancellation was lost");
-    }));
-}
-
-Coro<> wait_for_ever() { co_await sleep(std::chrono::hours(1)); }
-
 /// A run that took no live task for none would end under it.
 TEST_P(Explored, TasksAreCountedWhileTheyMakeOthersAndEnd) {
     const model::Bounds no_old{.preemptions = kBounds.preemptions, .old_values = 0};  // what ends them is not explored
@@ -274,75 +234,6 @@ TEST_P(Explored, TasksAreCountedWhileTheyMakeOthersAndEnd) {
         }
         run.end();
         co_await task;
-    }));
-}
-
-Coro<> fail_at_once() {
-    throw RuntimeError("as planned");
-    co_return;
-}
-
-TEST_P(Explored, AForkStopsTheChildThatIsJustBeingTaken) {
-    EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
-        run.let_others_rest();
-        bool has_failed = false;
-        run.begin();
-        auto fork = fork_join(fail_at_once(), wait_for_ever());
-        try {
-            co_await std::move(fork);
-        } catch (const RuntimeError&) {
-            has_failed = true;
-        }
-        run.end();
-        run.expect(has_failed, "the failure was lost");
-    }));
-}
-
-Coro<int> give(Atomic<int>& place) {
-    place.store(1, std::memory_order_relaxed);
-    co_return 1;
-}
-
-TEST_P(Explored, AForkGoesOnOnceWhenAllChildrenHaveEnded) {
-    EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
-        run.let_others_rest();
-        Atomic<int> left{0};
-        Atomic<int> right{0};
-        run.begin();
-        auto fork = fork_join(give(left), give(right));
-        auto result = co_await std::move(fork);
-        const int seen = left.load(std::memory_order_relaxed) + right.load(std::memory_order_relaxed);
-        run.end();
-        run.expect(seen == 2, "the fork went on and did not see what a child had done");
-        run.expect(std::get<0>(result) + std::get<1>(result) == 2, "a result was lost");
-    }));
-}
-
-TEST_P(Explored, OneOfTwoSettersOfAFutureWins) {
-    EXPECT_TRUE(holds(2, kBounds, [](model::Run& run) -> Coro<> {
-        run.let_others_rest();
-        Future<int> future;
-        int winners = 0;
-        bool has_tried = false;
-        run.begin();
-        get_runtime().loop(1).call_soon_threadsafe([&] {
-            winners += future.done() ? 0 : 1;
-            try {
-                future.set_result(1);
-            } catch (const InvalidStateError&) {
-                --winners;
-            }
-            has_tried = true;
-        });
-        try {
-            future.set_result(2);
-            ++winners;
-        } catch (const InvalidStateError&) {
-        }
-        const int value = co_await future;
-        hog(run, has_tried);
-        run.end();
-        run.expect(value == 1 || value == 2, "a future has a value that nobody has set");
     }));
 }
 

@@ -1,13 +1,20 @@
-// Threads that give work to a runtime while it closes. What must hold: what was accepted ends. KNIT_STRESS_MS: how
-// long.
+// Threads that give work to a runtime while it closes, and a task that moves. What must hold: what was accepted ends,
+// and so does close().
+// KNIT_STRESS_MS: how long.
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <future>
+#include <source_location>
+#include <string>
 #include <thread>
 
 #include <knit/knit.hpp>
+
+#include "runtime_core.hpp"
 
 namespace {
 
@@ -21,32 +28,155 @@ std::chrono::milliseconds test_time() {
 
 knit::Coro<> return_at_once() { co_return; }
 
-TEST(CoreStressEnd, ATaskThatSubmitAcceptedEndsHoweverItRacesWithClose) {
+knit::RunOptions on_loops(unsigned loops) {
+    knit::RunOptions options;
+    options.loops = loops;
+    return options;
+}
+
+/// Whether close() returns; where it does not, loop 0 is made to look around, so that the test ends.
+bool has_closed(knit::Runtime& runtime, const std::future<void>& closed) {
+    if (closed.wait_for(20s) == std::future_status::ready) {
+        return true;
+    }
+    runtime.stop();
+    return false;
+}
+
+class CoreStressEnd : public testing::TestWithParam<unsigned> {};
+INSTANTIATE_TEST_SUITE_P(Loops, CoreStressEnd, testing::Values(1, 2), testing::PrintToStringParamName());
+
+TEST_P(CoreStressEnd, ATaskThatSubmitAcceptedEndsHoweverItRacesWithClose) {
     const Clock::time_point end = Clock::now() + test_time();
     unsigned accepted = 0;
     unsigned lost = 0;
+    bool is_closed = true;
     do {
-        knit::RunOptions options;
-        options.loops = 2;
-        knit::Runtime runtime(options);
+        knit::Runtime runtime(on_loops(GetParam()));
+        std::promise<void> closed;
+        const std::future<void> is_over = closed.get_future();
         std::thread submitter([&] {
             try {
                 for (;;) {
-                    knit::Task<> task = accepted++ % 2 == 0
-                                            ? runtime.submit(return_at_once())
-                                            : knit::run_coroutine_threadsafe(return_at_once(), runtime.loop(1));
+                    knit::Task<> task =
+                        accepted++ % 2 == 0
+                            ? runtime.submit(return_at_once())
+                            : knit::run_coroutine_threadsafe(return_at_once(), runtime.loop(GetParam() - 1));
                     lost += task.wait_for(20s) && task.done() ? 0 : 1;
                 }
             } catch (const knit::RuntimeError&) {
                 // "Event loop is closed"
             }
+            is_closed = has_closed(runtime, is_over);
         });
         std::this_thread::yield();
         runtime.close();
+        closed.set_value();
         submitter.join();
-    } while (Clock::now() < end && lost == 0);
+    } while (Clock::now() < end && lost == 0 && is_closed);
     EXPECT_EQ(lost, 0U);
+    EXPECT_TRUE(is_closed);
     EXPECT_GT(accepted, 0U);
+}
+
+/// It is not said to be closed before all of them are.
+bool takes_messages(knit::Loop& loop) {
+    try {
+        loop.call_soon_threadsafe([] {});
+        return true;
+    } catch (const knit::RuntimeError&) {
+        return false;
+    }
+}
+
+/// What a task saw that would move to `target` once that is closed.
+struct Stay {
+    knit::Coro<> run(knit::Loop& target) {
+        const knit::Loop& here = knit::get_running_loop();
+        has_begun = true;
+        while (takes_messages(target)) {  // in one step: the end of the run gives this task up
+            std::this_thread::yield();
+        }
+        try {
+            co_await knit::resume_on(target);
+        } catch (const knit::RuntimeError& refused) {
+            error = refused.what();
+        }
+        is_here = &knit::get_running_loop() == &here && knit::current_task().has_value();
+        co_await knit::yield();
+        goes_on = &knit::get_running_loop() == &here;
+    }
+
+    std::atomic<bool> has_begun{false};
+    std::string error;
+    bool is_here = false;
+    bool goes_on = false;
+};
+
+TEST(CoreStressEnd, ATaskThatAClosedLoopRefusesGoesOnWhereItIs) {
+    Stay stay;
+    knit::RunOptions options;
+    options.loops = 3;
+    options.grace = 1ms;
+    knit::set_log_sink([](const knit::LogRecord&) {});  // that the task is given up
+    knit::run([&]() -> knit::Coro<> {
+        knit::Runtime& runtime = knit::get_runtime();
+        runtime.loop(1).create_task(stay.run(runtime.loop(2)));
+        while (!stay.has_begun) {
+            co_await knit::yield();
+        }
+    }, options);
+    knit::set_log_sink({});
+    EXPECT_EQ(stay.error, "Event loop is closed");
+    EXPECT_TRUE(stay.is_here);
+    EXPECT_TRUE(stay.goes_on);
+}
+
+/// A thread makes a task in two steps: it is counted before close(), and `start` refuses it when loop 0 sleeps.
+template <class Start>
+void expect_that_close_ends(Start start) {
+    knit::Runtime runtime(on_loops(1));
+    std::promise<void> counted;
+    std::promise<void> closed;
+    const std::future<void> is_over = closed.get_future();
+    bool is_refused = false;
+    bool is_closed = false;
+    std::thread late([&] {
+        knit::detail::Worker& keeper = runtime.core().keeper_for_submit();
+        const auto handle = return_at_once().release();
+        knit::detail::TaskCore& task = handle.promise().make_task(keeper, handle, knit::detail::new_task_id(keeper),
+                                                                  nullptr, std::source_location::current());
+        const knit::Task<> result{knit::detail::CoreRef(&task)};
+        counted.set_value();
+        while (runtime.metrics().loops[0].parks == 0) {
+            std::this_thread::yield();
+        }
+        try {
+            start(runtime, keeper, task);
+        } catch (const knit::RuntimeError&) {
+            is_refused = true;
+        }
+        is_closed = has_closed(runtime, is_over);
+    });
+    counted.get_future().wait();
+    runtime.close();
+    closed.set_value();
+    late.join();
+    EXPECT_TRUE(is_refused);
+    EXPECT_TRUE(is_closed);
+}
+
+TEST(CoreEnd, CloseEndsWhenTheLastTaskThatItWaitsForIsRefusedBySubmit) {
+    expect_that_close_ends([](knit::Runtime& runtime, knit::detail::Worker&, knit::detail::TaskCore& task) {
+        runtime.core().submit(task);
+    });
+}
+
+TEST(CoreEnd, CloseEndsWhenTheLastTaskThatItWaitsForIsRefusedByItsLoop) {
+    expect_that_close_ends([](knit::Runtime&, knit::detail::Worker& keeper, knit::detail::TaskCore& task) {
+        knit::TaskOptions options;
+        knit::detail::start_on(task, keeper, options);
+    });
 }
 
 }  // namespace

@@ -138,6 +138,25 @@ TEST(ExecStress, ThreadsSeeTheTasksOfLoopsThatRunStopAndClose) {
     }
 }
 
+/// Each answers the other while it waits for it: neither comes back to its loop before.
+TEST(ExecStress, TwoLoopsThatAskForAllTasksAtTheSameTimeBothGetThem) {
+    knit::run([]() -> Coro<> {
+        std::atomic<int> met{0};
+        const auto meet_and_ask = [&met]() -> Coro<std::size_t> {
+            ++met;
+            while (met != 2) {
+                std::this_thread::yield();
+            }
+            co_return knit::get_runtime().all_tasks().size();
+        };
+        Task<std::size_t> there = knit::get_runtime().loop(1).create_task(meet_and_ask());
+        Task<std::size_t> here = knit::create_task(meet_and_ask());
+        const auto [two, one] = co_await knit::gather(there, here);
+        EXPECT_GE(one, 2U);
+        EXPECT_GE(two, 2U);
+    }, on_loops(2));
+}
+
 Coro<> never_end() {
     for (;;) {
         static_cast<void>(co_await knit::as_result(knit::sleep(1h)));

@@ -1,7 +1,9 @@
 // All tasks as a tree, as text.
 
 #include "co_test.hpp"
+#include "dump_signal.hpp"
 
+#include <csignal>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -188,6 +190,37 @@ TEST(Dump, FromAThreadHasEveryRuntime) {
     const std::string dump = dump_tasks();
     EXPECT_TRUE(has(dump, "0 tasks on 1 loop\n")) << dump;
     EXPECT_TRUE(has(dump, "0 tasks on 2 loops\n")) << dump;
+}
+
+/// Whether the bell has been rung since the last time.
+bool has_rung(detail::Bell& bell) {
+    bool has = false;
+    while (sem_trywait(&bell.semaphore) == 0) {
+        has = true;
+    }
+    return has;
+}
+
+/// The one watchdog's runtime ends, and it has not looked.
+TEST(DumpSignal, ARequestThatOneWatchdogHasNotTakenIsTheNextOnes) {
+    detail::Bell& first = *detail::take_bell();
+    detail::Bell& second = *detail::take_bell();
+    detail::watch_dump_signal(SIGUSR1, first);
+    detail::watch_dump_signal(SIGUSR1, second);
+    has_rung(second);  // whoever had it before
+    std::raise(SIGUSR1);
+    EXPECT_TRUE(has_rung(first));
+    EXPECT_FALSE(has_rung(second));
+    detail::unwatch_dump_signal(SIGUSR1, first);
+    EXPECT_TRUE(has_rung(second));
+    EXPECT_TRUE(detail::take_dump_request());
+    std::raise(SIGUSR1);
+    EXPECT_TRUE(has_rung(second));
+    EXPECT_FALSE(has_rung(first));
+    EXPECT_TRUE(detail::take_dump_request());
+    detail::unwatch_dump_signal(SIGUSR1, second);
+    detail::give_back_bell(second);
+    detail::give_back_bell(first);
 }
 
 CO_TEST(Dump, OfAVeryLongChainNeedsNoStack) {

@@ -127,6 +127,16 @@ CO_TEST_ON_LOOPS(CallSoonThreadsafe, CallsOnTheLoopFromAThreadAndFromOtherLoops)
     co_await called;
 }
 
+CO_TEST(CallSoonThreadsafe, OnTheLoopItselfComesBehindWhatAThreadHasSentBefore) {
+    Trace log;
+    Loop& loop = get_running_loop();
+    std::thread thread([&] { loop.call_soon_threadsafe([&] { log("the thread's"); }); });
+    thread.join();
+    loop.call_soon_threadsafe([&] { log("its own"); });
+    co_await tick(2);
+    EXPECT_TRUE(log.shows({"the thread's", "its own"}));
+}
+
 CO_TEST(CallLater, CallsInTheOrderOfDeadlinesAndKnowsItsTime) {
     Trace log;
     Loop& loop = get_running_loop();

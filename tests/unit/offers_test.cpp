@@ -187,5 +187,53 @@ TEST(Offers, ATimerWaitsForOneLongTaskAndNotForMany) {
     }
 }
 
+/// From a thread that is no loop.
+void submit_from_outside(Runtime& runtime, std::vector<Task<>>& tasks, int& count) {
+    std::thread([&] {
+        for (int i = 0; i < 3; ++i) {
+            tasks.push_back(runtime.submit([](int& ran) -> Coro<> {
+                ++ran;
+                co_return;
+            }(count)));
+        }
+    }).join();
+}
+
+TEST(Offers, SubmittedTasksDoNotWaitForAThousandLongSteps) {
+    run([]() -> Coro<> {
+        std::vector<Task<>> tasks;
+        int count = 0;
+        submit_from_outside(get_runtime(), tasks, count);
+        int steps = 0;
+        while (count < 3 && steps < 4000) {
+            testing::pass_time(1ms);
+            ++steps;
+            co_await yield();
+        }
+        EXPECT_EQ(3, count);
+        EXPECT_LE(steps, 150) << "two looks at the ring";
+    }(), on_loops(1));
+}
+
+Coro<> long_link(int& links, const bool& is_over) {
+    testing::pass_time(10ms);
+    ++links;
+    if (!is_over && links < 4000) {
+        static_cast<void>(spawn(long_link(links, is_over)));
+    }
+    co_return;
+}
+
+TEST(Offers, TheOldestDoesNotWaitForAThousandLongOnesWhereNothingElseWaits) {
+    run([]() -> Coro<> {
+        bool is_over = false;
+        int links = 0;
+        const Task<> oldest = spawn(set(is_over));
+        static_cast<void>(spawn(long_link(links, is_over)));
+        co_await oldest;
+        EXPECT_LE(links, 200) << "two looks at the ring: one that begins to count, one when its time has come";
+    }(), on_loops(1));
+}
+
 }  // namespace
 }  // namespace knit::test

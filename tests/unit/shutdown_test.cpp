@@ -318,7 +318,7 @@ TEST(Submit, IsRefusedWhereTheRuntimeEndsMeanwhile) {
     runtime.close();
     const auto handle = one().release();
     const auto here = std::source_location::current();
-    detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper), here);
+    detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper), nullptr, here);
     const Task<int> result{detail::CoreRef(&task)};
     EXPECT_EQ(call_message([&] { runtime.core().submit(task); }), "!RuntimeError(Event loop is closed)");
 }

@@ -50,7 +50,27 @@ CO_TEST(Sleep, EqualSleepsEndInTheOrderOfTheirStart) {
 CO_TEST(Sleep, OfNaNIsAValueError) {
     const auto delay = std::chrono::duration<double>(std::numeric_limits<double>::quiet_NaN());
     EXPECT_EQ(call([&] { static_cast<void>(sleep(delay)); }), "!ValueError");
+    EXPECT_EQ(call([&] { static_cast<void>(sleep(delay, 1)); }), "!ValueError");
     co_return;
+}
+
+template <class Sleep>
+Coro<std::string> error_of_a_second_await(Sleep once) {
+    co_await once;
+    try {
+        co_await once;
+    } catch (const RuntimeError& error) {
+        co_return error.what();
+    }
+    co_return "none";
+}
+
+CO_TEST(Sleep, IsAwaitedOnce) {
+    const std::string expected = "a sleep() was awaited before: call sleep() again for another one";
+    EXPECT_EQ(co_await error_of_a_second_await(sleep(1ms)), expected);
+    EXPECT_EQ(co_await error_of_a_second_await(sleep(0ms)), expected);
+    EXPECT_EQ(co_await error_of_a_second_await(sleep(1ms, 1)), expected);
+    EXPECT_EQ(co_await error_of_a_second_await(sleep_until(get_running_loop().time())), expected);
 }
 
 CO_TEST(Sleep, CancelledItLeavesNoTimer) {

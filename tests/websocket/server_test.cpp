@@ -157,6 +157,53 @@ TEST(WebSocketServer, ItsEndIsToldTheClients) {
     });
 }
 
+TEST(WebSocketServer, AHandlersErrorIsToldAlsoWhenItHasMovedTheSocketAway) {
+    std::vector<std::string> told;
+    run_io([&told]() -> Coro<> {
+        get_running_loop().set_exception_handler([&told](const ExceptionContext& context) {
+            try {
+                std::rethrow_exception(context.exception);
+            } catch (const std::exception& error) {
+                told.emplace_back(error.what());
+            }
+        });
+        http::Router router;
+        router.get("/", [](http::Request& request) -> Coro<http::Response> {
+            co_return http::websocket(request, [](WebSocket& socket) -> Coro<> {
+                const WebSocket own = std::move(socket);
+                co_await turns(1);
+                throw std::out_of_range("mine");
+            });
+        });
+        http::Server server = co_await http::serve("127.0.0.1:0", router);
+        WebSocket socket = co_await http::connect_websocket(url_of(server, "/"));
+        EXPECT_EQ(1006, (co_await socket.receive()).code);
+        server.close();
+        co_await server.wait_closed();
+    });
+    EXPECT_EQ(told, std::vector<std::string>{"mine"});
+}
+
+TEST(WebSocketServer, ARequestsTextsAreEmptyForTheFunction) {
+    std::string seen = "unseen";
+    run_io([&seen]() -> Coro<> {
+        http::Router router;
+        router.get("/{room}", [&seen](http::Request& request) -> Coro<http::Response> {
+            co_return http::websocket(request, [&seen, &request](WebSocket&) -> Coro<> {
+                seen = std::string(request.param("room")).append(request.target()).append(request.header("Host"));
+                seen.append(request.path()).append(request.method());
+                co_return;
+            });
+        });
+        http::Server server = co_await http::serve("127.0.0.1:0", router);
+        WebSocket socket = co_await http::connect_websocket(url_of(server, "/room"));
+        EXPECT_EQ(1000, (co_await socket.receive()).code);
+        server.close();
+        co_await server.wait_closed();
+    });
+    EXPECT_EQ(seen, "");
+}
+
 TEST(WebSocketServer, PythonIsServedAndServes) {
     run_io([]() -> Coro<> {
         http::Server server = co_await http::serve("127.0.0.1:0", make_router());

@@ -21,7 +21,7 @@ template <class T>
 void make_forked_task(Worker& worker, Work& work) noexcept {
     auto& node = static_cast<ForkNode&>(work);
     const auto handle = std::coroutine_handle<Promise<T>>::from_address(node.child);
-    TaskCore& task = handle.promise().make_task(worker, handle, worker.next_task_id(), node.fork->where());
+    TaskCore& task = handle.promise().make_task(worker, handle, worker.next_task_id(), nullptr, node.fork->where());
     ForkBase::adopt(node, task, worker);
 }
 
@@ -185,7 +185,7 @@ private:
 /// The awaiting coroutine goes on, on its loop, when all children have ended. If one fails, children that nobody has
 /// begun are dropped, those that are tasks are cancelled, one that is suspended inline is awaited; then the error that
 /// came first is rethrown.
-/// Between children the loop looks at its ring as often as between tasks (KNIT_BUDGET).
+/// Between children the loop looks at its ring at least as often as between tasks (KNIT_BUDGET).
 /// Awaited on the spot: what it gives can be neither moved nor kept. On a loop's thread.
 /// Cancelled: the inline child that is suspended sees it; else the children that are tasks are cancelled and awaited,
 /// and CancelledError follows. Children that nobody has begun never run, and results that were there are lost.

@@ -73,8 +73,10 @@ public:
     Task<T> submit(Coro<T> coro, std::source_location where = std::source_location::current()) {
         coro.expect_valid();
         detail::Worker& keeper = submit_keeper();
+        detail::ContextState* const context = detail::context_for_task();
         const auto handle = coro.release();
-        detail::TaskCore& task = handle.promise().make_task(keeper, handle, detail::new_task_id(keeper), where);
+        const std::uint64_t id = detail::new_task_id(keeper);
+        detail::TaskCore& task = handle.promise().make_task(keeper, handle, id, context, where);
         Task<T> result{detail::CoreRef(&task)};
         submit_task(task);
         return result;

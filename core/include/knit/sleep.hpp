@@ -34,29 +34,37 @@ private:
     TaskCore* task_ = nullptr;
 };
 
-/// Until the loop's clock has reached a time. The timer lives here, in the awaiting frame.
-class SleepAwaiter : Wait {
+/// Until the loop's clock has reached a time. It is its own timer, in the awaiting frame; small, as there are millions.
+class SleepAwaiter : Wait, Timer {
 public:
     using knit_awaiter = void;
 
-    explicit SleepAwaiter(Duration delay) noexcept : Wait(&SleepAwaiter::cancel_sleep, "sleep"), delay_(delay) {}
+    explicit SleepAwaiter(Duration delay) noexcept : Wait(&SleepAwaiter::cancel_sleep, "sleep"), when_(delay) {
+        run = &SleepAwaiter::elapsed;
+    }
     explicit SleepAwaiter(TimePoint deadline) noexcept
-        : Wait(&SleepAwaiter::cancel_sleep, "sleep"), deadline_(deadline), is_absolute_(true) {}
+        : Wait(&SleepAwaiter::cancel_sleep, "sleep"), is_absolute_(true), when_(deadline.time_since_epoch()) {
+        run = &SleepAwaiter::elapsed;
+    }
 
     bool await_ready() const noexcept { return false; }
     template <KnitPromise P>
     void await_suspend(std::coroutine_handle<P> handle) {
-        task_ = &handle.promise().task();
-        Worker& here = *task_->home();
-        if (!is_absolute_ && delay_ <= Duration::zero()) {
-            task_->suspend(handle, nullptr);
-            task_->wake();
-            return;
+        if (is_awaited_) [[unlikely]] {
+            throw_reused();
         }
-        timer_.owner = this;
-        timer_.run = &SleepAwaiter::elapsed;
-        here.set_timer(timer_, is_absolute_ ? deadline_ : after(here.now(), delay_));
-        task_->suspend(handle, this);
+        TaskCore& task = handle.promise().task();
+        Worker& here = *task.home();
+        const bool is_turn = !is_absolute_ && when_ <= Duration::zero();
+        if (!is_turn) {
+            here.set_timer(*this, is_absolute_ ? TimePoint(when_) : after(here.now(), when_));
+        }
+        is_awaited_ = true;
+        task_ = &task;
+        task.suspend(handle, is_turn ? nullptr : this);
+        if (is_turn) {
+            task.wake();
+        }
     }
     void await_resume() {
         task_->resumed();
@@ -66,37 +74,48 @@ public:
     }
 
 private:
-    struct OwnedTimer : Timer {
-        SleepAwaiter* owner = nullptr;
-    };
-
+    [[noreturn]] static void throw_reused() {
+        throw RuntimeError("a sleep() was awaited before: call sleep() again for another one");
+    }
     static bool cancel_sleep(Wait& wait) noexcept {
         auto& self = static_cast<SleepAwaiter&>(wait);
         if (self.is_over_ || self.is_cancelled_) {
             return false;
         }
         // A timer that is due stands in the run queue, ahead of the task, and will find the sleep cancelled.
-        self.task_->home()->cancel_timer(self.timer_);
+        self.task_->home()->cancel_timer(self);
         self.is_cancelled_ = true;
         self.task_->wake();
         return true;
     }
     static void elapsed(Worker&, Work& work) noexcept {
-        SleepAwaiter& self = *static_cast<OwnedTimer&>(static_cast<Timer&>(work)).owner;
+        auto& self = static_cast<SleepAwaiter&>(static_cast<Timer&>(work));
         if (!self.is_cancelled_) {
             self.is_over_ = true;
             self.task_->wake();
         }
     }
 
-    OwnedTimer timer_;
-    TaskCore* task_ = nullptr;
-    Duration delay_{};
-    TimePoint deadline_{};
     bool is_absolute_ = false;
+    bool is_awaited_ = false;
     bool is_over_ = false;
     bool is_cancelled_ = false;
+    union {
+        Duration when_;  ///< until it is awaited: from then on; if it is absolute, since the epoch of the loop's clock
+        TaskCore* task_;
+    };
 };
+static_assert(sizeof(SleepAwaiter) <= 48);
+
+template <class Rep, class Period>
+Duration sleep_time(std::chrono::duration<Rep, Period> delay) {
+    if constexpr (std::is_floating_point_v<Rep>) {
+        if (delay.count() != delay.count()) {
+            throw ValueError("Invalid delay: NaN (not a number)");
+        }
+    }
+    return saturate(delay);
+}
 
 }  // namespace detail
 
@@ -106,12 +125,7 @@ private:
 /// Suspends the current task for at least `delay`; zero or less is one turn of the loop. Cancelled: ends at once.
 template <class Rep, class Period>
 [[nodiscard]] detail::SleepAwaiter sleep(std::chrono::duration<Rep, Period> delay) {
-    if constexpr (std::is_floating_point_v<Rep>) {
-        if (delay.count() != delay.count()) {
-            throw ValueError("Invalid delay: NaN (not a number)");
-        }
-    }
-    return detail::SleepAwaiter(detail::saturate(delay));
+    return detail::SleepAwaiter(detail::sleep_time(delay));
 }
 
 /// Until the loop's clock has reached `deadline`; a time in the past is one turn.
@@ -140,7 +154,7 @@ private:
 /// sleep() that gives `value` when it is over.
 template <class Rep, class Period, class T>
 [[nodiscard]] detail::SleepValueAwaiter<std::decay_t<T>> sleep(std::chrono::duration<Rep, Period> delay, T&& value) {
-    return {detail::saturate(delay), std::forward<T>(value)};
+    return {detail::sleep_time(delay), std::forward<T>(value)};
 }
 
 }  // namespace knit

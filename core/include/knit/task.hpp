@@ -208,8 +208,9 @@ KNIT_INLINE void offer_new(TaskCore& task, Worker& here) {
 
 template <class T>
 Task<T> make_task_on(Worker& worker, Coro<T>& coro, TaskOptions& options, std::source_location where) {
+    ContextState* const context = context_for_task();
     const auto handle = coro.release();
-    TaskCore& task = handle.promise().make_task(worker, handle, new_task_id(worker), where);
+    TaskCore& task = handle.promise().make_task(worker, handle, new_task_id(worker), context, where);
     Task<T> result{CoreRef(&task)};
     start_on(task, worker, options);
     return result;
@@ -234,8 +235,9 @@ template <class T>
 Task<T> create_task(Coro<T> coro, std::source_location where = std::source_location::current()) {
     coro.expect_valid();
     detail::Worker& here = detail::running_worker();
+    detail::ContextState* const context = detail::context_for_task();
     const auto handle = coro.take();
-    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id(), where);
+    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id(), context, where);
     Task<T> result{detail::CoreRef(&task)};
     task.settle_down(here);
     if (here.starts_eagerly()) [[unlikely]] {
@@ -265,8 +267,9 @@ template <class T>
 KNIT_INLINE Task<T> spawn(Coro<T> coro, std::source_location where = std::source_location::current()) {
     coro.expect_valid();
     detail::Worker& here = detail::running_worker();
+    detail::ContextState* const context = detail::context_for_task();
     const auto handle = coro.take();
-    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id(), where);
+    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id(), context, where);
     Task<T> result{detail::CoreRef(&task)};
     detail::offer_new(task, here);
     return result;
@@ -278,8 +281,9 @@ Task<T> spawn(Coro<T> coro, TaskOptions options, std::source_location where = st
     }
     coro.expect_valid();
     detail::Worker& here = detail::running_worker();
+    detail::ContextState* const context = detail::context_for_task();
     const auto handle = coro.take();
-    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id(), where);
+    detail::TaskCore& task = handle.promise().make_task(here, handle, here.next_task_id(), context, where);
     Task<T> result{detail::CoreRef(&task)};
     detail::start_anywhere(task, here, options);
     return result;

@@ -1,5 +1,9 @@
 #include "answers.hpp"
 
+#include <cerrno>
+#include <system_error>
+
+#include "knit/error.hpp"
 #include "knit/http/error.hpp"
 
 namespace knit::http::detail {
@@ -9,6 +13,21 @@ Response missing_response(const std::string& allowed) {
         return Response(404, HttpError(404).text());
     }
     return Response(405, HttpError(405).text()).header("Allow", allowed);
+}
+
+void throw_answered() {
+    throw std::system_error(ECANCELED, std::generic_category(), "the request is answered: nobody reads it any more");
+}
+
+std::exception_ptr reader_left_error() {
+    return std::make_exception_ptr(
+        RuntimeError("a handler, or the function that makes its answer's body, has ended while a read of the request's "
+                     "body is under way: await each task that reads"));
+}
+
+void throw_second_reader() {
+    throw RuntimeError("two tasks read one body at the same time: let one task read, and await each read_some() before "
+                       "the next");
 }
 
 void report_handler_error(Loop& loop, const TaskRef& task, const std::exception_ptr& error,

@@ -21,6 +21,13 @@ constexpr bool has_content(int status) noexcept { return status >= 200 && status
 /// To a request that no route has: 404, or 405 with the methods that are there.
 Response missing_response(const std::string& allowed);
 
+/// For a task that reads a request which is answered already.
+[[noreturn]] void throw_answered();
+/// What is reported of a handler, or of the function that makes a body, that leaves such a task behind.
+std::exception_ptr reader_left_error();
+/// Two tasks read one body.
+[[noreturn]] void throw_second_reader();
+
 /// To the loop's exception handler. `request`: "GET /path".
 void report_handler_error(Loop& loop, const TaskRef& task, const std::exception_ptr& error, const std::string& request);
 

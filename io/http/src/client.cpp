@@ -256,8 +256,6 @@ void ClientSession::close() { core_->close(); }
 
 // Answers.
 
-Coro<> RequestWriter::write(std::string_view bytes) { return sink_->write_chunk(bytes); }
-
 ClientResponse::ClientResponse(std::unique_ptr<detail::ClientExchange> exchange, Url url, int redirects) noexcept
     : exchange_(std::move(exchange)), url_(std::move(url)), redirects_(redirects) {}
 ClientResponse::ClientResponse() noexcept = default;
@@ -276,9 +274,9 @@ int ClientResponse::status() const { return exchange().head().status; }
 
 bool ClientResponse::is_http2() const { return exchange().head().is_http2; }
 
-const Fields& ClientResponse::headers() const { return exchange().head().fields; }
+const Fields& ClientResponse::headers() const& { return exchange().head().fields; }
 
-const ClientResponse& ClientResponse::raise_for_status() const {
+const ClientResponse& ClientResponse::raise_for_status() const& {
     if (!ok()) {
         throw ResponseError(status(), std::to_string(status()) + " " + std::string(reason_of(status())) + ", url=" +
                                           url_.to_string());
@@ -286,9 +284,21 @@ const ClientResponse& ClientResponse::raise_for_status() const {
     return *this;
 }
 
-Coro<std::string_view> ClientResponse::read_some() { return exchange().read_body(); }
+ClientResponse ClientResponse::raise_for_status() && {
+    static_cast<const ClientResponse&>(*this).raise_for_status();
+    return std::move(*this);
+}
 
-Coro<std::string> ClientResponse::text(std::size_t most) {
+Coro<std::string_view> ClientResponse::read_some() & { return exchange().read_body(); }
+
+Coro<std::string> ClientResponse::text(std::size_t most) && { return text_of(std::move(*this), most); }
+
+Coro<std::string> ClientResponse::text_of(ClientResponse response, std::size_t most) {
+    Coro<std::string> reading = response.text(most);
+    co_return co_await std::move(reading);
+}
+
+Coro<std::string> ClientResponse::text(std::size_t most) & {
     std::string text;
     for (;;) {
         Coro<std::string_view> reading = read_some();

@@ -154,9 +154,10 @@ Coro<> ClientConnection::send_body(Wire& wire, std::string head, const RequestOp
 
 /// Ends on the connection's loop, whatever becomes of it.
 Coro<> ClientConnection::stream_body(Wire& wire, const RequestOptions& options) {
+    const auto sink = std::make_shared<UploadSink>(wire, wire.loop);
     std::exception_ptr error;
     try {
-        RequestWriter writer(wire);
+        RequestWriter writer(sink);
         Coro<> streaming = options.stream(writer);
         co_await std::move(streaming);
         co_await resume_on(wire.loop);
@@ -164,7 +165,7 @@ Coro<> ClientConnection::stream_body(Wire& wire, const RequestOptions& options) 
         error = std::current_exception();
     }
     co_await come_home(wire.loop);
-    wire.has_body_ended = true;
+    sink->sink = nullptr;
     if (error != nullptr) {
         std::rethrow_exception(error);
     }
@@ -189,15 +190,7 @@ Coro<> Wire::write(std::string_view bytes) {
 }
 
 Coro<> Wire::write_chunk(std::string_view bytes) {
-    if (bytes.empty()) {
-        co_return;
-    }
-    // The function may be on another loop, and end while another task of it is on its way in here.
-    const std::shared_ptr<Wire> self = shared_from_this();
-    co_await resume_on(loop);
-    if (has_body_ended) {
-        throw std::system_error(ECONNABORTED, std::generic_category(), "the function that makes the body has ended");
-    }
+    const std::shared_ptr<Wire> self = shared_from_this();  // the function may end while another task of it is in here
     std::string chunk;
     append_number(chunk, bytes.size(), 16);
     chunk.append("\r\n").append(bytes).append("\r\n");

@@ -29,7 +29,6 @@ public:
 
     std::unique_ptr<Transport> transport;  ///< null once it is given back
     Loop& loop;
-    bool has_body_ended = false;     ///< the function that makes the body has: nothing of it may follow
     bool is_cut = false;             ///< a write is under way, or was cut off: nothing may be sent behind it
     bool is_sending = true;          ///< the request is not sent as a whole
     TimePoint sent_at{};             ///< then

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <exception>
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include "knit/error.hpp"
@@ -14,6 +17,23 @@ namespace knit::http::detail {
 bool is_idempotent(std::string_view method) noexcept {
     constexpr std::array<std::string_view, 6> kMethods = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
     return std::ranges::find(kMethods, method) != kMethods.end();
+}
+
+Coro<> write_upload(std::shared_ptr<UploadSink> sink, std::string_view bytes) {
+    if (bytes.empty()) {
+        co_return;
+    }
+    co_await resume_on(sink->loop);
+    if (sink->sink == nullptr) {
+        throw std::system_error(ECANCELED, std::generic_category(), "the function that makes the body has ended");
+    }
+    Coro<> writing = sink->sink->write_chunk(bytes);
+    co_await std::move(writing);
+}
+
+Coro<> write_upload_owned(std::shared_ptr<UploadSink> sink, std::string bytes) {
+    Coro<> writing = write_upload(std::move(sink), bytes);
+    co_await std::move(writing);
 }
 
 std::optional<TimePoint> ClientExchange::read_until(Duration limit) const {
@@ -31,7 +51,10 @@ bool ClientExchange::is_early(bool is_sending, TimePoint sent_at, Duration limit
 
 ClientExchange::~ClientExchange() {
     if (upload_.ref()) {
-        upload_.cancel();
+        try {
+            upload_.cancel();
+        } catch (const std::bad_alloc&) {  // on another loop: it goes on until the peer ends it
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 #include "knit/coro.hpp"
 #include "knit/http/client.hpp"
 #include "knit/http/detail/head.hpp"
+#include "knit/loop.hpp"
 #include "knit/task.hpp"
 #include "knit/time.hpp"
 #include "is_a.hpp"
@@ -21,7 +22,7 @@ namespace knit::http::detail {
 /// RFC 9110, 9.2.2: doing it twice is as doing it once.
 bool is_idempotent(std::string_view method) noexcept;
 
-/// Where a RequestWriter's pieces go.
+/// Where a RequestWriter's pieces go. On the connection's loop.
 class RequestSink {
 public:
     RequestSink() = default;
@@ -29,6 +30,14 @@ public:
     RequestSink& operator=(const RequestSink&) = delete;
     virtual ~RequestSink() = default;
     virtual Coro<> write_chunk(std::string_view bytes) = 0;
+};
+
+/// What the RequestWriters of one request share, which may be there for longer than the request.
+struct UploadSink {
+    UploadSink(RequestSink& of, Loop& where) noexcept : sink(&of), loop(where) {}
+
+    RequestSink* sink;  ///< on the loop; null once the function that makes the body has ended
+    Loop& loop;
 };
 
 class ClientExchange {

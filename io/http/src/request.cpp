@@ -10,6 +10,15 @@ bool detail::Exchange::open(Request& request, const Head& head, std::size_t body
     return request.open(head, *this, body_max);
 }
 
+void detail::Exchange::forget(Request& request) noexcept { request.forget(); }
+
+void Request::forget() noexcept {
+    path_ = raw_path_ = query_ = {};
+    for (auto& [name, value] : params_) {
+        value = {};
+    }
+}
+
 bool Request::open(const detail::Head& head, detail::Exchange& exchange, std::size_t body_max) {
     head_ = &head;
     exchange_ = &exchange;

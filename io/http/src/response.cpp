@@ -36,6 +36,11 @@ void erase_field(std::string& fields, std::string_view name) {
 
 }  // namespace
 
+Coro<> detail::write_body_owned(std::shared_ptr<BodySink> sink, std::string bytes) {
+    Coro<> writing = write_body(std::move(sink), bytes);
+    co_await std::move(writing);
+}
+
 Response::Response(int status, std::string body) : status_(status), body_(std::move(body)) {
     check_status(status);
     if (!body_.empty()) {

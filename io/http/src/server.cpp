@@ -1,6 +1,9 @@
 #include "knit/http/server.hpp"
 
 #include <cstring>
+#include <exception>
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include "knit/error.hpp"
@@ -33,6 +36,8 @@ void ServerCore::close() {
             runtime.loop(index).call_soon_threadsafe(std::move(end));
         } catch (const RuntimeError&) {
             continue;  // the loop is closed, and its connections with it
+        } catch (const std::bad_alloc&) {
+            continue;  // its connections end with their next request; the other loops may have memory
         }
     }
 }
@@ -62,8 +67,33 @@ Handshake::~Handshake() {
     }
 }
 
-void Handshake::end_cancelled() {
-    if (!watch_.end_cancelled()) {
+namespace {
+
+/// A peer that does not get as far as HTTP is no fault of ours: for LogLevel::debug.
+void log_wrap_error(const std::exception& error) {
+    knit::detail::log(LogLevel::debug, std::string("knit: http: a connection is no good: ") + error.what());
+}
+
+}  // namespace
+
+void Handshake::end(const std::exception_ptr& error) {
+    try {
+        if (error != nullptr) {
+            std::rethrow_exception(error);
+        }
+        watch_.end();
+    } catch (const CancelledError&) {
+        if (!watch_.end_cancelled()) {
+            throw;
+        }
+    } catch (const std::system_error& failure) {
+        watch_.end();
+        log_wrap_error(failure);
+    } catch (const TimeoutError& failure) {
+        watch_.end();
+        log_wrap_error(failure);
+    } catch (...) {
+        watch_.end();
         throw;
     }
 }
@@ -100,10 +130,6 @@ std::shared_ptr<ServerCore> make_server_core(const Router& router, const ServerO
     const auto routes = router.core();
     routes->freeze();
     return std::make_shared<ServerCore>(routes, options);
-}
-
-void log_wrap_error(const std::exception& error) {
-    knit::detail::log(LogLevel::debug, std::string("knit: http: a connection is no good: ") + error.what());
 }
 
 io::ServeOptions serve_options(const ServerOptions& options) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "answers.hpp"
+#include "busy.hpp"
 #include "is_a.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/home.hpp"
@@ -20,25 +21,6 @@
 #include "text.hpp"
 
 namespace knit::http::detail {
-namespace {
-
-/// A flag that stands as long as this; who waits for its end is told.
-class Writing {
-public:
-    Writing(bool& flag, Event& ended) noexcept : flag_(flag), ended_(ended) { flag_ = true; }
-    Writing(const Writing&) = delete;
-    Writing& operator=(const Writing&) = delete;
-    ~Writing() {
-        flag_ = false;
-        ended_.set();
-    }
-
-private:
-    bool& flag_;
-    Event& ended_;
-};
-
-}  // namespace
 
 const Handler* ConnectionBase::begin_handler() {
     RouterCore::Found found = core_->router->find(request_);
@@ -48,6 +30,7 @@ const Handler* ConnectionBase::begin_handler() {
     }
     flush_when_suspended();
     is_in_handler_ = true;
+    is_answered_ = false;
     return found.handler;
 }
 
@@ -71,17 +54,45 @@ bool ConnectionBase::end_handler() noexcept {
         return false;
     }
     is_in_handler_ = false;
-    return handler_error_ == nullptr && !flushing_.ref();
+    return handler_error_ == nullptr && !flushing_.ref() && !is_reading_;
 }
 
 Coro<> ConnectionBase::settle_handler() {
     is_in_handler_ = false;
-    if (handler_error_ != nullptr) {
+    const bool has_failed = handler_error_ != nullptr;
+    if (has_failed) {
         response_.emplace(error_response(std::exchange(handler_error_, nullptr)));
+    }
+    is_answered_ = !lets_read(*response_);  // now: nobody begins to read while this waits
+    if (is_reading_) {
+        const bool has_function = response_->extra_ != nullptr && response_->extra_->produce;
+        Coro<> settling = settle_reading(has_failed || has_function);
+        co_await std::move(settling);
     }
     if (flushing_.ref()) {
         Coro<> flushing = flush();
         co_await std::move(flushing);
+    }
+    if (is_reading_) {  // one that may go on has begun meanwhile
+        Coro<> settling = settle_reading(true);
+        co_await std::move(settling);
+    }
+}
+
+/// A task that reads may go on beside the function that makes the answer's body, and with nothing else: what follows
+/// reads the stream itself. A handler that fails may have left it; its own error is the one that is told.
+Coro<> ConnectionBase::settle_reading(bool is_expected) {
+    if (!is_answered_) {
+        while (is_asking_) {
+            others_.clear();
+            co_await others_.wait();
+        }
+        co_return;
+    }
+    Coro<> ending = end_reading();
+    co_await std::move(ending);
+    if (!is_expected) {
+        report(reader_left_error(), request_name());
     }
 }
 
@@ -175,8 +186,14 @@ bool ConnectionBase::has_answer_body(const Response& response) const noexcept {
     return has_content(response.status_) && head_.method != "HEAD";
 }
 
+/// Whether a task may read the request beside the function that makes the body.
+bool ConnectionBase::lets_read(const Response& response) const noexcept {
+    return response.extra_ != nullptr && response.extra_->produce && has_answer_body(response);
+}
+
 bool ConnectionBase::put(Response& response) {
     expect_whole();
+    is_answered_ = !lets_read(response);
     if (response.extra_ != nullptr && response.extra_->upgrade) [[unlikely]] {
         check_upgrade(response);
     }
@@ -276,6 +293,7 @@ Coro<> ConnectionBase::put_stream(Response& response) {
     co_await come_home(watch_.loop());
     sink->exchange = nullptr;
     is_streaming_ = false;
+    is_answered_ = true;
     const bool is_left = is_writing_;
     if (is_left) {
         // What another task has begun ends before the connection does; nothing follows a piece that is not whole.
@@ -287,9 +305,9 @@ Coro<> ConnectionBase::put_stream(Response& response) {
         close_bare();
     }
     while (is_writing_) {
-        written_.clear();
+        others_.clear();
         try {
-            co_await written_.wait();
+            co_await others_.wait();
         } catch (...) {
             error = std::current_exception();
         }
@@ -320,7 +338,7 @@ Coro<> ConnectionBase::write_body(std::string_view bytes) {
     if (body_promised_ && bytes.size() > *body_promised_ - body_sent_) {
         throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");
     }
-    const Writing writing(is_writing_, written_);
+    const Busy writing(is_writing_, others_);
     try {
         if (is_chunking_) {
             append_number(out_, bytes.size(), 16);

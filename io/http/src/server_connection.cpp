@@ -6,6 +6,8 @@
 #include <optional>
 #include <system_error>
 
+#include "answers.hpp"
+#include "busy.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
@@ -24,7 +26,7 @@ ConnectionBase::~ConnectionBase() {
     flusher_.cancel();
 }
 
-Coro<> ConnectionBase::run() {
+void ConnectionBase::begin() {
     watch_.start();
     write_watch_.start();
     shard_ = &core_->shards[watch_.loop().id()];
@@ -32,6 +34,10 @@ Coro<> ConnectionBase::run() {
     if (next != nullptr) {
         next->previous = this;
     }
+}
+
+Coro<> ConnectionBase::run() {
+    begin();
     std::exception_ptr error;
     bool is_cancelled = false;
     try {
@@ -51,6 +57,15 @@ Coro<> ConnectionBase::run() {
     }
     // Timers and lists are of the loop that this began on; a handler that was cancelled may have left it.
     co_await come_home(watch_.loop());
+    while (is_reading_) {
+        stop_others();
+        try {
+            co_await others_.wait();
+        } catch (const CancelledError&) {
+            error = std::current_exception();
+            is_cancelled = true;
+        }
+    }
     is_idle_ = false;
     watch_.end();
     write_watch_.end();
@@ -142,6 +157,7 @@ ConnectionBase::Next ConnectionBase::next_head() {
     is_body_done_ = head_.framing == Framing::none;
     body_left_ = head_.length;
     body_progress_ = 0;
+    body_wait_ = Duration::zero();
     owes_continue_ = head_.expects_continue && !is_body_done_;
     if (!is_body_done_) {
         chunks_ = ChunkedDecoder();
@@ -237,17 +253,61 @@ bool ConnectionBase::skip_body() {
 }
 
 Coro<std::string_view> ConnectionBase::read_body() {
-    if (is_body_done_) {
-        co_return std::string_view();
-    }
     co_await resume_on(watch_.loop());
-    for (;;) {
+    if (is_reading_) {
+        throw_second_reader();
+    }
+    const Busy reading(is_reading_, others_);
+    expect_unanswered();
+    while (!is_body_done_) {
         const std::string_view piece = take_body();
         if (!piece.empty() || is_body_done_) {
             co_return piece;
         }
         Coro<> filling = fill_body();
         co_await std::move(filling);
+    }
+    co_return std::string_view();
+}
+
+void ConnectionBase::expect_unanswered() const {
+    if (is_reading_ && is_answered_) {
+        throw_answered();
+    }
+}
+
+/// The read of another task, who gets an error for it: not a cancellation, which would be the task's own.
+Coro<> ConnectionBase::end_reading() {
+    is_answered_ = true;
+    while (is_reading_) {
+        watch_.expire();
+        others_.clear();
+        co_await others_.wait();
+    }
+}
+
+/// The connection ends: what a task still does that a handler has left behind, a read and what is sent before it.
+void ConnectionBase::stop_others() noexcept {
+    is_answered_ = true;
+    watch_.expire();
+    write_watch_.expire();
+    if (flushing_.ref()) {
+        flushing_.cancel();
+    }
+    others_.clear();
+}
+
+/// What the peer waits for before it sends the body.
+Coro<> ConnectionBase::ask_for_body() {
+    const Busy asking(is_asking_, others_);
+    try {
+        Coro<> flushing = flush();
+        co_await std::move(flushing);
+    } catch (...) {
+        if (current_task()->cancelling() == 0) {
+            expect_unanswered();  // the flush was cancelled, or cut off
+        }
+        throw;
     }
 }
 
@@ -260,10 +320,11 @@ Coro<> ConnectionBase::fill_body() {
     if (is_streaming_) {
         expect_whole();  // another task may write: what stands in out_ goes with its next piece
     } else {
-        Coro<> flushing = flush();
-        co_await std::move(flushing);
+        Coro<> asking = ask_for_body();
+        co_await std::move(asking);
     }
-    if (body_progress_ == 0) {
+    expect_unanswered();
+    if (body_wait_ == Duration::zero()) {
         body_wait_ = core_->options.body_timeout;
     }
     watch_.begin_here(body_wait_);  // a handler may have another task read
@@ -273,7 +334,9 @@ Coro<> ConnectionBase::fill_body() {
         Coro<bool> filling = fill(body_input_, is_long ? kPiece : kPiece / 4);
         has_come = co_await std::move(filling);
     } catch (const CancelledError&) {
+        body_wait_ = watch_.left();
         end_wait_cancelled(watch_);
+        expect_unanswered();
         is_last_ = true;
         is_body_done_ = true;
         throw HttpError(408);
@@ -283,9 +346,11 @@ Coro<> ConnectionBase::fill_body() {
     }
     body_wait_ = watch_.left();
     watch_.end();
+    expect_unanswered();  // what has come stays
     body_progress_ += body_input_.rest().size();
     if (body_progress_ >= kProgress) {
         body_progress_ = 0;
+        body_wait_ = Duration::zero();
     }
     if (!has_come) {
         is_last_ = true;
@@ -297,6 +362,12 @@ Coro<> ConnectionBase::fill_body() {
 
 /// What the handler has left of the body is read away when that is little; otherwise the connection ends.
 Coro<> ConnectionBase::finish_body() {
+    is_answered_ = true;
+    if (is_reading_) {
+        Coro<> ending = end_reading();
+        co_await std::move(ending);
+        report(reader_left_error(), request_name());
+    }
     const bool is_much = head_.framing == Framing::sized && body_left_ > kPiece;
     if (is_last_ || owes_continue_ || is_much) {
         is_last_ = true;
@@ -305,9 +376,12 @@ Coro<> ConnectionBase::finish_body() {
     std::size_t drained = 0;
     while (!is_body_done_ && drained <= kPiece) {
         try {
-            Coro<std::string_view> reading = read_body();
-            const std::string_view piece = co_await std::move(reading);
+            const std::string_view piece = take_body();
             drained += piece.size();
+            if (piece.empty() && !is_body_done_) {
+                Coro<> filling = fill_body();
+                co_await std::move(filling);
+            }
         } catch (const HttpError&) {
             break;
         }

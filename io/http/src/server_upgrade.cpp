@@ -107,12 +107,13 @@ void ConnectionBase::check_upgrade(Response& response) {
         std::string fields = lines_of(response.fields_, "Upgrade");
         response = Response(426, HttpError(426).text());
         response.fields_ = std::move(fields);
-    } else {
-        end_request();  // what has come behind the body is the new protocol's
     }
 }
 
 Coro<> ConnectionBase::run_upgraded(Response& response) {
+    end_request();  // what has come behind the body is the new protocol's; what the request's texts are of may go
+    head_ = Head();
+    forget(request_);
     const auto upgraded = std::make_shared<Upgraded>(*this, watch_.loop(), peer());
     upgraded_ = upgraded.get();
     if (input_.rest().empty()) {

@@ -34,6 +34,8 @@ void end_on_its_loop(const std::shared_ptr<SharedConnection>& connection) {
         connection->loop().call_soon_threadsafe(std::move(end));
     } catch (const RuntimeError&) {
         return;
+    } catch (const std::bad_alloc&) {
+        return;  // it ends when nobody has used it for its keepalive
     }
 }
 
@@ -165,20 +167,23 @@ bool SessionCore::is_closed() const {
 
 void SessionCore::close() {
     std::multimap<std::string, Idle> closed;
-    std::vector<std::shared_ptr<SharedConnection>> ending;
+    std::map<OriginKey, std::shared_ptr<Origin>> ending;
     {
         const std::lock_guard lock(mutex_);
         is_closed_ = true;
         closed.swap(idle_);
-        for (const auto& [key, origin] : origins_) {
-            if (origin->connection != nullptr) {
-                ending.push_back(std::move(origin->connection));
-            }
+        ending.swap(origins_);
+    }
+    for (const auto& [key, origin] : ending) {
+        if (const std::shared_ptr<SharedConnection> connection = take_shared(*origin)) {
+            end_on_its_loop(connection);
         }
     }
-    for (const std::shared_ptr<SharedConnection>& connection : ending) {
-        end_on_its_loop(connection);
-    }
+}
+
+std::shared_ptr<SharedConnection> SessionCore::take_shared(Origin& origin) {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(origin.connection, nullptr);
 }
 
 // Connections that are shared.

@@ -57,6 +57,7 @@ private:
     void drop_old(TimePoint now, std::vector<Idle>& dropped);
     void watch(const Loop& loop);
     void drop_old_of(const Loop& loop);
+    std::shared_ptr<SharedConnection> take_shared(Origin& origin);
 
     mutable std::mutex mutex_;
     std::multimap<std::string, Idle> idle_;  ///< with the mutex

@@ -4,8 +4,10 @@
 
 #include "knit/error.hpp"
 #include "knit/http/detail/head.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/error.hpp"
-#include "knit/loop.hpp"
+#include "knit/sleep.hpp"
+#include "knit/task.hpp"
 #include "knit/timeout.hpp"
 #include "proxy.hpp"
 #include "text.hpp"
@@ -123,22 +125,10 @@ std::string join(const std::vector<std::string_view>& values) {
     return text;
 }
 
-/// To a WebSocket's loop, where all that it knows is; gives the cancellation that has come on the way.
-Coro<std::exception_ptr> go_home(Loop& home) {
-    std::exception_ptr cancelled;
-    while (&get_running_loop() != &home) {
-        try {
-            co_await resume_on(home);
-        } catch (const CancelledError&) {
-            cancelled = std::current_exception();
-        }
-    }
-    co_return cancelled;
-}
-
 /// The handler, and whatever it leaves undone. A peer that breaks the rules or goes away is no error of the handler's,
 /// though it may end by one.
 Coro<> run_websocket(std::shared_ptr<std::function<Coro<>(WebSocket&)>> handler, WebSocketCore::Ref core) {
+    Coro<> finishing = WebSocketCore::finish(core);  // made before: the connection must not go first without memory
     std::exception_ptr error;
     int code = 1000;
     {
@@ -153,22 +143,27 @@ Coro<> run_websocket(std::shared_ptr<std::function<Coro<>(WebSocket&)>> handler,
             error = std::current_exception();
             code = 1011;
         }
-        Coro<std::exception_ptr> returning = go_home(core->loop());
-        const std::exception_ptr cancelled = co_await std::move(returning);
-        if (cancelled != nullptr) {
-            error = cancelled;
-            code = 1001;
-        } else if (error != nullptr && core->is_peers_fault(error)) {
+        co_await detail::come_home(core->loop());  // where all is that a WebSocket knows
+        if (error != nullptr && core->is_peers_fault(error)) {
             error = nullptr;
         }
+        if (current_task()->cancelling() != 0) {
+            try {
+                co_await yield();  // throws what has come on the way, so that a good-bye can be said
+            } catch (const CancelledError&) {
+                error = std::current_exception();
+                code = 1001;
+            }
+        }
         try {
-            Coro<> closing = socket.close(code);
+            Coro<> closing = WebSocketCore::close(core, code, {});  // the handler may have moved `socket` away
             co_await std::move(closing);
         } catch (const CancelledError&) {
             error = std::current_exception();
+        } catch (...) {
+            error = error != nullptr ? error : std::current_exception();
         }
     }
-    Coro<> finishing = WebSocketCore::finish(core);
     co_await std::move(finishing);
     if (error != nullptr) {
         std::rethrow_exception(error);

@@ -61,7 +61,10 @@ private:
 inline ContextState*& context_slot() noexcept;
 /// The same, made where there is none.
 ContextState& current_context();
-/// A copy of it for a new task or callback; null where there is none.
+/// A copy of it for a new task or callback; null where there is none. Throws std::bad_alloc: so it is made before a
+/// task is counted and takes its coroutine.
 ContextState* copy_of_current_context();
+/// The same, where there usually is none.
+[[nodiscard]] inline ContextState* context_for_task();
 
 }  // namespace knit::detail

@@ -21,11 +21,11 @@
 ///   Both are read-modify-writes of one word, so of the two one comes second, and sees the other: the taker then
 ///   cancels the task before its first step, the stopper cancels it by message. Never set for what runs inline.
 ///
-///   outcome_   null; then, once and for all, the slot of the first child that failed, or kCancelled  [fork.outcome]
+///   outcome_   null; then, once and for all, the slot of the first child that failed, or &g_cancelled
 ///
-///   [fork.word]     taker: task, word RMW  <->  stopper: word RMW, task       see above
+///   [fork.word]     taker: task, word RMW release  ->  stopper: word RMW acquire, task       see above
 ///   [fork.pending]  a child's end: result, pending RMW release  ->  the last of them, or the owner: RMW acquire
-///   [fork.outcome]  fail: slot, outcome CAS release  ->  the owner: load acquire     the error is seen
+///                   with its result the failed child's outcome and error are seen
 #pragma once
 
 #include <coroutine>
@@ -88,6 +88,8 @@ public:
     static void adopt(ForkNode& node, TaskCore& task, Worker& taker) noexcept;
     /// Gives up a child that became a task.
     KNIT_NOINLINE static void release_task(TaskCore& task) noexcept;
+    /// A task of its loop that has paused before it began an inline child goes on.
+    static void go_on(Worker& worker, TaskCore& task) noexcept;
     /// Where the parent awaits the children.
     std::source_location where() const noexcept;
 
@@ -110,7 +112,8 @@ protected:
     bool is_begun() const noexcept { return task_ != nullptr; }
     /// Throws when a child has failed or the task was cancelled.
     void end() {
-        if (is_suspended_ || outcome_.load(std::memory_order_acquire) != nullptr) [[unlikely]] {  // [fork.outcome]
+        // relaxed: as in end_slow
+        if (is_suspended_ || outcome_.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
             end_slow();
         }
     }
@@ -121,7 +124,7 @@ protected:
 
 private:
     struct ForkWait : Wait {
-        explicit ForkWait(ForkBase& whose) noexcept : Wait(&ForkBase::cancel_wait, "fork_join"), fork(&whose) {}
+        ForkWait(ForkBase& whose, Cancel how) noexcept : Wait(how, "fork_join"), fork(&whose) {}
         ForkBase* fork;
     };
 
@@ -132,7 +135,9 @@ private:
 
     bool claim_outcome(SlotBase& outcome) noexcept;
     void stop(const std::string& message, bool again) noexcept;
+    bool is_over() noexcept;
     static bool cancel_wait(Wait& wait) noexcept;
+    static bool cancel_pause(Wait& /*wait*/) noexcept { return false; }  // it stays due, and go_on() takes it
     static void child_settled(Join& join, FutureCore& child) noexcept;
 
     std::coroutine_handle<> parent_;
@@ -143,7 +148,7 @@ private:
     std::uint32_t left_;                    ///< nodes below this one have not been looked at again
     std::uint32_t away_ = 0;                ///< nodes that were not there any more
     Atomic<std::uint32_t> pending_{0};      ///< see above; owner and takers write [fork.pending]
-    Atomic<SlotBase*> outcome_{nullptr};    ///< see above; owner and takers write, once [fork.outcome]
+    Atomic<SlotBase*> outcome_{nullptr};    ///< see above; owner and takers write, once; seen by [fork.pending]
     ContextState* context_ = nullptr;       ///< what children that are away get a copy of
     bool is_suspended_ = false;             ///< the task has waited, or waits, for children that are away
     union {

@@ -12,6 +12,10 @@ inline ContextState*& context_slot() noexcept {
     return task != nullptr ? task->context() : t_context;
 }
 
+inline ContextState* context_for_task() {
+    return context_slot() != nullptr ? copy_of_current_context() : nullptr;
+}
+
 inline void TaskCore::suspend(std::coroutine_handle<> leaf, Wait* wait) noexcept {
     leaf_ = leaf;
     wait_ = wait;

@@ -225,16 +225,16 @@ public:
         }
     }
 
-    /// Makes this the outermost coroutine of a new task.
-    TaskCore& make_task(Worker& keeper, std::coroutine_handle<> handle, std::uint64_t id,
+    /// Makes this the outermost coroutine of a new task, which takes over `context`.
+    TaskCore& make_task(Worker& keeper, std::coroutine_handle<> handle, std::uint64_t id, ContextState* context,
                         std::source_location created) noexcept {
         head().outlives_frame = true;
         head().is_task = true;
         slot().kind = &slot_kind<T>();
         task_ = ::new (block() + sizeof(BlockHead)) TaskCore(keeper, slot(), ResultSlot<T>::kIsTrivial, handle, id);
         task_->set_places(function_, created);
-        if (context_slot() != nullptr) [[unlikely]] {
-            task_->set_context(copy_of_current_context());
+        if (context != nullptr) [[unlikely]] {
+            task_->set_context(context);
         }
         return *task_;
     }

@@ -92,6 +92,8 @@ public:
     bool is_cancel_due() const noexcept { return has(kMustCancel); }
     /// The wait took a cancellation, but ended with a result: it is due again at the next await.
     void request_cancel_again() noexcept { flags_ |= kMustCancel; }
+    /// The one that is due is taken: what the task comes to next will end by it. Home loop.
+    void take_cancel() noexcept { flags_ = (flags_ & ~kMustCancel) | kCancelTaken; }
     [[noreturn]] void throw_cancelled();
     const std::string& cancel_message() const noexcept;
 
@@ -162,7 +164,8 @@ public:
     /// The end of the run asks the task to end, once: false when it has been asked.
     bool cancel_for_shutdown(Worker& worker) noexcept;
     static bool is_task_work(const Work& work) noexcept {
-        return work.run == &TaskCore::run_ready || work.run == &TaskCore::run_arrived;
+        return work.run == &TaskCore::run_ready || work.run == &TaskCore::run_arrived ||
+               work.run == &TaskCore::run_paused;
     }
 
     /// May be stale the moment it is read, unless the caller is on that loop. Null: not started, or on offer.
@@ -206,6 +209,7 @@ public:
 
     static void run_ready(Worker& worker, Work& work) noexcept;
     static void run_arrived(Worker& worker, Work& work) noexcept;
+    static void run_paused(Worker& worker, Work& work) noexcept;
 
 private:
     friend struct CancelMessage;
@@ -241,13 +245,13 @@ private:
     void enter_registry() noexcept;
     void leave_registry() noexcept;
     void cancel_wait() noexcept;
-    bool cancel_at_home(const std::string& message);
+    bool cancel_at_home(const std::string& message) noexcept;
     void send_cancel(CancelMessage& message) noexcept;
     void take_early_cancels(Worker& worker) noexcept;
     KNIT_NOINLINE bool begin_slow(Worker& worker) noexcept;
     void end_unstarted(Worker& worker) noexcept;
     void deliver_again() noexcept;
-    void note_cancel(const std::string& message);
+    void note_cancel(const std::string& message) noexcept;
     TaskCore* awaited_here() const noexcept;
     std::exception_ptr make_cancelled_error() const;
     static void run_settled(Worker& worker, Work& work) noexcept;

@@ -18,13 +18,11 @@ namespace knit::detail {
 
 /// Lives with who waits for it; stays where it is while it is in.
 struct Timer : Work {
-    static constexpr std::size_t kNotIn = static_cast<std::size_t>(-1);
+    static constexpr std::uint32_t kNotIn = static_cast<std::uint32_t>(-1);
 
     bool is_in() const noexcept { return index != kNotIn; }
 
-    TimePoint deadline{};
-    std::uint64_t sequence = 0;  ///< given by insert()
-    std::size_t index = kNotIn;  ///< place in the heap
+    std::uint32_t index = kNotIn;  ///< place in the heap; so many would be 96 GiB of it
 };
 
 class Timers {
@@ -36,10 +34,10 @@ public:
     /// Throws std::bad_alloc with nothing changed. `timer` must not be in.
     void insert(Timer& timer, TimePoint deadline) {
         KNIT_ASSERT(!timer.is_in());
+        KNIT_ASSERT(entries_.size() < Timer::kNotIn);
         const Entry entry{deadline, next_sequence_, &timer};
         entries_.push_back(entry);
-        timer.deadline = deadline;
-        timer.sequence = next_sequence_++;
+        ++next_sequence_;
         rise(entries_.size() - 1, entry);
     }
 
@@ -113,7 +111,7 @@ private:
 
     void place(std::size_t index, const Entry& entry) noexcept {
         entries_[index] = entry;
-        entry.timer->index = index;
+        entry.timer->index = static_cast<std::uint32_t>(index);
     }
 
     /// Moves the hole at `index` up to where `entry` belongs.

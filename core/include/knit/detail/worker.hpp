@@ -32,6 +32,7 @@ namespace knit::detail {
 
 class Driver;
 class RuntimeCore;
+class RuntimeLife;
 class Worker;
 
 // GCC splits coroutines before it optimises and Clang 17 and later know that a thread-local's address does not survive
@@ -86,7 +87,7 @@ public:
     /// In the middle of a task that runs coroutines inline: looks at the ring, and at the clock. True when the loop has
     /// something to do that must not wait: the task then calls pause().
     KNIT_NOINLINE bool look_inside_task() noexcept;
-    /// The task, suspended, goes on after the next batch of the run queue, ahead of all offered work.
+    /// The task, suspended, goes on after the next batch of the run queue, ahead of the loop's own offered work.
     void pause(TaskCore& task) noexcept { paused_.push(task.work()); }
     void set_timer(Timer& timer, TimePoint deadline) {
         timers_.insert(timer, deadline);
@@ -108,8 +109,13 @@ public:
     Work* steal() noexcept { return deque_.steal(); }
     bool has_stealable() const noexcept { return deque_.size_hint() != 0; }
     bool is_unfenced() const noexcept { return deque_.is_unfenced(); }
+    /// Whether the calling thread may touch this loop: it runs it, or owns the runtime, whose loop 0 this is, and does
+    /// not run it.
+    bool is_owned_here() const noexcept;
     /// Wakes the loop to look for work: only the idle protocol calls it, having claimed the sleeper.
     bool claim_sleeper() noexcept;
+    /// It sleeps, and nobody has claimed it.
+    bool is_claimable() const noexcept { return sleep_.load(std::memory_order_seq_cst) == parked; }  // [worker.sleep]
 
     // Owner thread: the scheduler.
 
@@ -241,7 +247,10 @@ public:
     FramePool& pool() noexcept { return pool_; }
     Driver& driver() noexcept { return *driver_; }
     Loop& loop() noexcept { return loop_; }
+    /// Only while the loop is open, and cannot close: on a loop's own thread, or by the runtime itself.
     RuntimeCore& runtime() noexcept { return runtime_; }
+    /// What may be asked of the runtime when it has gone. Any thread.
+    RuntimeLife& life() const noexcept { return *life_; }
     unsigned id() const noexcept { return id_; }
     /// Whose loop this is, or was: unlike runtime(), it may be asked of a loop whose runtime has gone.
     std::uint64_t runtime_id() const noexcept { return runtime_id_; }
@@ -256,6 +265,7 @@ private:
     static void fetch_ahead(Work* next) noexcept;
     void look(TimePoint time = TimePoint()) noexcept;
     void look_around() noexcept;
+    TimePoint take_shared() noexcept;
     void run_oldest(TimePoint time) noexcept;
     void rest_offered() noexcept;
     bool has_waiting() const noexcept;
@@ -326,6 +336,7 @@ private:
     TaskCore* registry_ = nullptr;
     Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
     unsigned looks_ = 0;
+    unsigned looks_per_clock_ = 1;  ///< a power of two
     InlineBudget inline_{budget_};
     bool is_look_due_ = false;  ///< a task has paused so that the loop looks around
     TimePoint looked_around_{};      ///< when the loop last did
@@ -350,6 +361,7 @@ private:
 
     WorkerCounters counters_;                 ///< the owner writes, any thread reads
     const std::unique_ptr<Count[]> steals_;  ///< by the loop stolen from; likewise
+    const std::shared_ptr<RuntimeLife> life_;
 
     // Other threads'.
     Inbox inbox_;

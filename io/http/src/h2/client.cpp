@@ -54,6 +54,8 @@ Coro<> H2Client::run(std::shared_ptr<H2Client> self) {
     }
     const std::exception_ptr late = co_await std::move(ending);
     self->transport_ = nullptr;
+    self->forget_streams();
+    self->has_ended_.store(true, std::memory_order_release);  // [h2.ended]
     self->throw_end(late != nullptr ? late : cancelled);
 }
 

@@ -1,4 +1,6 @@
 /// H2Client: HTTP/2 on a client's connection, and one request on it.
+///
+///   [h2.ended] run: has_ended_ release  ->  has_ended: acquire    the streams know nothing of the connection any more
 #pragma once
 
 #include <cstddef>
@@ -14,6 +16,9 @@
 #include "../shared_connection.hpp"
 #include "fields.hpp"
 #include "knit/coro.hpp"
+#include "knit/detail/base.hpp"
+#include "knit/detail/work.hpp"
+#include "knit/detail/worker.hpp"
 #include "knit/http/client.hpp"
 #include "session.hpp"
 
@@ -41,6 +46,8 @@ public:
     /// A whole answer has come on it.
     void note_answer() noexcept { has_answered_ = true; }
     bool has_answered() const noexcept { return has_answered_; }
+    /// Its task has: streams may go on any thread. From any thread.
+    bool has_ended() const noexcept { return has_ended_.load(std::memory_order_acquire); }  // [h2.ended]
 
 private:
     Coro<bool> fill(Input& input, std::size_t size) final;
@@ -56,6 +63,7 @@ private:
     bool has_answered_ = false;
     std::uint64_t suspected_ = std::numeric_limits<std::uint64_t>::max();  ///< heard_count() then
     TimePoint idle_until_ = TimePoint::max();  ///< looked at when it has come: streams may have begun since
+    knit::detail::Atomic<bool> has_ended_{false};  ///< run() sets it, whoever leaves a stream asks [h2.ended]
 };
 
 /// Kept by the task that sends its body, too.
@@ -83,8 +91,19 @@ public:
     /// The head is beyond what a client takes, and the stream was reset for it.
     bool is_head_too_large() const noexcept { return is_head_too_large_; }
     using H2Stream::expect_written;
+    /// Nobody reads the answer any more: resets the stream, unless it is closed, on the connection's loop, and lets it
+    /// go there. From any thread.
+    static void leave(std::shared_ptr<H2ClientStream> stream, std::shared_ptr<H2Client> connection) noexcept;
 
 private:
+    struct Farewell : knit::detail::Work {
+        Farewell() noexcept { run = &H2ClientStream::end; }
+
+        std::shared_ptr<H2Client> connection;
+        std::shared_ptr<H2ClientStream> stream;
+    };
+
+    static void end(knit::detail::Worker&, knit::detail::Work& work) noexcept;
     [[noreturn]] void throw_late() final;
 
     static constexpr std::size_t kHeadMost = 128 << 10;
@@ -98,9 +117,11 @@ private:
     bool is_sending_ = true;  ///< the request is not in frames as a whole
     TimePoint sent_at_{};     ///< then
     std::exception_ptr body_error_;
+    Farewell farewell_;  ///< of leave(), on its way to the loop
 };
 
-/// Destroyed before its end, it resets its stream and leaves the others alone.
+/// Destroyed before its end, on whichever thread, it resets its stream and leaves the others alone. Reads go on on the
+/// connection's loop.
 class H2Exchange final : public ClientExchange {
 public:
     H2Exchange(std::shared_ptr<H2Client> connection, const ClientTimeout& timeout)

@@ -76,13 +76,9 @@ void H2ClientStream::sent_end() noexcept {
 }
 
 Coro<> H2ClientStream::write_chunk(std::string_view bytes) {
-    if (bytes.empty()) {
-        co_return;
-    }
-    // The function may have ended while another task of it is in here.
+    // The function may end while another task of it is in here.
     const auto connection = static_cast<H2Client&>(session()).shared_from_this();
     const auto self = shared_from_this();
-    co_await resume_on(connection->loop());  // where the function may not be
     Coro<> writing = write(bytes, Duration::zero());
     co_await std::move(writing);
 }
@@ -93,6 +89,29 @@ void H2ClientStream::body_failed(const std::exception_ptr& error) {
     }
     body_error_ = error;
     abandon(NGHTTP2_CANCEL);
+}
+
+/// What is posted to another loop is a part of the stream: this must not fail.
+void H2ClientStream::leave(std::shared_ptr<H2ClientStream> stream, std::shared_ptr<H2Client> connection) noexcept {
+    if (connection->has_ended()) {
+        return;
+    }
+    knit::detail::Worker& home = connection->loop().worker();
+    Farewell& farewell = stream->farewell_;
+    farewell.stream = std::move(stream);
+    farewell.connection = std::move(connection);
+    if (knit::detail::Worker::current() == &home || !home.post(farewell)) {
+        end(home, farewell);  // here; or the loop is closed, and nobody else has the connection
+    }
+}
+
+void H2ClientStream::end(knit::detail::Worker&, knit::detail::Work& work) noexcept {
+    auto& farewell = static_cast<Farewell&>(work);
+    const std::shared_ptr<H2Client> connection = std::move(farewell.connection);
+    const std::shared_ptr<H2ClientStream> stream = std::move(farewell.stream);
+    if (!stream->is_closed()) {
+        stream->reset(NGHTTP2_CANCEL);
+    }
 }
 
 void H2ClientStream::throw_late() { throw TimeoutError("the server sends nothing"); }
@@ -201,9 +220,10 @@ bool H2Exchange::may_repeat(const std::string& method) const {
 /// Throws its own cancellation only: an answer may have come whatever has become of the request.
 Coro<> H2Exchange::send_body(Upload upload) {
     const Upload here(std::move(upload));  // ends before the task, on the connection's loop
+    const auto sink = std::make_shared<UploadSink>(*here.stream, here.connection->loop());
     std::exception_ptr error;
     try {
-        RequestWriter writer(*here.stream);
+        RequestWriter writer(sink);
         Coro<> streaming = here.options->stream(writer);
         co_await std::move(streaming);
         co_await resume_on(here.connection->loop());
@@ -212,6 +232,7 @@ Coro<> H2Exchange::send_body(Upload upload) {
         error = std::current_exception();
     }
     co_await come_home(here.connection->loop());
+    sink->sink = nullptr;
     if (error == nullptr) {
         here.stream->write_last({}, Duration::zero());
     } else if (current_task()->cancelling() != 0) {
@@ -267,6 +288,10 @@ Coro<std::string_view> H2Exchange::read_piece() {
 
 Coro<std::string_view> H2Exchange::read_body() {
     if (is_done_) {
+        co_return std::string_view();  // its loop may have ended
+    }
+    co_await resume_on(connection_->loop());
+    if (is_done_) {
         co_return std::string_view();
     }
     Coro<std::string_view> reading = read_piece();
@@ -301,8 +326,9 @@ void H2Exchange::reset() noexcept {
 
 void H2Exchange::leave() noexcept {
     is_done_ = true;
-    reset();
-    stream_ = nullptr;
+    if (stream_ != nullptr) {
+        H2ClientStream::leave(std::exchange(stream_, nullptr), connection_);
+    }
     release_permits();
 }
 

@@ -1,5 +1,5 @@
 /// What keeps an H2ServerStream that is closed. Running: a request's task, from before its first step to its end, also
-/// when it never takes a step. Writing: a write, whichever task's.
+/// when it never takes a step. Using: a read or a write, whichever task's.
 #pragma once
 
 #include <utility>
@@ -29,11 +29,9 @@ private:
         H2Server& server = stream_->server_;
         stream_->has_task_ = false;
         stream_->task_ = TaskRef();
-        if (!stream_->is_closed()) {
-            stream_->stop_reading();
-            if (!stream_->is_answered_) {
-                stream_->reset(NGHTTP2_INTERNAL_ERROR);
-            }
+        stream_->stop_reading();
+        if (!stream_->is_closed() && !stream_->is_answered_) {
+            stream_->reset(NGHTTP2_INTERNAL_ERROR);
         }
         stream_->delete_unless_kept();
         server.task_ended();
@@ -42,19 +40,19 @@ private:
     H2ServerStream* stream_;
 };
 
-class H2ServerStream::Writing {
+class H2ServerStream::Using {
 public:
-    explicit Writing(H2ServerStream& stream) noexcept : stream_(stream) {
-        ++stream_.write_count_;
-        stream_.server_.write_begun();
+    explicit Using(H2ServerStream& stream) noexcept : stream_(stream) {
+        ++stream_.use_count_;
+        stream_.server_.use_begun();
     }
-    Writing(const Writing&) = delete;
-    Writing& operator=(const Writing&) = delete;
-    ~Writing() {
+    Using(const Using&) = delete;
+    Using& operator=(const Using&) = delete;
+    ~Using() {
         H2Server& server = stream_.server_;
-        --stream_.write_count_;
+        --stream_.use_count_;
         stream_.delete_unless_kept();
-        server.write_ended();
+        server.use_ended();
     }
 
 private:

@@ -63,7 +63,7 @@ Coro<> H2Server::run(Input input, std::string_view preface) {
     }
     // After the peer's last word answers still go, as far as its windows are open.
     close_streams(!is_failed_ && cancelled == nullptr);
-    while (task_count_ + write_count_ != 0) {
+    while (task_count_ + use_count_ != 0) {
         tasks_ended_.clear();
         try {
             co_await tasks_ended_.wait();
@@ -112,13 +112,13 @@ void H2Server::task_ended() noexcept {
     tell_ended();
 }
 
-void H2Server::write_ended() noexcept {
-    --write_count_;
+void H2Server::use_ended() noexcept {
+    --use_count_;
     tell_ended();
 }
 
 void H2Server::tell_ended() noexcept {
-    if (task_count_ + write_count_ == 0) {
+    if (task_count_ + use_count_ == 0) {
         tasks_ended_.set();
     }
 }

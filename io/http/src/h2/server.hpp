@@ -31,9 +31,9 @@ public:
     const std::string& peer_text();
     void task_begun() noexcept { ++task_count_; }
     void task_ended() noexcept;
-    /// A write of a task that its handler may have left behind.
-    void write_begun() noexcept { ++write_count_; }
-    void write_ended() noexcept;
+    /// A read or a write of a task that its handler may have left behind.
+    void use_begun() noexcept { ++use_count_; }
+    void use_ended() noexcept;
     /// A head's fields are beyond all limits: not even worth reading on.
     void head_is_endless() noexcept;
 
@@ -68,7 +68,7 @@ private:
     ServerCore& core_;
     Shard& shard_;
     std::size_t task_count_ = 0;
-    std::size_t write_count_ = 0;
+    std::size_t use_count_ = 0;
     Event tasks_ended_;
     std::int32_t head_id_ = 0;                 ///< whose fields head_until_ is for; zero: the preface
     TimePoint head_until_ = TimePoint::max();  ///< for the preface, or fields whose first frame has come

@@ -40,6 +40,8 @@ Coro<> H2ServerStream::run(Running running) {
     co_await come_home(self.server_.loop());
     if (error != nullptr) {
         self.cut_off(error);
+    } else if (self.is_being_read()) {
+        self.report(reader_left_error());
     }
 }
 
@@ -54,6 +56,7 @@ Coro<> H2ServerStream::serve() {
     co_await come_home(server_.loop());
     if (error != nullptr) {
         response_.emplace(error_response(error));
+        stop_reading();  // what the handler has left: its own error is the one that is told
     }
     Coro<> answering = answer();
     co_await std::move(answering);
@@ -238,7 +241,7 @@ Coro<> H2ServerStream::send_body() {
 }
 
 Coro<> H2ServerStream::write_body(std::string_view bytes) {
-    const Writing here(*this);
+    const Using here(*this);
     if (body_promised_ && bytes.size() > *body_promised_ - body_sent_) {
         throw RuntimeError("the streamed body is longer than the length that was given to Response::stream()");
     }

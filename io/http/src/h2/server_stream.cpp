@@ -115,7 +115,7 @@ void H2ServerStream::closed(std::uint32_t error_code) noexcept {
 }
 
 void H2ServerStream::delete_unless_kept() noexcept {
-    if (is_closed() && !has_task_ && write_count_ == 0) {
+    if (is_closed() && !has_task_ && use_count_ == 0) {
         delete this;
     }
 }
@@ -132,7 +132,8 @@ void H2ServerStream::cancel_task() noexcept {
 
 Coro<std::string_view> H2ServerStream::read_body() {
     co_await resume_on(server_.loop());
-    if (std::exchange(owes_continue_, false) && !is_closed()) {
+    const Using here(*this);
+    if (std::exchange(owes_continue_, false) && !is_closed() && has_task_) {
         H2Fields& fields = server_.fields();
         fields.clear();
         fields.add(":status", "100");

@@ -21,7 +21,8 @@ namespace knit::http::detail {
 
 class H2Server;
 
-/// Deletes itself when the stream is closed and the task has ended, and what that has left writing; whichever is last.
+/// Deletes itself when the stream is closed and the task has ended, and what that has left reading or writing;
+/// whichever is last.
 class H2ServerStream final : public H2Stream, public Exchange {
 public:
     explicit H2ServerStream(H2Server& server) : H2Stream(server_session(server)), server_(server) {}
@@ -38,7 +39,7 @@ public:
 
 private:
     class Running;
-    class Writing;
+    class Using;
 
     static H2Session& server_session(H2Server& server) noexcept;
 
@@ -79,7 +80,7 @@ private:
     std::size_t head_size_ = 0;  ///< as RFC 9113, 6.5.2 counts
     std::uint64_t body_sent_ = 0;
     std::optional<std::uint64_t> body_promised_;
-    int write_count_ = 0;
+    int use_count_ = 0;  ///< reads and writes under way
     int refusal_ = 0;  ///< the status, instead of a handler's
     bool has_head_ = false;
     bool has_task_ = false;

@@ -80,6 +80,13 @@ void H2Session::close_streams(bool but_answered) noexcept {
     }
 }
 
+void H2Session::forget_streams() noexcept {
+    for (H2Stream* const stream : streams_) {
+        stream->is_forgotten_ = true;
+    }
+    streams_.clear();
+}
+
 // Deadlines: one timer, for the first of them.
 
 void H2Session::look_at(TimePoint deadline) noexcept {
@@ -90,8 +97,8 @@ void H2Session::look_at(TimePoint deadline) noexcept {
     try {
         timer_ = loop_->call_at(deadline, [this] { ring(); });
         armed_for_ = deadline;
-    } catch (const std::bad_alloc&) {
-        is_failed_ = true;  // what has no deadline must not go on
+    } catch (const std::exception&) {
+        is_failed_ = true;  // what has no deadline must not go on: there is no memory, or the loop is closed
         wake_writer();
         nudge_reader();
     }

@@ -86,6 +86,8 @@ protected:
         is_failed_ = true;
         close_streams();
     }
+    /// Streams that are closed may be destroyed anywhere from here on: they leave the session alone.
+    void forget_streams() noexcept;
     /// As after an error of the peer's: GOAWAY, and the end at once.
     void terminate(std::uint32_t error_code) noexcept;
     /// Ends the wait of read_frames(), which then looks around.

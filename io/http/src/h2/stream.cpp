@@ -9,6 +9,7 @@
 #include <string>
 #include <system_error>
 
+#include "../answers.hpp"
 #include "knit/error.hpp"
 #include "session.hpp"
 
@@ -17,6 +18,9 @@ namespace knit::http::detail {
 H2Stream::H2Stream(H2Session& session) : session_(session) { session_.add(*this); }
 
 H2Stream::~H2Stream() {
+    if (is_forgotten_) {
+        return;
+    }
     if (id_ != 0) {
         nghttp2_session_set_stream_user_data(session_.handle(), id_, nullptr);
     }
@@ -109,6 +113,7 @@ void H2Stream::stop_reading() noexcept {
     consume(received_.size() + current_.size());
     received_.clear();
     current_.clear();
+    readable_.set();
 }
 
 void H2Stream::linger() noexcept {
@@ -118,9 +123,15 @@ void H2Stream::linger() noexcept {
 }
 
 Coro<std::string_view> H2Stream::read(Duration limit) {
+    if (is_reading_) {
+        throw_second_reader();
+    }
     consume(current_.size());
     current_.clear();
     while (received_.empty()) {
+        if (is_dropping_) {
+            throw_answered();
+        }
         if (has_ended_) {
             co_return std::string_view();
         }
@@ -140,15 +151,20 @@ Coro<std::string_view> H2Stream::read(Duration limit) {
         try {
             co_await readable_.wait();
         } catch (...) {
-            is_reading_ = false;
+            end_wait();
             throw;
         }
-        is_reading_ = false;
-        read_left_ = read_until_ == TimePoint::max() ? Duration::zero()
-                                                     : std::max<Duration>(read_until_ - session_.now(), Duration(1));
+        end_wait();
     }
     current_.swap(received_);
     co_return current_;
+}
+
+/// A wait that is cancelled counts as any other.
+void H2Stream::end_wait() noexcept {
+    is_reading_ = false;
+    read_left_ = read_until_ == TimePoint::max() ? Duration::zero()
+                                                 : std::max<Duration>(read_until_ - session_.now(), Duration(1));
 }
 
 // What goes.

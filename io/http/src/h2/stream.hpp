@@ -65,7 +65,8 @@ public:
     // The program's side.
 
     /// The next piece, good until the next call; empty at the end. `limit` is for the next KiB; throw_late() comes
-    /// after it. std::system_error when the stream is reset. Cancelled: CancelledError, and nothing is lost.
+    /// after it. std::system_error when the stream is reset. RuntimeError while another read() is under way. Cancelled:
+    /// CancelledError, and nothing is lost.
     Coro<std::string_view> read(Duration limit);
     /// Waits until all is in frames. `limit`: for the peer to take any bytes. Cancelled or failed: resets the stream.
     /// RuntimeError while another write() is under way.
@@ -82,8 +83,10 @@ protected:
     void expect_written() const;
     /// Resets the stream and ends what waits for it at once: the reset itself may have to wait for the peer.
     void abandon(std::uint32_t error_code) noexcept;
-    /// What comes is dropped from here on.
+    /// What comes is dropped from here on; a read that waits ends with ECANCELED.
     void stop_reading() noexcept;
+    /// A read waits, and was not told to end.
+    bool is_being_read() const noexcept { return is_reading_ && !is_dropping_ && !is_closed_; }
     /// Drops for a while what the peer still sends of a body that nobody wants, then resets the stream without blame:
     /// some clients that are reset at once lose the answer before it.
     void linger() noexcept;
@@ -97,6 +100,7 @@ private:
     static constexpr std::size_t kLingerMost = 16 << 20;  ///< bytes
 
     void consume(std::size_t size) noexcept;
+    void end_wait() noexcept;
     void expect_writable() const;
     void resume_sending() noexcept;
 
@@ -126,6 +130,7 @@ private:
     bool has_begun_ = false;      ///< this side
     bool is_last_ = false;        ///< nothing follows out_
     bool is_deferred_ = false;    ///< nghttp2 waits to be told of more
+    bool is_forgotten_ = false;   ///< the session has ended, and does not know of this any more
 };
 
 }  // namespace knit::http::detail

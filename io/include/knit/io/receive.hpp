@@ -40,6 +40,8 @@ public:
 
     /// The peer has ended the stream.
     bool empty() const noexcept { return size_ == 0; }
+    /// Whether there are bytes: `while (Received got = co_await stream.receive()) { ... }`.
+    explicit operator bool() const noexcept { return size_ != 0; }
     std::size_t size() const noexcept { return size_; }
     std::byte* data() const noexcept;
     std::span<std::byte> bytes() const noexcept { return {data(), size_}; }

@@ -21,8 +21,9 @@ namespace detail {
 class RouterCore;
 }  // namespace detail
 
-/// A request, as long as its handler runs. All texts are good until then; those of the head are not copied. Used on the
-/// loop of its connection, by the handler's task. Of HTTP/1 or HTTP/2, which is the same to a handler.
+/// A request, as long as its handler runs, or the function that makes the answer's body, and no longer: whatever task
+/// uses it, they await that. All texts are good until then; those of the head are not copied. Used on the loop of its
+/// connection. Of HTTP/1 or HTTP/2, which is the same to a handler.
 class Request {
 public:
     Request() = default;
@@ -55,7 +56,9 @@ public:
     std::optional<std::uint64_t> content_length() const noexcept;
     /// The next piece of the body, good until the next call; empty at its end. The peer is not read ahead of that.
     /// HttpError 400 for bad chunks, 408 when the peer is silent for body_timeout; std::system_error when it goes.
-    /// Cancelled: CancelledError, and nothing is lost.
+    /// Cancelled: CancelledError, and nothing is lost. One task at a time: RuntimeError. A read that is under way when
+    /// the handler has ended, or the function that makes the answer's body, ends with ECANCELED, and the loop's
+    /// exception handler is told of it, unless the handler has ended by an error.
     Coro<std::string_view> read_some() { return exchange_->read_body(); }
     /// The whole body, or what is left of it. HttpError 413 for more than body_max bytes, otherwise as read_some().
     /// Cancelled: CancelledError, and what was read is lost.
@@ -65,6 +68,8 @@ private:
     friend class detail::Exchange;
     friend class detail::RouterCore;
 
+    /// Its texts are gone: each is empty from here on.
+    void forget() noexcept;
     /// Splits the target; false when it is none.
     bool open(const detail::Head& head, detail::Exchange& exchange, std::size_t body_max);
 

@@ -1,6 +1,7 @@
 /// Response: what a handler returns.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -30,10 +31,17 @@ class BodyWriter {
 public:
     /// knit's own use.
     explicit BodyWriter(std::shared_ptr<detail::BodySink> sink) noexcept : sink_(std::move(sink)) {}
-    /// Sends the bytes; waits while the peer takes no more. From any loop; resumes on that of the connection.
+    /// Sends the bytes, which have to stay until the await is over (those of a std::string that is moved in are kept);
+    /// waits while the peer takes no more. From any loop; resumes on that of the connection.
     /// std::system_error when the peer has gone or takes nothing for write_timeout. Cancelled: CancelledError, and the
     /// answer is cut off. One task at a time: RuntimeError.
     Coro<> write(std::string_view bytes) { return detail::write_body(sink_, bytes); }
+    template <std::same_as<std::string> T>
+    Coro<> write(T&& bytes) {
+        return detail::write_body_owned(sink_, std::move(bytes));
+    }
+    template <std::size_t N>
+    Coro<> write(char (&buffer)[N]) = delete;  // say string_view(buffer, size)
 
 private:
     std::shared_ptr<detail::BodySink> sink_;
@@ -79,14 +87,20 @@ public:
     /// Bytes that outlive the answer, as a literal does, and are not copied.
     static Response literal(std::string_view body);
     static Response literal(std::string_view body, std::string_view content_type);
+    template <std::same_as<std::string> T>
+    static Response literal(T&& body) = delete;  // Response::text() keeps a string
+    template <std::same_as<std::string> T>
+    static Response literal(T&& body, std::string_view content_type) = delete;  // likewise
     /// `produce` is called when the head has been sent, and writes the body: in chunks, or bare and to the end of the
-    /// connection for HTTP/1.0. An error in it, or a write that was cancelled, cuts the connection off, so that the
-    /// peer sees that something is missing (for HTTP/1.0: by a reset). `length`: the body's, when it is known, instead
-    /// of chunks.
+    /// connection for HTTP/1.0. The handler has ended by then: what `produce` captures of it, it captures by value (the
+    /// request itself is still there). An error in it, or a write that was cancelled, cuts the connection off, so that
+    /// the peer sees that something is missing (for HTTP/1.0: by a reset). `length`: the body's, when it is known,
+    /// instead of chunks.
     static Response stream(Producer produce, std::optional<std::uint64_t> length = {});
     /// `count` bytes of the file from `offset` on.
     static Response file(io::File file, std::uint64_t offset, std::uint64_t count);
-    /// Status 101: `run` gets the bare connection, which ends with it. Further fields (Upgrade, Sec-WebSocket-Accept)
+    /// Status 101: `run` gets the bare connection, which ends with it. The handler has ended by then, and the request's
+    /// texts are gone: what `run` captures, it captures by value. Further fields (Upgrade, Sec-WebSocket-Accept)
     /// by header(). A request that did not ask for a change is answered with 426 instead, one whose body was not read
     /// with 400.
     static Response upgrade(Upgrade run);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace knit::http {
 
@@ -17,17 +18,22 @@ public:
     Url(const char* text) : Url(std::string_view(text)) {}         // NOLINT(google-explicit-constructor)
     Url(const std::string& text) : Url(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
 
-    const std::string& scheme() const noexcept { return scheme_; }
+    const std::string& scheme() const& noexcept { return scheme_; }
+    std::string scheme() && noexcept { return std::move(scheme_); }
     bool is_secure() const noexcept { return scheme_ == "https"; }
     /// In lower case; an IPv6 address without its brackets.
-    const std::string& host() const noexcept { return host_; }
+    const std::string& host() const& noexcept { return host_; }
+    std::string host() && noexcept { return std::move(host_); }
     /// Said, or the scheme's.
     std::uint16_t port() const noexcept { return port_; }
     /// "user:password", decoded.
-    const std::string& user() const noexcept { return user_; }
+    const std::string& user() const& noexcept { return user_; }
+    std::string user() && noexcept { return std::move(user_); }
     /// Path and query: what a request's first line has.
-    const std::string& target() const noexcept { return target_; }
-    std::string_view path() const noexcept { return std::string_view(target_).substr(0, target_.find('?')); }
+    const std::string& target() const& noexcept { return target_; }
+    std::string target() && noexcept { return std::move(target_); }
+    std::string_view path() const& noexcept { return std::string_view(target_).substr(0, target_.find('?')); }
+    std::string path() && { return target_.substr(0, target_.find('?')); }
     /// Host and port as the Host field has them: the port only where it is not the scheme's.
     std::string authority() const;
     /// "https://example.org:8443": what decides who may see credentials.

@@ -104,7 +104,8 @@ private:
 };
 
 /// What a route's handler returns to speak WebSocket: calls `handler(WebSocket&) -> Coro<>`, which may be left at any
-/// time: it is then closed with 1000, by an exception with 1011, cancelled with 1001. A request that is none for a
+/// time: it is then closed with 1000, by an exception with 1011, cancelled with 1001. The route's handler has ended by
+/// then, and the request's texts are gone: what `handler` captures, it captures by value. A request that is none for a
 /// WebSocket is answered by 400 or 426. Who may connect is up to you: browsers say in "Origin" whose page it is.
 ///     router.get("/echo", [](http::Request& request) -> Coro<http::Response> {
 ///         co_return http::websocket(request, echo);

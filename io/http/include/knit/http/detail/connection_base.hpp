@@ -107,7 +107,7 @@ protected:
     Coro<> put_slowly(Response& response);
     /// An answer of the server's own, after which the connection ends.
     void refuse(int status);
-    bool has_rest() const noexcept { return !is_body_done_; }
+    bool has_rest() const noexcept { return !is_body_done_ || is_reading_; }
     /// The request is answered: reads the rest of its body away, or decides that the connection ends.
     Coro<> finish_body();
     void end_request() noexcept;
@@ -155,10 +155,17 @@ protected:
     Takeover* takeover_ = nullptr;
 
 private:
+    void begin();
     std::string_view take_body();
     bool skip_body();
     Coro<> fill_body();
+    Coro<> ask_for_body();
+    void expect_unanswered() const;
+    Coro<> end_reading();
+    void stop_others() noexcept;
+    Coro<> settle_reading(bool is_expected);
     bool has_answer_body(const Response& response) const noexcept;
+    bool lets_read(const Response& response) const noexcept;
     void append_head(const Response& response, bool is_chunked);
     void check_upgrade(Response& response);
     Coro<> put_body(Response& response);
@@ -192,17 +199,20 @@ private:
     std::uint64_t body_sent_ = 0;                  ///< of the answer
     std::optional<std::uint64_t> body_promised_;  ///< of an answer whose head says the length
     std::size_t body_progress_ = 0;                ///< bytes of the KiB that body_timeout is for
-    Duration body_wait_{};                         ///< what is left of that; the handler's own time does not count
+    Duration body_wait_{};  ///< what is left of that, zero: all; the handler's own time does not count
     bool is_idle_ = false;     ///< waits for the first byte of a request
     bool is_in_head_ = false;  ///< ... for more of a head
     bool is_streaming_ = false;  ///< the function that makes the answer's body runs: out_ is for its writes
     bool is_writing_ = false;    ///< a piece of that body
+    bool is_reading_ = false;    ///< a read of the request's body is under way, whichever task's
+    bool is_asking_ = false;     ///< ... and what has to be sent before it
+    bool is_answered_ = true;    ///< nobody is to read any more of the request, nor begin to
     bool is_body_done_ = true;
     bool owes_continue_ = false;  ///< the client waits for 100 before it sends the body
     bool is_chunking_ = false;
     bool is_in_handler_ = false;
     bool is_flush_due_ = false;  ///< flusher_ is scheduled
-    Event written_;  ///< is_writing_ has become false
+    Event others_;  ///< one of is_writing_, is_reading_, is_asking_ has become false
     Handle flusher_;
     Task<> flushing_;
     TimePoint began_{};

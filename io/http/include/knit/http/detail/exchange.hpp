@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "knit/coro.hpp"
@@ -32,6 +33,8 @@ public:
 protected:
     /// Makes `request` the one that `head` is of; false when its target is none.
     bool open(Request& request, const Head& head, std::size_t body_max);
+    /// What `request` has views of is about to go.
+    static void forget(Request& request) noexcept;
 };
 
 /// What the BodyWriters of one answer share, which may be there for longer than the answer.
@@ -44,5 +47,6 @@ struct BodySink {
 
 /// From any loop; goes on on the connection's.
 Coro<> write_body(std::shared_ptr<BodySink> sink, std::string_view bytes);
+Coro<> write_body_owned(std::shared_ptr<BodySink> sink, std::string bytes);
 
 }  // namespace knit::http::detail

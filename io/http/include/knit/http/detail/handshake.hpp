@@ -4,13 +4,12 @@
 #include <exception>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 
 #include "knit/coro.hpp"
 #include "knit/detail/awaitable.hpp"
-#include "knit/error.hpp"
+#include "knit/http/detail/home.hpp"
 #include "knit/http/detail/serve_stream.hpp"
 #include "knit/http/detail/watch.hpp"
 #include "knit/io/tcp.hpp"
@@ -26,10 +25,8 @@ public:
     Handshake& operator=(const Handshake&) = delete;
     ~Handshake();
 
-    /// It is over.
-    void end() noexcept { watch_.end(); }
-    /// A CancelledError came out of it: rethrows that unless it is this object's.
-    void end_cancelled();
+    /// It is over, by `error` if there is one: rethrows that, unless it is a peer's or this object's.
+    void end(const std::exception_ptr& error);
     /// The server closes.
     void expire() noexcept { watch_.expire(); }
     Loop& loop() const noexcept { return watch_.loop(); }
@@ -42,9 +39,6 @@ private:
     Watch watch_;
 };
 
-/// A peer that does not get as far as HTTP is no fault of ours: for LogLevel::debug.
-void log_wrap_error(const std::exception& error);
-
 template <class Wrap>
 Coro<> serve_wrapped(io::TcpStream stream, Wrap wrap, std::shared_ptr<ServerCore> core) {
     if (is_closing(*core)) {
@@ -54,20 +48,15 @@ Coro<> serve_wrapped(io::TcpStream stream, Wrap wrap, std::shared_ptr<ServerCore
     std::optional<Wrapped> wrapped;
     {
         Handshake handshake(*core);
+        std::exception_ptr error;
         try {
             auto wrapping = wrap(std::move(stream));
             wrapped.emplace(co_await std::move(wrapping));
-        } catch (const CancelledError&) {
-            handshake.end_cancelled();
-        } catch (const std::system_error& error) {
-            log_wrap_error(error);
-        } catch (const TimeoutError& error) {
-            log_wrap_error(error);
+        } catch (...) {
+            error = std::current_exception();
         }
-        handshake.end();
-        if (&get_running_loop() != &handshake.loop()) {
-            co_await resume_on(handshake.loop());  // its list is there
-        }
+        co_await come_home(handshake.loop());  // the server's list of them is there
+        handshake.end(error);
     }
     if (wrapped) {
         Coro<> serving = serve_stream(std::move(*wrapped), std::move(core));

@@ -76,9 +76,9 @@ private:
                 break;
             }
             if (!out_.empty()) {
-                begin_write();
                 try {
                     for (std::string_view rest = out_; !rest.empty();) {
+                        begin_write();
                         rest.remove_prefix(co_await write_part(rest));
                     }
                 } catch (const CancelledError&) {
