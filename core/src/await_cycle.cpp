@@ -183,9 +183,13 @@ bool FutureWait::cancel_wait(Wait& wait) noexcept {
             return true;
         }
     }
-    const bool is_taken = self.core_->cancel(self.task_->cancel_message(), self.task_);
-    self.is_cancel_taken_ = self.is_cancel_taken_ || is_taken;
-    return is_taken;
+    try {
+        const bool is_taken = self.core_->cancel(self.task_->cancel_message(), self.task_);
+        self.is_cancel_taken_ = self.is_cancel_taken_ || is_taken;
+        return is_taken;
+    } catch (const std::bad_alloc&) {
+        return false;  // it could not be passed on: it is due when the wait has ended
+    }
 }
 
 void FutureWait::refuse() noexcept {

@@ -1,6 +1,15 @@
 /// Cancellation: request and delivery. How one wait is undone is told by that awaiter's Wait.
+///
+/// A task that waits for something of another loop passes its cancellation on by message, and keeps the message until
+/// the wait has ended: what has ended before the message came leaves the cancellation to the task.
+///
+///   [cancel.arrived]  relaxed: written by the loop that ends, or notifies, what is awaited, before it does; read by
+///                     the task that has been told of that end [fut.state]. What comes later finds the end
+///   [cancel.refs]     drop: acq_rel     all use of a message happens before its end
 
+#include <memory>
 #include <new>
+#include <utility>
 
 #include "await_chain.hpp"
 #include "knit/detail/core_ref.hpp"
@@ -12,64 +21,50 @@
 namespace knit::detail {
 
 /// A cancellation on its way: to the home of a task, or to the keeper of a future that has a hook. Holds a reference to
-/// it, and to the task that waits for it.
+/// it. Belongs to its way and to the task that has passed it on, until the last of them drops it.
 struct CancelMessage : Work {
-    CancelMessage(FutureCore& whom, std::string text, TaskCore* waiting)
-        : target(whom), message(std::move(text)), on_behalf(waiting) {
+    CancelMessage(FutureCore& whom, std::string text) : target(whom), message(std::move(text)) {
         run = whom.is_task() ? &CancelMessage::arrive : &CancelMessage::arrive_at_hook;
         target.add_ref();
-        if (on_behalf != nullptr) {
-            on_behalf->add_ref();
-        }
     }
-    ~CancelMessage() {
-        target.drop_ref();
-        if (on_behalf != nullptr) {
-            on_behalf->drop_ref();
+    ~CancelMessage() { target.drop_ref(); }
+
+    /// `waiting`: the task that waits for `whom`, and is cancelled. Its loop. Throws std::bad_alloc.
+    static CancelMessage& make(FutureCore& whom, const std::string& text, TaskCore* waiting) {
+        auto message = std::make_unique<CancelMessage>(whom, text);
+        if (waiting != nullptr) {
+            TaskCore::Extras& extras = waiting->extras();
+            drop(extras.passed_on);
+            extras.passed_on = message.get();
+            message->refs.store(2, std::memory_order_relaxed);  // relaxed: it is sent after this
         }
+        return *message.release();
     }
 
     static void arrive(Worker& worker, Work& work) noexcept {
         auto& self = static_cast<CancelMessage&>(work);
         auto& task = static_cast<TaskCore&>(self.target);
-        if (task.is_done()) {
-            self.come_too_late();
-        } else if (task.home() != &worker) {
-            task.send_cancel(self);  // it has moved on
-        } else {
+        if (!task.is_done()) {
+            if (task.home() != &worker) {
+                task.send_cancel(self);  // it has moved on
+                return;
+            }
+            self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived]
             task.cancel_at_home(self.message);
-            delete &self;
         }
+        drop(&self);
     }
 
     static void arrive_at_hook(Worker&, Work& work) noexcept {
         auto& self = static_cast<CancelMessage&>(work);
         auto& future = static_cast<FutureState&>(self.target);
-        if (future.is_done() || !future.cancel_hook(future, self.message)) {
-            self.come_too_late();
-        } else {
-            delete &self;
+        if (!future.is_done()) {
+            self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived] it may settle the future
+            if (!future.cancel_hook(future, self.message)) {
+                self.has_arrived.store(false, std::memory_order_relaxed);  // [cancel.arrived]
+            }
         }
-    }
-
-    /// What was awaited had ended already: the cancellation stays with the one that waits for it, or did.
-    void come_too_late() noexcept {
-        run = &CancelMessage::arrive_back;
-        if (on_behalf == nullptr || on_behalf->is_done() || !on_behalf->loop_worker().post(*this)) {
-            delete this;
-        }
-    }
-
-    static void arrive_back(Worker& worker, Work& work) noexcept {
-        auto& self = static_cast<CancelMessage&>(work);
-        TaskCore& task = *self.on_behalf;
-        if (!task.is_done() && task.home() != &worker && task.loop_worker().post(self)) {
-            return;
-        }
-        if (!task.is_done() && task.home() == &worker && task.cancelling() > 0) {
-            task.deliver_again();
-        }
-        delete &self;
+        drop(&self);
     }
 
     // Also the way to what a task waits for.
@@ -78,46 +73,54 @@ struct CancelMessage : Work {
 
     FutureCore& target;
     std::string message;
-    TaskCore* on_behalf;
+    Atomic<std::uint32_t> refs{1};    ///< any thread [cancel.refs]
+    Atomic<bool> has_arrived{false};  ///< written where the target lives, read by the task that waited [cancel.arrived]
 };
+
+void drop(CancelMessage* message) noexcept {
+    if (message != nullptr && message->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {  // [cancel.refs]
+        delete message;
+    }
+}
 
 FutureCore* awaited_by(const TaskCore& task) noexcept { return CancelMessage::awaited_by(task); }
 
 Wait* wait_of(const TaskCore& task) noexcept { return CancelMessage::wait_of(task); }
 
-bool FutureCore::cancel(const std::string& message, TaskCore* on_behalf) {
+bool FutureCore::cancel(const std::string& message, TaskCore* waiting) {
     if (is_done()) {
         mark_retrieved();
         return false;
     }
     if (is_task()) {
-        return static_cast<TaskCore*>(this)->cancel_task(message, on_behalf);
+        return static_cast<TaskCore*>(this)->cancel_task(message, waiting);
     }
     auto& future = *static_cast<FutureState*>(this);
-    return future.cancel_future(message, on_behalf);
+    return future.cancel_future(message, waiting);
 }
 
-bool FutureState::cancel_future(const std::string& message, TaskCore* on_behalf) {
+bool FutureState::cancel_future(const std::string& message, TaskCore* waiting) {
     if (cancel_hook == nullptr) {
         return settle_cancelled(message);
     }
     if (Worker::current() == keeper_) {
         return cancel_hook(*this, message);
     }
-    auto* const request = new CancelMessage(*this, message, on_behalf);
-    if (!keeper_->post(*request)) {
-        delete request;
-        return false;
+    CancelMessage& request = CancelMessage::make(*this, message, waiting);
+    const bool is_sent = keeper_->post(request);
+    if (!is_sent) {
+        drop(&request);
     }
-    return true;
+    return is_sent;
 }
 
-bool TaskCore::cancel_task(const std::string& message, TaskCore* on_behalf) {
+bool TaskCore::cancel_task(const std::string& message, TaskCore* waiting) {
     Worker* const here = Worker::current();
     if (here != nullptr && home() == here) {
+        flags_ |= here->current_task() == this && !is_done() ? kOwnCancel : 0U;
         return cancel_at_home(message);
     }
-    send_cancel(*new CancelMessage(*this, message, on_behalf));
+    send_cancel(CancelMessage::make(*this, message, waiting));
     return true;
 }
 
@@ -125,7 +128,7 @@ bool TaskCore::cancel_task(const std::string& message, TaskCore* on_behalf) {
 void TaskCore::send_cancel(CancelMessage& message) noexcept {
     if (Worker* const worker = home()) {
         if (!worker->post(message)) {
-            message.come_too_late();
+            drop(&message);
         }
         return;
     }
@@ -149,7 +152,7 @@ void TaskCore::send_cancel(CancelMessage& message) noexcept {
     for (Work* work = early_cancel_.exchange(nullptr, std::memory_order_acquire); work != nullptr;) {  // [task.home]
         Work* const following = work->next;
         if (!worker->post(*work)) {
-            static_cast<CancelMessage*>(work)->come_too_late();
+            drop(static_cast<CancelMessage*>(work));
         }
         work = following;
     }
@@ -238,10 +241,20 @@ void TaskCore::cancel_wait() noexcept {
     flags_ |= is_taken ? kCancelTaken : 0U;
 }
 
-/// A cancellation that a wait had taken comes back: now it is due at whatever the task does next.
-void TaskCore::deliver_again() noexcept {
-    flags_ |= kMustCancel;
-    cancel_wait();
+/// The wait has ended, and had been cancelled or is.
+void TaskCore::end_cancelled_wait() {
+    bool is_due = has(kMustCancel);
+    flags_ &= ~(kMustCancel | kOwnCancel | kCancelTaken);
+    if (Extras* const extras = extras_.load(std::memory_order_relaxed)) {  // relaxed: only its loop writes
+        if (CancelMessage* const message = std::exchange(extras->passed_on, nullptr)) {
+            const bool has_arrived = message->has_arrived.load(std::memory_order_relaxed);  // [cancel.arrived]
+            is_due = is_due || (!has_arrived && cancelling() > 0);
+            drop(message);
+        }
+    }
+    if (is_due) {
+        throw_cancelled();
+    }
 }
 
 int TaskCore::uncancel() {
@@ -249,7 +262,7 @@ int TaskCore::uncancel() {
     if (requests > 0) {
         cancel_requests_.store(requests - 1, std::memory_order_relaxed);  // relaxed: only its loop writes
         if (requests == 1) {
-            flags_ &= ~kMustCancel;
+            flags_ &= ~(kMustCancel | kOwnCancel);
         }
     }
     return cancelling();

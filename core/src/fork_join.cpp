@@ -125,7 +125,7 @@ void ForkBase::stop(const std::string& message, bool again) noexcept {
         ForkNode& node = nodes_[index];
         const std::uint32_t before = node.word.fetch_or(ForkNode::kStopped, std::memory_order_acquire);  // [fork.word]
         if ((before & ForkNode::kBegun) != 0 && (again || (before & ForkNode::kStopped) == 0)) {
-            node.task->cancel_task(message, nullptr);
+            node.task->cancel_task(message);
         }
     }
 }
@@ -143,7 +143,7 @@ void ForkBase::adopt(ForkNode& node, TaskCore& task, Worker& taker) noexcept {
     node.task = &task;
     const std::uint32_t before = node.word.fetch_or(ForkNode::kBegun, std::memory_order_release);  // [fork.word]
     if ((before & ForkNode::kStopped) != 0) {
-        task.cancel_task({}, nullptr);
+        task.cancel_task({});
     }
 }
 

@@ -18,6 +18,7 @@ void TaskCore::free_extras() noexcept {
         delete name;
         name = older;
     }
+    drop(extras->passed_on);
     delete extras;
 }
 

@@ -240,7 +240,7 @@ void GroupCore::cancel() noexcept {
 void GroupCore::cancel_parent() noexcept {
     Worker* const here = Worker::current();
     if (here != nullptr && parent_->home() == here) {
-        parent_->cancel_task({}, nullptr);
+        parent_->cancel_task({});
     } else {
         on_its_way_ = new ParentCancel(*parent_);
         on_its_way_->travel(here);

@@ -139,7 +139,7 @@ void GroupCore::conclude(const std::exception_ptr& body_error, std::exception_pt
         if (parent_->cancelling() > 0) {
             // From outside: due again at the next await, and the count stays as it is.
             parent_->uncancel();
-            parent_->cancel_task({}, nullptr);
+            parent_->cancel_task({});
         }
         std::rethrow_exception(make_exception_group("unhandled errors in a TaskGroup", std::move(errors)));
     }

@@ -69,7 +69,7 @@ private:
             if (self.state_.exchange(delivered, std::memory_order_acq_rel) == revoked) {  // [group.request]
                 delete &self;
             } else {
-                parent.cancel_task({}, nullptr);
+                parent.cancel_task({});
             }
         }
     }

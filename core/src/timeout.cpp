@@ -140,7 +140,7 @@ void Timeout::enter(detail::TaskCore& task) {
         throw RuntimeError("Timeout has already been entered");
     }
     task_ = &task;
-    cancelling_ = task.cancelling();
+    cancelling_ = task.cancelling() - (task.is_cancel_kept() ? 1 : 0);  // that one is to come out of the body
     arm(when_, *task.home());
     state_ = State::active;
 }
@@ -175,7 +175,7 @@ void Timeout::disarm(detail::Worker& here) noexcept {
 /// The deadline has come. The task's loop, which the task is suspended on.
 void Timeout::expire() noexcept {
     alarm_ = nullptr;
-    task_->cancel_task({}, nullptr);
+    task_->cancel_task({});
     state_ = State::expiring;
 }
 

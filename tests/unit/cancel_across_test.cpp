@@ -1,6 +1,6 @@
 // Cancellation that meets, on its way to another loop, the end of what it was sent to.
 
-#include "co_test.hpp"
+#include "time_test.hpp"
 
 #include <string>
 #include <utility>
@@ -29,8 +29,15 @@ Coro<> cancel_meets_end(Future<T> awaited, Future<int> source) {
         if (!first.has_value()) {
             co_return "at once";
         }
-        const Result<> second = co_await as_result(sleep(kForever));
-        co_return second.has_value() ? "lost" : "at the next await";
+        // The deadline comes at the same time as what is still on its way, and must not pass for it.
+        const std::string second = co_await outcome(
+            timeout_scope_at(TimePoint(), [](Timeout&) -> Coro<> { co_await sleep(kForever); }));
+        if (second == "!CancelledError") {
+            co_return "at the next await";
+        }
+        EXPECT_EQ(second, "!TimeoutError");
+        const Result<> third = co_await as_result(sleep(kForever));
+        co_return third.has_value() ? "lost" : "after that";
     }, {.loop = &other});
     while (awaited.ref()->waiter_count() == 0) {
         co_await yield();

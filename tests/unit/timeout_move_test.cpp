@@ -162,5 +162,49 @@ TEST(TimeoutMove, OfATaskThatIsAbandonedIsDropped) {
     EXPECT_TRUE(log.has(LogLevel::warning, "abandoned") || log.has(LogLevel::error, "abandoned"));
 }
 
+/// As an operation that has completed before it could be cancelled.
+class ResultAtTheNextTurn {
+public:
+    using knit_awaiter = void;
+    bool await_ready() const noexcept { return false; }
+    template <detail::KnitPromise P>
+    void await_suspend(std::coroutine_handle<P> handle) noexcept {
+        task_ = &handle.promise().task();
+        task_->suspend(handle, nullptr);
+        task_->wake();
+    }
+    void await_resume() const noexcept { task_->resumed_keep_cancel(); }
+
+private:
+    detail::TaskCore* task_ = nullptr;
+};
+
+Coro<> enter_expired(Timeout& deadline) {
+    co_await timeout_scope(deadline, [](Timeout&) -> Coro<> { co_await sleep(kForever); });
+}
+
+CO_TEST(Timeout, DoesNotSwallowACancellationThatAnOperationHasKept) {
+    Timeout deadline(TimePoint{});
+    Task<> task = create_task([&]() -> Coro<> {
+        co_await ResultAtTheNextTurn();
+        co_await enter_expired(deadline);
+    });
+    co_await tick();
+    task.cancel();
+    EXPECT_EQ(co_await outcome(task), "!CancelledError");
+    EXPECT_TRUE(deadline.expired());
+}
+
+// As CPython has it: the scope takes the request for one that has been delivered.
+CO_TEST(Timeout, TakesHoldWhereItsTaskHadCancelledItself) {
+    Timeout deadline(TimePoint{});
+    Task<int> task = create_task([&]() -> Coro<int> {
+        current_task()->cancel();
+        EXPECT_EQ(co_await outcome(enter_expired(deadline)), "!TimeoutError");
+        co_return cancelling();
+    });
+    EXPECT_EQ(co_await task, 1);
+}
+
 }  // namespace
 }  // namespace knit::test

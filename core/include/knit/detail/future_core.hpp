@@ -119,8 +119,9 @@ public:
     void unsubscribe(Waiter& waiter) noexcept;
 
     /// Asks for cancellation, of a task or of a future, wherever it lives. False when it is settled already.
-    /// `on_behalf`: the task that waits for this one, which has to take the cancellation itself when it comes too late.
-    bool cancel(const std::string& message, TaskCore* on_behalf = nullptr);
+    /// `waiting`: the task of this loop that waits for this one; if the request comes too late there, CancelledError is
+    /// due when that is resumed. Throws std::bad_alloc where it has to send a message.
+    bool cancel(const std::string& message, TaskCore* waiting = nullptr);
 
     /// For a gather on loop `here`: true when this is a pending spawned task whose keeper is `here`; `join` will be
     /// told.
@@ -223,8 +224,8 @@ public:
     /// Claims and settles with CancelledError(message). False when somebody else was first. Any thread.
     bool settle_cancelled(const std::string& message);
 
-    /// asyncio's Future.cancel(). Any thread. `on_behalf`: as for cancel().
-    bool cancel_future(const std::string& message, TaskCore* on_behalf);
+    /// asyncio's Future.cancel(). Any thread. `waiting`: as for cancel().
+    bool cancel_future(const std::string& message, TaskCore* waiting);
 
     CancelHook cancel_hook = nullptr;  ///< set before the future is shown to anybody
 

@@ -42,6 +42,8 @@ struct Wait {
 };
 
 struct CancelMessage;
+/// Gives up one of its owners' parts; null: does nothing. Any thread.
+void drop(CancelMessage* message) noexcept;
 
 /// In front of every frame that can become a task's: what is known of the block when the coroutine has gone.
 struct BlockHead {
@@ -73,11 +75,7 @@ public:
         wait_ = nullptr;
         awaited_ = nullptr;
         if ((flags_ & (kMustCancel | kCancelTaken)) != 0) [[unlikely]] {
-            const bool is_due = has(kMustCancel);
-            flags_ &= ~(kMustCancel | kCancelTaken);
-            if (is_due) {
-                throw_cancelled();
-            }
+            end_cancelled_wait();
         }
     }
     /// The same for an operation that has a result to give although a cancellation is due: that stays for the next
@@ -90,6 +88,8 @@ public:
     void set_awaited(FutureCore& target) noexcept { awaited_ = &target; }
     /// A cancellation waits for the next await. Home loop.
     bool is_cancel_due() const noexcept { return has(kMustCancel); }
+    /// The same of one that somebody else has asked for, so that it stays due after an operation that had a result.
+    bool is_cancel_kept() const noexcept { return has(kMustCancel) && !has(kOwnCancel); }
     /// The wait took a cancellation, but ended with a result: it is due again at the next await.
     void request_cancel_again() noexcept { flags_ |= kMustCancel; }
     /// The one that is due is taken: what the task comes to next will end by it. Home loop.
@@ -174,7 +174,8 @@ public:
     // The users' side.
 
     /// asyncio's Task.cancel(). Any thread; acts at once on the home loop, elsewhere by message.
-    bool cancel_task(const std::string& message, TaskCore* on_behalf);
+    /// `waiting`: as for cancel().
+    bool cancel_task(const std::string& message, TaskCore* waiting = nullptr);
     int cancelling() const noexcept { return cancel_requests_.load(std::memory_order_relaxed); }  // relaxed: a counter
     int uncancel();
     std::uint64_t id() const noexcept { return id_; }
@@ -218,7 +219,8 @@ private:
     enum Flag : unsigned {
         kStarted = 1,         ///< its coroutine has been resumed
         kRegistered = 2,      ///< it stands in the registry of its home
-        kMustCancel = 4,      ///< CancelledError is due at its next await, or instead of its start
+        kMustCancel = 4,      ///< CancelledError is due at its next await, or instead of its start ...
+        kOwnCancel = 1024,    ///< ... and it has asked for that itself
         kFatal = 8,           ///< it ended by a BaseException that comes out of run()
         kEndsCancelled = 16,  ///< it ended by CancelledError
         kShuttingDown = 32,   ///< the end of the run has asked it to end
@@ -235,6 +237,7 @@ private:
     struct Extras {
         Atomic<Name*> name{nullptr};  ///< written by its loop, read by any thread; publishes the text [task.name]
         std::string cancel_message;   ///< home loop
+        CancelMessage* passed_on = nullptr;  ///< the last one that its present wait sent to another loop; home loop
     };
 
     bool has(Flag flag) const noexcept { return (flags_ & flag) != 0; }
@@ -245,12 +248,12 @@ private:
     void enter_registry() noexcept;
     void leave_registry() noexcept;
     void cancel_wait() noexcept;
+    KNIT_NOINLINE void end_cancelled_wait();
     bool cancel_at_home(const std::string& message) noexcept;
     void send_cancel(CancelMessage& message) noexcept;
     void take_early_cancels(Worker& worker) noexcept;
     KNIT_NOINLINE bool begin_slow(Worker& worker) noexcept;
     void end_unstarted(Worker& worker) noexcept;
-    void deliver_again() noexcept;
     void note_cancel(const std::string& message) noexcept;
     TaskCore* awaited_here() const noexcept;
     std::exception_ptr make_cancelled_error() const;
