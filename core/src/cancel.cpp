@@ -117,8 +117,10 @@ bool FutureState::cancel_future(const std::string& message, TaskCore* waiting) {
 bool TaskCore::cancel_task(const std::string& message, TaskCore* waiting) {
     Worker* const here = Worker::current();
     if (here != nullptr && home() == here) {
-        flags_ |= here->current_task() == this && !is_done() ? kOwnCancel : 0U;
-        return cancel_at_home(message);
+        const bool is_own = here->current_task() == this && (!has(kMustCancel) || has(kOwnCancel));
+        const bool is_taken = cancel_at_home(message);
+        flags_ |= is_own ? kOwnCancel : 0U;
+        return is_taken;
     }
     send_cancel(CancelMessage::make(*this, message, waiting));
     return true;
@@ -207,7 +209,7 @@ bool TaskCore::cancel_at_home(const std::string& message) noexcept {
 /// Without memory the message is lost, and not the request: it may be half way down a chain of tasks.
 void TaskCore::note_cancel(const std::string& message) noexcept {
     cancel_requests_.store(cancelling() + 1, std::memory_order_relaxed);  // relaxed: only its loop writes
-    flags_ |= kMustCancel;
+    flags_ = (flags_ & ~kOwnCancel) | kMustCancel;
     Extras* const before = extras_.load(std::memory_order_relaxed);  // relaxed: only its loop writes
     if (before == nullptr && message.empty()) {
         return;
@@ -244,7 +246,7 @@ void TaskCore::cancel_wait() noexcept {
 /// The wait has ended, and had been cancelled or is.
 void TaskCore::end_cancelled_wait() {
     bool is_due = has(kMustCancel);
-    flags_ &= ~(kMustCancel | kOwnCancel | kCancelTaken);
+    flags_ &= ~(kMustCancel | kCancelTaken);
     if (Extras* const extras = extras_.load(std::memory_order_relaxed)) {  // relaxed: only its loop writes
         if (CancelMessage* const message = std::exchange(extras->passed_on, nullptr)) {
             const bool has_arrived = message->has_arrived.load(std::memory_order_relaxed);  // [cancel.arrived]
@@ -262,7 +264,7 @@ int TaskCore::uncancel() {
     if (requests > 0) {
         cancel_requests_.store(requests - 1, std::memory_order_relaxed);  // relaxed: only its loop writes
         if (requests == 1) {
-            flags_ &= ~(kMustCancel | kOwnCancel);
+            flags_ &= ~kMustCancel;
         }
     }
     return cancelling();

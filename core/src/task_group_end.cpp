@@ -140,6 +140,7 @@ void GroupCore::conclude(const std::exception_ptr& body_error, std::exception_pt
             // From outside: due again at the next await, and the count stays as it is.
             parent_->uncancel();
             parent_->cancel_task({});
+            parent_->request_cancel_again();
         }
         std::rethrow_exception(make_exception_group("unhandled errors in a TaskGroup", std::move(errors)));
     }

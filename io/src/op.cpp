@@ -151,6 +151,7 @@ int Op::take_result_slow(const char* operation) {
     }
     if (is_cancelled_ && (result_ == -ECANCELED || result_ == -EINTR)) {
         leave();
+        task_->forget_due_cancel();
         task_->throw_cancelled();
     }
     if (is_cancelled_) {

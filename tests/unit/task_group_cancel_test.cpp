@@ -158,6 +158,24 @@ CO_TEST(TaskGroupCancel, FromOutsideIsDueAgainAfterTheErrorsOfTheGroup) {
     EXPECT_TRUE(log.shows({"ExceptionGroup[!Err(in cleanup)]", "1", "!CancelledError", "1"}));
 }
 
+CO_TEST(TaskGroupCancel, FromOutsideThatIsDueAgainIsNotSwallowedByATimeout) {
+    const auto stubborn = []() -> Coro<> {
+        co_await got(sleep(kForever));
+        throw Err("in cleanup");
+    };
+    Task<> parent = create_task([&]() -> Coro<> {
+        const std::string ended = co_await got_group(TaskGroup::run([&](TaskGroup& group) -> Coro<> {
+            group.create_task(stubborn());
+            co_return;
+        }));
+        EXPECT_EQ(ended, "ExceptionGroup[!Err(in cleanup)]");
+        co_await timeout_scope_at(TimePoint(), [](Timeout&) -> Coro<> { co_await sleep(kForever); });
+    });
+    co_await tick(2);
+    parent.cancel();
+    EXPECT_EQ(co_await got(parent), "!CancelledError");
+}
+
 CO_TEST(TaskGroupCancel, WhileItEndsForTheErrorOfItsBodyComesAfterTheGroup) {
     Trace log;
     const auto slow = [&]() -> Coro<> {

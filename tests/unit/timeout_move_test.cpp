@@ -195,6 +195,22 @@ CO_TEST(Timeout, DoesNotSwallowACancellationThatAnOperationHasKept) {
     EXPECT_TRUE(deadline.expired());
 }
 
+CO_TEST(Timeout, TellsACancellationFromOutsideFromAnEarlierOneOfItsTasksOwn) {
+    Timeout deadline(TimePoint{});
+    Task<> task = create_task([&]() -> Coro<> {
+        current_task()->cancel();
+        co_await got(sleep(1ms));
+        co_await ResultAtTheNextTurn();
+        co_await enter_expired(deadline);
+    });
+    while (task.cancelling() == 0) {
+        co_await yield();
+    }
+    co_await tick();
+    task.cancel();
+    EXPECT_EQ(co_await outcome(task), "!CancelledError");
+}
+
 // As CPython has it: the scope takes the request for one that has been delivered.
 CO_TEST(Timeout, TakesHoldWhereItsTaskHadCancelledItself) {
     Timeout deadline(TimePoint{});

@@ -88,10 +88,14 @@ public:
     void set_awaited(FutureCore& target) noexcept { awaited_ = &target; }
     /// A cancellation waits for the next await. Home loop.
     bool is_cancel_due() const noexcept { return has(kMustCancel); }
-    /// The same of one that somebody else has asked for, so that it stays due after an operation that had a result.
+    /// The same of one that somebody else has asked for: it stays due after an operation that had a result.
     bool is_cancel_kept() const noexcept { return has(kMustCancel) && !has(kOwnCancel); }
-    /// The wait took a cancellation, but ended with a result: it is due again at the next await.
-    void request_cancel_again() noexcept { flags_ |= kMustCancel; }
+    /// One that somebody else has asked for, and that a wait took which ended with a result: due again at the next await.
+    void request_cancel_again() noexcept {
+        flags_ = (flags_ & ~kOwnCancel) | (cancelling() > 0 ? kMustCancel : 0U);
+    }
+    /// The wait has ended by a cancellation, which is all that was asked for meanwhile.
+    void forget_due_cancel() noexcept { flags_ &= ~kMustCancel; }
     /// The one that is due is taken: what the task comes to next will end by it. Home loop.
     void take_cancel() noexcept { flags_ = (flags_ & ~kMustCancel) | kCancelTaken; }
     [[noreturn]] void throw_cancelled();
@@ -220,7 +224,7 @@ private:
         kStarted = 1,         ///< its coroutine has been resumed
         kRegistered = 2,      ///< it stands in the registry of its home
         kMustCancel = 4,      ///< CancelledError is due at its next await, or instead of its start ...
-        kOwnCancel = 1024,    ///< ... and it has asked for that itself
+        kOwnCancel = 1024,    ///< ... and nobody but the task itself has asked for that; else it says nothing
         kFatal = 8,           ///< it ended by a BaseException that comes out of run()
         kEndsCancelled = 16,  ///< it ended by CancelledError
         kShuttingDown = 32,   ///< the end of the run has asked it to end
