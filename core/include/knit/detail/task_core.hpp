@@ -90,7 +90,7 @@ public:
     bool is_cancel_due() const noexcept { return has(kMustCancel); }
     /// The same of one that somebody else has asked for: it stays due after an operation that had a result.
     bool is_cancel_kept() const noexcept { return has(kMustCancel) && !has(kOwnCancel); }
-    /// One that somebody else has asked for, and that a wait took which ended with a result: due again at the next await.
+    /// One that somebody else has asked for, and that a wait took which had a result: due again at the next await.
     void request_cancel_again() noexcept {
         flags_ = (flags_ & ~kOwnCancel) | (cancelling() > 0 ? kMustCancel : 0U);
     }
