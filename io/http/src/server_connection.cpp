@@ -36,87 +36,6 @@ void ConnectionBase::begin() {
     }
 }
 
-Coro<> ConnectionBase::run() {
-    begin();
-    std::exception_ptr error;
-    bool is_cancelled = false;
-    try {
-        Coro<> serving = has_chosen_http2() ? speak_http2({}) : serve_requests();
-        co_await std::move(serving);
-        if (is_last_ && !is_closed_ && !is_cut_) {
-            Coro<> closing = close_gently();
-            co_await std::move(closing);
-        }
-    } catch (const std::system_error&) {
-        is_last_ = true;  // the peer has gone, which is its right
-    } catch (const CancelledError&) {
-        error = std::current_exception();  // not the handler's: what that throws is answered
-        is_cancelled = true;
-    } catch (...) {
-        error = std::current_exception();  // memory's, or of a stream that is not knit's
-    }
-    // Timers and lists are of the loop that this began on; a handler that was cancelled may have left it.
-    co_await come_home(watch_.loop());
-    while (is_reading_) {
-        stop_others();
-        try {
-            co_await others_.wait();
-        } catch (const CancelledError&) {
-            error = std::current_exception();
-            is_cancelled = true;
-        }
-    }
-    is_idle_ = false;
-    watch_.end();
-    write_watch_.end();
-    while (flushing_.ref()) {
-        try {
-            flushing_.cancel();
-            Task<> other = flushing_;
-            co_await std::move(other);
-        } catch (const CancelledError&) {
-            if (!flushing_.done()) {
-                error = std::current_exception();
-                is_cancelled = true;
-            }
-        } catch (const std::system_error&) {
-            is_last_ = true;  // the peer has gone
-        } catch (...) {
-            error = error != nullptr ? error : std::current_exception();
-        }
-        if (flushing_.done()) {
-            flushing_ = Task<>();
-        }
-    }
-    Coro<> ending = end_stream(is_cancelled);
-    co_await std::move(ending);
-    if (error != nullptr) {
-        std::rethrow_exception(error);
-    }
-}
-
-/// The connection counts as one until the stream's own good-bye is said.
-Coro<> ConnectionBase::end_stream(bool is_cancelled) {
-    if (is_cut_) {
-        abort_bare();
-    }
-    close_bare();
-    if (!is_cancelled) {
-        Coro<> waiting = wait_closed_bare();
-        co_await std::move(waiting);
-    }
-}
-
-void ConnectionBase::end_when_idle() noexcept {
-    if (takeover_ != nullptr) {
-        takeover_->end_soon();
-    } else if (is_idle_) {
-        watch_.expire();  // unless a request has come in this very turn
-    } else {
-        tell_closing();
-    }
-}
-
 bool ConnectionBase::is_at_end() noexcept {
     is_last_ = is_last_ || (input_.rest().empty() && core_->is_closing());
     return is_last_;
@@ -169,7 +88,7 @@ ConnectionBase::Next ConnectionBase::next_head() {
 void ConnectionBase::begin_wait() {
     is_idle_ = input_.rest().empty();
     if (is_idle_) {
-        input_.release();
+        give_back();
         watch_.begin(core_->options.idle_timeout);
         is_in_head_ = false;
     } else if (!std::exchange(is_in_head_, true)) {
@@ -182,6 +101,26 @@ void ConnectionBase::begin_wait() {
 void ConnectionBase::end_wait() noexcept {
     is_idle_ = false;
     watch_.end();
+}
+
+/// A connection that is idle holds no memory for requests: the loop keeps that of one, for the next that has any.
+void ConnectionBase::give_back() noexcept {
+    constexpr std::size_t kOutKept = 16 << 10;
+    input_.drop();
+    body_input_.drop();
+    Shard& shard = *shard_;
+    if (out_.capacity() > shard.spare_out.capacity() && out_.capacity() <= kOutKept) {
+        out_.swap(shard.spare_out);
+    }
+    std::string().swap(out_);
+    if (!head_.fields.empty()) {
+        shard.spare_head = std::exchange(head_, Head());
+    }
+}
+
+void ConnectionBase::take_spare() noexcept {
+    out_.swap(shard_->spare_out);
+    head_ = std::exchange(shard_->spare_head, Head());
 }
 
 void ConnectionBase::begin_write() { write_watch_.begin(core_->options.write_timeout); }
@@ -284,17 +223,6 @@ Coro<> ConnectionBase::end_reading() {
         others_.clear();
         co_await others_.wait();
     }
-}
-
-/// The connection ends: what a task still does that a handler has left behind, a read and what is sent before it.
-void ConnectionBase::stop_others() noexcept {
-    is_answered_ = true;
-    watch_.expire();
-    write_watch_.expire();
-    if (flushing_.ref()) {
-        flushing_.cancel();
-    }
-    others_.clear();
 }
 
 /// What the peer waits for before it sends the body.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <ctime>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -43,6 +44,8 @@ struct alignas(64) Shard {
     DateLine date;
     ConnectionBase* connections = nullptr;
     Handshake* handshakes = nullptr;
+    std::string spare_out;  ///< of a connection that is idle now, for the next request's
+    Head spare_head;        ///< likewise
 };
 
 class ServerCore : public std::enable_shared_from_this<ServerCore> {

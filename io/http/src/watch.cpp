@@ -52,6 +52,7 @@ void Watch::arm() {
 }
 
 void Watch::ring() noexcept {
+    timer_ = Handle();  // which holds memory
     armed_for_ = TimePoint::max();
     if (!is_waiting_ || deadline_ == TimePoint::max()) {
         return;

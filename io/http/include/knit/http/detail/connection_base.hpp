@@ -45,9 +45,18 @@ public:
     ConnectionBase& operator=(const ConnectionBase&) = delete;
     ~ConnectionBase() override;
 
-    /// Speaks until the end of the connection. Throws CancelledError when the server ends it, and what a stream that is
-    /// not knit's should not have thrown.
-    Coro<> run();
+    // serve_stream()'s: waits for each request itself, so that an idle connection has no coroutine but that one.
+
+    /// On the connection's task, and its loop: first.
+    void begin();
+    /// Before the wait for the first byte of a request, and behind it.
+    void begin_wait();
+    void end_wait() noexcept;
+    /// In a handler of exceptions: keeps what the connection ends by.
+    void keep_error() noexcept;
+    /// The end of the connection. Throws CancelledError when the server ends it, and what a stream that is not knit's
+    /// should not have thrown. Empty while there is no memory for it.
+    Coro<> begin_end() noexcept;
 
     /// The server closes: between requests it ends now, and an upgraded one is told.
     void end_when_idle() noexcept;
@@ -68,8 +77,6 @@ public:
     virtual Coro<std::size_t> send_some(std::string_view bytes) = 0;
     /// Whether TLS's ALPN has chosen it.
     virtual bool has_chosen_http2() const = 0;
-    /// Answers what comes until nothing more will.
-    virtual Coro<> serve_requests() = 0;
     virtual Coro<> close_gently() = 0;
 
     Coro<std::string_view> read_body() final;
@@ -114,9 +121,8 @@ protected:
 
     /// Whether all has been answered that will be: a server that closes waits for no further request.
     bool is_at_end() noexcept;
-    /// Before a receive, and behind it.
-    void begin_wait();
-    void end_wait() noexcept;
+    /// The memory that give_back() has left to the loop.
+    void take_spare() noexcept;
     /// A CancelledError came out of a wait: rethrows it unless it was the deadline's.
     static void end_wait_cancelled(Watch& watch);
     /// The peer takes nothing: nothing more is sent.
@@ -155,7 +161,7 @@ protected:
     Takeover* takeover_ = nullptr;
 
 private:
-    void begin();
+    void give_back() noexcept;
     std::string_view take_body();
     bool skip_body();
     Coro<> fill_body();
@@ -174,7 +180,8 @@ private:
     Coro<bool> put_small_file(Response& response);
     Coro<> put_stream(Response& response);
     Coro<> run_upgraded(Response& response);
-    Coro<> end_stream(bool is_cancelled);
+    Coro<> finish();
+    Coro<> end_stream();
     void note(const Response& response, std::uint64_t body_bytes);
     bool is_cancelled() const;
     bool is_peers_fault(const std::exception_ptr& error) const;
@@ -215,6 +222,9 @@ private:
     Event others_;  ///< one of is_writing_, is_reading_, is_asking_ has become false
     Handle flusher_;
     Task<> flushing_;
+    std::exception_ptr error_;   ///< that the connection ends by
+    bool has_failed_ = false;    ///< by whatever error
+    bool is_cancelled_ = false;  ///< by a cancellation
     TimePoint began_{};
     std::string peer_text_;  ///< for the log
 };

@@ -26,6 +26,9 @@ public:
         }
     }
 
+    /// The same, and all memory.
+    void drop() noexcept { *this = Input(); }
+
     /// Adds what was received. Views of what was there are good no more, unless nothing was.
     void take(io::Received received) {
         if (rest_.empty()) {

@@ -5,11 +5,13 @@
 #include <utility>
 
 #include "knit/coro.hpp"
+#include "knit/error.hpp"
 #include "knit/http/detail/server_connection.hpp"
 #include "knit/http/router.hpp"
 #include "knit/http/server_options.hpp"
 #include "knit/io/byte_stream.hpp"
 #include "knit/io/server.hpp"
+#include "knit/sleep.hpp"
 
 namespace knit::http::detail {
 
@@ -19,8 +21,38 @@ io::ServeOptions serve_options(const ServerOptions& options);
 template <io::ByteStream S>
 Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
     ServerConnection<S> connection(std::move(stream), std::move(core));
-    Coro<> running = connection.run();
-    co_await std::move(running);
+    try {
+        connection.begin();
+        for (bool has_come = connection.has_chosen_http2();;) {
+            if (has_come) {
+                Coro<bool> serving = connection.serve_requests();
+                const bool is_idle = co_await std::move(serving);
+                if (!is_idle) {
+                    break;
+                }
+            }
+            connection.begin_wait();
+            has_come = connection.take(co_await connection.receive_more());
+            connection.end_wait();
+            if (!has_come) {
+                break;
+            }
+        }
+    } catch (...) {
+        connection.keep_error();
+    }
+    Coro<> ending;
+    while (!ending.valid()) {
+        try {
+            ending = connection.begin_end();
+            if (!ending.valid()) {
+                co_await yield();
+            }
+        } catch (const CancelledError&) {
+            connection.keep_error();
+        }
+    }
+    co_await std::move(ending);
 }
 
 }  // namespace knit::http::detail

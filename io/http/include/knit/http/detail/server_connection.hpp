@@ -27,19 +27,14 @@ public:
     ServerConnection(S stream, std::shared_ptr<ServerCore> core) noexcept
         : ConnectionBase(std::move(core)), stream_(std::move(stream)) {}
 
-private:
-    static constexpr bool kLends = requires(S& stream) {
-        { stream.receive() } -> std::same_as<io::Receive>;
-    };
-    static constexpr bool kTellsProgress = requires(S& stream, std::span<const std::byte> bytes) {
-        stream.write_some(bytes);
-    };
-    static constexpr bool kAborts = requires(S& stream) { stream.abort(); };
-    // Not a stream of somebody's own that derives from one: it may have a write() of its own.
-    static constexpr bool kSendsFiles = std::same_as<S, io::TcpStream>;
-    static constexpr std::size_t kHeadRoom = 4096;
-
-    Coro<> serve_requests() final {
+    /// Answers what has come, to the end of the connection or until it is idle: true.
+    Coro<bool> serve_requests() {
+        if (is_first_ && has_chosen_http2()) {
+            Coro<> speaking = speak_http2({});
+            co_await std::move(speaking);
+            co_return false;
+        }
+        take_spare();
         for (;;) {
             const Next found = is_last_ ? Next::more : next_head();
             if (found == Next::request) {
@@ -93,11 +88,57 @@ private:
             if (is_at_end()) {
                 break;
             }
-            if (found == Next::more && !co_await receive_head()) {
-                break;
+            if (found == Next::more) {
+                if (input_.rest().empty()) {
+                    co_return true;
+                }
+                Coro<bool> receiving = receive_head();
+                const bool has_come = co_await std::move(receiving);
+                if (!has_come) {
+                    break;
+                }
             }
         }
+        co_return false;
     }
+
+    /// What comes next, for take(): awaited between begin_wait() and end_wait().
+    auto receive_more() {
+        if constexpr (kLends) {
+            return stream_.receive();
+        } else {
+            return stream_.read_some(input_.make_room(kHeadRoom));
+        }
+    }
+    /// False at the end of the stream.
+    bool take(io::Received received) {
+        const bool has_come = !received.empty();
+        input_.take(std::move(received));
+        return has_come;
+    }
+    bool take(std::size_t count) {
+        input_.grow(count);
+        return count != 0;
+    }
+    bool has_chosen_http2() const final {
+        if constexpr (requires { stream_.alpn_protocol() == ""; }) {
+            return stream_.alpn_protocol() == "h2";
+        } else {
+            return false;
+        }
+    }
+
+private:
+    static constexpr bool kLends = requires(S& stream) {
+        { stream.receive() } -> std::same_as<io::Receive>;
+    };
+    static constexpr bool kTellsProgress = requires(S& stream, std::span<const std::byte> bytes) {
+        stream.write_some(bytes);
+    };
+    static constexpr bool kAborts = requires(S& stream) { stream.abort(); };
+    // Not a stream of somebody's own that derives from one: it may have a write() of its own.
+    static constexpr bool kSendsFiles = std::same_as<S, io::TcpStream>;
+    static constexpr std::size_t kHeadRoom = 4096;
 
     /// Receives more of a head; false when the connection ends.
     Coro<bool> receive_head() {
@@ -105,15 +146,7 @@ private:
         bool has_come = false;
         bool is_late = false;
         try {
-            if constexpr (kLends) {
-                io::Received received = co_await stream_.receive();
-                has_come = !received.empty();
-                input_.take(std::move(received));
-            } else {
-                const std::size_t count = co_await stream_.read_some(input_.make_room(kHeadRoom));
-                has_come = count != 0;
-                input_.grow(count);
-            }
+            has_come = take(co_await receive_more());
         } catch (const CancelledError&) {
             end_wait_cancelled(watch_);
             is_late = true;
@@ -260,13 +293,6 @@ private:
             co_await std::move(waiting);
         }
         co_return;
-    }
-    bool has_chosen_http2() const final {
-        if constexpr (requires { stream_.alpn_protocol() == ""; }) {
-            return stream_.alpn_protocol() == "h2";
-        } else {
-            return false;
-        }
     }
     io::Endpoint peer() const final {
         if constexpr (requires { stream_.peer_endpoint(); }) {
