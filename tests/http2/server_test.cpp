@@ -141,6 +141,25 @@ TEST(Http2Server, RefusesWhatHttp1Refuses) {
     }
 }
 
+/// The status of what is asked for with these pseudo fields, by nobody in particular.
+int status_of_request(std::string_view method, std::string_view scheme, std::string_view path) {
+    const std::string rest = method == "CONNECT" ? "" : field(":scheme", scheme) + field(":path", path);
+    const std::string block = field(":method", method) + field(":authority", "a") + rest;
+    const auto frames = frames_of(hello() + frame(kHeaders, kEndStream | kEndHeaders, 1, block) + goodbye());
+    return status_of(frames, 1);
+}
+
+TEST(Http2Server, RefusesSchemesThatAreNotHttpsAndTargetsThatAreNoPaths) {
+    for (const std::string_view path : {"/", "http://evil/", "?x=y://z/", "*", "evil"}) {
+        EXPECT_EQ(status_of_request("GET", "ftp", path), 400) << path;
+    }
+    EXPECT_EQ(status_of_request("OPTIONS", "ftp", "*"), 400);
+    EXPECT_EQ(status_of_request("GET", "HTTP", "/"), 200);
+    EXPECT_EQ(status_of_request("GET", "https", "/?x=y://z/"), 200);
+    EXPECT_EQ(status_of_request("OPTIONS", "http", "*"), 404);
+    EXPECT_EQ(status_of_request("CONNECT", "", ""), 404);
+}
+
 TEST(Http2Server, AHeadThatIsRefusedLeavesTheOthersAlone) {
     Board board;
     run_io([&]() -> Coro<> {

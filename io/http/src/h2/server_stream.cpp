@@ -14,6 +14,15 @@
 #include "server.hpp"
 
 namespace knit::http::detail {
+namespace {
+
+/// nghttp2 looks at the path of http and https alone, and Request::open() would take a whole URL for one.
+bool is_path(std::string_view target, std::string_view scheme, std::string_view method) noexcept {
+    const bool is_known = equals_ignoring_case(scheme, "http") || equals_ignoring_case(scheme, "https");
+    return method == "CONNECT" || (is_known && (target.starts_with('/') || (target == "*" && method == "OPTIONS")));
+}
+
+}  // namespace
 
 H2Session& H2ServerStream::server_session(H2Server& server) noexcept { return server; }
 
@@ -43,6 +52,7 @@ void H2ServerStream::take_field(std::string_view name, std::string_view value) {
 
 void H2ServerStream::build_head() {
     std::string_view authority;
+    std::string_view scheme;
     text_.each([&](std::string_view name, std::string_view value) {
         if (!name.starts_with(':')) {
             head_.fields.add(name);
@@ -53,6 +63,8 @@ void H2ServerStream::build_head() {
             head_.target = value;
         } else if (name == ":authority") {
             authority = value;
+        } else if (name == ":scheme") {
+            scheme = value;
         }
     });
     const auto add = [this](std::string_view name, std::string_view value) {
@@ -71,7 +83,8 @@ void H2ServerStream::build_head() {
         add("host", authority);
     }
     const bool is_good = is_token(head_.method) && is_target(head_.target) &&
-                         !is_contradiction && kHost.has_all(head_.fields.get("host"));
+                         is_path(head_.target, scheme, head_.method) && !is_contradiction &&
+                         kHost.has_all(head_.fields.get("host"));
     refusal_ = refusal_ != 0 || is_good ? refusal_ : 400;
 }
 
