@@ -137,7 +137,10 @@ void H2ServerStream::cancel_task() noexcept {
     try {
         task_.cancel("the HTTP/2 stream was reset by its peer");
     } catch (const std::bad_alloc&) {
-        task_.cancel();
+        try {
+            task_.cancel();
+        } catch (const std::bad_alloc&) {  // on another loop: it goes on until it ends
+        }
     }
 }
 
