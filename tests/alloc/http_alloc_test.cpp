@@ -1,12 +1,15 @@
-// What an HTTP server's request asks the heap for once it runs: nothing. A binary of its own, because it replaces
-// operator new.
+// What an HTTP server's request asks the heap for once it runs: nothing; one whose head trickles in: little. A binary
+// of its own, because it replaces operator new.
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "counted_news.hpp"
 #include "knit/http.hpp"
+#include "knit/http/detail/input.hpp"
 #include "knit/knit.hpp"
 
 namespace knit {
@@ -48,6 +51,28 @@ TEST(HttpServer, AllocatesNothingForARequest) {
         server.close();
         co_await server.wait_closed();
     }, {.loops = 1});
+}
+
+TEST(HttpInput, AHeadThatTricklesInTakesFewAllocations) {
+    if (KNIT_ASAN || KNIT_TSAN) {
+        GTEST_SKIP() << "the sanitizers bring their own operator new";
+    }
+    std::string head = "GET / HTTP/1.1\r\nCookie: ";
+    for (int number = 0; head.size() < 10'000; ++number) {
+        head += std::to_string(number);
+    }
+    for (const std::size_t room : {1U, 4096U}) {
+        http::detail::Input input;
+        const std::size_t before = news_now();
+        for (const char letter : head) {
+            input.make_room(room).front() = static_cast<std::byte>(letter);
+            input.grow(1);
+        }
+        EXPECT_LT(news_now() - before, 20U) << room;
+        EXPECT_EQ(input.rest(), head);
+        const http::detail::Input moved = std::move(input);
+        EXPECT_EQ(moved.rest(), head);
+    }
 }
 
 }  // namespace

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "knit/io/receive.hpp"
 
@@ -21,8 +21,8 @@ public:
     /// Gives back what has been read.
     void release() noexcept {
         lent_.release();
-        if (own_.capacity() > kKept) {
-            own_ = {};
+        if (capacity() > kKept) {
+            own_.reset();
         }
     }
 
@@ -43,24 +43,31 @@ public:
     /// Room for more behind what is there, for a stream that lends nothing; then grow().
     std::span<std::byte> make_room(std::size_t size) {
         const std::size_t kept = rest_.size();
-        if (own_.size() < kept + size) {
-            std::vector<char> larger(kept + size);
-            std::copy(rest_.begin(), rest_.end(), larger.begin());
-            own_ = std::move(larger);
-        } else if (kept != 0) {
-            std::memmove(own_.data(), rest_.data(), kept);
+        const std::size_t needed = kept + size;
+        if (capacity() < needed) {
+            // What comes in small pieces is not moved for each of them.
+            const std::size_t larger = kept == 0 ? needed : std::max(needed, 2 * capacity());
+            auto own = std::make_unique_for_overwrite<char[]>(larger);
+            std::copy(rest_.begin(), rest_.end(), own.get());
+            own_ = std::move(own);
+            capacity_ = larger;
+        } else if (kept != 0 && rest_.data() != own_.get()) {
+            std::memmove(own_.get(), rest_.data(), kept);
         }
         lent_.release();
-        rest_ = {own_.data(), kept};
-        return std::as_writable_bytes(std::span(own_).subspan(kept, size));
+        rest_ = {own_.get(), kept};
+        return std::as_writable_bytes(std::span(own_.get() + kept, size));
     }
     void grow(std::size_t size) noexcept { rest_ = {rest_.data(), rest_.size() + size}; }
 
 private:
     static constexpr std::size_t kKept = 16 << 10;
 
+    std::size_t capacity() const noexcept { return own_ != nullptr ? capacity_ : 0; }
+
     io::Received lent_;
-    std::vector<char> own_;  ///< on the heap, so a move keeps the views
+    std::unique_ptr<char[]> own_;  ///< on the heap, so a move keeps the views
+    std::size_t capacity_ = 0;     ///< of own_, as long as there is one: a move leaves it
     std::string_view rest_;
 };
 
