@@ -225,20 +225,6 @@ Coro<> ConnectionBase::end_reading() {
     }
 }
 
-/// What the peer waits for before it sends the body.
-Coro<> ConnectionBase::ask_for_body() {
-    const Busy asking(is_asking_, others_);
-    try {
-        Coro<> flushing = flush();
-        co_await std::move(flushing);
-    } catch (...) {
-        if (current_task()->cancelling() == 0) {
-            expect_unanswered();  // the flush was cancelled, or cut off
-        }
-        throw;
-    }
-}
-
 Coro<> ConnectionBase::fill_body() {
     constexpr std::size_t kProgress = 1024;
     if (owes_continue_) {

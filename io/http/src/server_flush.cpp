@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "busy.hpp"
 #include "knit/error.hpp"
 #include "knit/http/detail/connection_base.hpp"
 #include "knit/loop.hpp"
@@ -41,6 +42,20 @@ Coro<> ConnectionBase::flush() {
         }
         bytes.clear();
         out_.swap(bytes);  // the memory, to be used again
+    }
+}
+
+/// What the peer waits for before it sends the body.
+Coro<> ConnectionBase::ask_for_body() {
+    const Busy asking(is_asking_, others_);
+    try {
+        Coro<> flushing = flush();
+        co_await std::move(flushing);
+    } catch (...) {
+        if (current_task()->cancelling() == 0) {
+            expect_unanswered();  // the flush was cancelled, or cut off
+        }
+        throw;
     }
 }
 
