@@ -278,9 +278,11 @@ Coro<> ConnectionBase::fill_body() {
 Coro<> ConnectionBase::finish_body() {
     is_answered_ = true;
     if (is_reading_) {
+        report(reader_left_error(), request_name());
+        Coro<> flushing = flush();  // the peer has its answer, however long the stream takes to end the read
+        co_await std::move(flushing);
         Coro<> ending = end_reading();
         co_await std::move(ending);
-        report(reader_left_error(), request_name());
     }
     const bool is_much = head_.framing == Framing::sized && body_left_ > kPiece;
     if (is_last_ || owes_continue_ || is_much) {

@@ -108,7 +108,8 @@ void ConnectionBase::end_when_idle() noexcept {
     }
 }
 
-/// The connection ends: what a task still does that a handler has left behind, a read and what is sent before it.
+/// The connection ends: what a task still does that a handler has left behind, a read and what is sent before it. The
+/// read of a stream that does not hear of its cancellation ends with the stream.
 void ConnectionBase::stop_others() noexcept {
     is_answered_ = true;
     watch_.expire();
@@ -116,6 +117,10 @@ void ConnectionBase::stop_others() noexcept {
     if (flushing_.ref()) {
         flushing_.cancel();
     }
+    if (is_cut_) {
+        abort_bare();
+    }
+    close_bare();
     others_.clear();
 }
 
