@@ -7,6 +7,7 @@
 
 #include "background.hpp"
 #include "context_state.hpp"
+#include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
 #include "knit/timeout.hpp"
 
@@ -25,6 +26,18 @@ public:
     CallersWrite(const CallersWrite&) = delete;
     CallersWrite& operator=(const CallersWrite&) = delete;
     ~CallersWrite() { --core_.writers_; }
+
+private:
+    TlsCore& core_;
+};
+
+/// flush_task(), until its frame is gone.
+class TlsCore::Aside {
+public:
+    explicit Aside(TlsCore& core) noexcept : core_(core) {}
+    Aside(const Aside&) = delete;
+    Aside& operator=(const Aside&) = delete;
+    ~Aside() { core_.aside_.store(nullptr, std::memory_order_release); }  // [tls.aside]
 
 private:
     TlsCore& core_;
@@ -188,32 +201,25 @@ Coro<> TlsCore::flush() {
 
 /// Has what a read left to be sent by a task of its own, one at a time.
 void TlsCore::flush_aside() noexcept {
-    if (!engine_.has_output() || is_flushing_aside_) {
+    if (!engine_.has_output() || aside_.load(std::memory_order_relaxed) != nullptr) {  // relaxed: written on this loop
         return;
     }
-    is_flushing_aside_ = true;
+    aside_.store(Worker::current(), std::memory_order_relaxed);  // relaxed: who ends the stream has it from this loop
     try {
         start_hidden(flush_task(shared_from_this()));
     } catch (...) {
-        is_flushing_aside_ = false;  // no memory, or the run is over: the next write sends it
+        // relaxed: as above. No memory, or the run is over: the next write sends it
+        aside_.store(nullptr, std::memory_order_relaxed);
     }
 }
 
 Coro<> TlsCore::flush_task(Ref core) {
-    std::exception_ptr error;
+    const Aside here(*core);
     try {
         Coro<> flushing = core->flush();
         co_await std::move(flushing);
     } catch (const std::system_error&) {
-        // the next write meets the same
-        core->is_flushing_aside_ = false;
-        co_return;
-    } catch (...) {
-        error = std::current_exception();
-    }
-    core->is_flushing_aside_ = false;
-    if (error != nullptr) {
-        std::rethrow_exception(error);
+        co_return;  // the next write meets the same
     }
 }
 

@@ -44,17 +44,58 @@ Coro<> TlsCore::shutdown(Ref core) {
 Coro<> TlsCore::wait_closed(Ref core) { co_await core->lower_closed_.wait(); }
 
 void TlsCore::abort() noexcept {
-    is_closed_ = true;
-    cut_lower();
+    if (!is_told_to_end(true)) {
+        abort_here();
+    }
 }
 
 void TlsCore::leave() noexcept {
-    if (!is_closed_) {
+    if (!is_told_ && !is_closed_) {
         abort();
     }
 }
 
 void TlsCore::close() noexcept {
+    if (!is_told_ && !is_told_to_end(false)) {
+        close_here();
+    }
+}
+
+/// Whether another loop than this has to end the stream, and will.
+bool TlsCore::is_told_to_end(bool is_abort) noexcept {
+    Worker* const worker = aside_.load(std::memory_order_acquire);  // [tls.aside]
+    if (worker == nullptr || worker == Worker::current()) {
+        return false;
+    }
+    is_to_abort_.store(is_abort, std::memory_order_relaxed);  // relaxed: it is posted after this
+    if (std::exchange(is_told_, true)) {
+        return true;
+    }
+    self_ = shared_from_this();
+    run = &TlsCore::run_end;
+    if (!worker->post(*this)) {
+        self_.reset();
+        is_told_ = false;  // that loop is closed, which it is not before its tasks have ended
+    }
+    return is_told_;
+}
+
+void TlsCore::run_end(Worker&, Work& work) noexcept {
+    auto& core = static_cast<TlsCore&>(work);
+    const Ref keep = std::move(core.self_);
+    if (core.is_to_abort_.load(std::memory_order_relaxed)) {  // relaxed: it came with the message
+        core.abort_here();
+    } else {
+        core.close_here();
+    }
+}
+
+void TlsCore::abort_here() noexcept {
+    is_closed_ = true;
+    cut_lower();
+}
+
+void TlsCore::close_here() noexcept {
     if (std::exchange(is_closed_, true)) {
         return;
     }

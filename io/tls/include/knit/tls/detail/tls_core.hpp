@@ -4,6 +4,11 @@
 /// time fills the engine and one empties it; a reader that has to send something (the answer to a KeyUpdate, an alert)
 /// leaves that to a task of its own, since a peer that does not read must not keep it from reading.
 ///
+/// The owner may end the stream on any thread, as HTTP's client does with a connection that it has kept. That task may
+/// still be at work then: its loop is told, and ends the stream.
+///
+///   [tls.aside]         flush_task() ends: aside_ = null, release  ->  an end on any thread: aside_ acquire
+///                       who ends the stream there sees it as the task left it
 ///   is_closed_          set by close(), abort(), a failed handshake; what is called or under way then throws
 ///   is_lower_closed_    at the same time, or after close-notify has been sent; the stream is not touched after it
 #pragma once
@@ -18,6 +23,8 @@
 
 #include "knit/coro.hpp"
 #include "knit/detail/awaitable.hpp"
+#include "knit/detail/base.hpp"
+#include "knit/detail/work.hpp"
 #include "knit/event.hpp"
 #include "knit/io/byte_stream.hpp"
 #include "knit/lock.hpp"
@@ -26,7 +33,9 @@
 
 namespace knit::detail {
 
-class TlsCore : public std::enable_shared_from_this<TlsCore> {
+class Worker;
+
+class TlsCore : public std::enable_shared_from_this<TlsCore>, private Work {
 public:
     using Ref = std::shared_ptr<TlsCore>;
 
@@ -45,6 +54,7 @@ public:
     static Coro<std::size_t> write(Ref core, std::span<const std::byte> bytes, bool is_all);
     static Coro<> shutdown(Ref core);
     static Coro<> wait_closed(Ref core);
+    // Any thread, the stream's owner.
     void close() noexcept;
     void abort() noexcept;
     /// Its owner has gone: abort(), unless close() has been called.
@@ -57,6 +67,7 @@ protected:
 
 private:
     class CallersWrite;
+    class Aside;
 
     virtual Coro<std::size_t> read_lower(std::span<std::byte> buffer) = 0;
     virtual Coro<std::size_t> write_lower(std::span<const std::byte> bytes) = 0;
@@ -68,6 +79,10 @@ private:
     void check_open(const char* what) const;
     void check_lower() const;
     void cut_lower() noexcept;
+    bool is_told_to_end(bool is_abort) noexcept;
+    static void run_end(Worker& worker, Work& work) noexcept;
+    void close_here() noexcept;
+    void abort_here() noexcept;
     Coro<> shake_hands();
     Coro<> fill();
     Coro<> flush();
@@ -90,7 +105,11 @@ private:
     std::size_t fills_ = 0;
     Duration shutdown_timeout_;
     int writers_ = 0;  ///< calls of write() under way
-    bool is_flushing_aside_ = false;
+    /// The loop that flush_task() is on, which alone writes; an end on another thread reads [tls.aside].
+    Atomic<Worker*> aside_{nullptr};
+    Ref self_;                         ///< as long as that loop is being told
+    Atomic<bool> is_to_abort_{false};  ///< what it is told; written by the owner, read there: the message orders
+    bool is_told_ = false;             ///< the owner's alone
     bool is_closed_ = false;
     bool is_lower_closed_ = false;
 };
