@@ -58,6 +58,7 @@ bool ConnectionBase::end_handler() noexcept {
 }
 
 Coro<> ConnectionBase::settle_handler() {
+    co_await come_home(watch_.loop());
     is_in_handler_ = false;
     const bool has_failed = handler_error_ != nullptr;
     if (has_failed) {
@@ -76,6 +77,18 @@ Coro<> ConnectionBase::settle_handler() {
     if (is_reading_) {  // one that may go on has begun meanwhile
         Coro<> settling = settle_reading(true);
         co_await std::move(settling);
+    }
+}
+
+Coro<> ConnectionBase::finish_request(bool is_put) {
+    if (!is_put) {
+        Coro<> putting = put_slowly(*response_);
+        co_await std::move(putting);
+    }
+    response_.reset();
+    if (has_rest()) {
+        Coro<> finishing = finish_body();
+        co_await std::move(finishing);
     }
 }
 

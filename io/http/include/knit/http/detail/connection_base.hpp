@@ -52,6 +52,8 @@ public:
     /// Before the wait for the first byte of a request, and behind it.
     void begin_wait();
     void end_wait() noexcept;
+    /// From its preface on; `preface` is what was taken of that already. Throws CancelledError.
+    Coro<> speak_http2(std::string_view preface);
     /// In a handler of exceptions: keeps what the connection ends by.
     void keep_error() noexcept;
     /// The end of the connection. Throws CancelledError when the server ends it, and what a stream that is not knit's
@@ -110,13 +112,11 @@ protected:
     Coro<> settle_handler();
     /// Puts an answer that is there as a whole behind those before it; false for one that takes awaits.
     bool put(Response& response);
-    /// The rest: files, streams, upgrades, large bodies.
-    Coro<> put_slowly(Response& response);
+    /// The rest of a request that is not whole, or whose answer is not put.
+    Coro<> finish_request(bool is_put);
     /// An answer of the server's own, after which the connection ends.
     void refuse(int status);
     bool has_rest() const noexcept { return !is_body_done_ || is_reading_; }
-    /// The request is answered: reads the rest of its body away, or decides that the connection ends.
-    Coro<> finish_body();
     void end_request() noexcept;
 
     /// Whether all has been answered that will be: a server that closes waits for no further request.
@@ -133,8 +133,6 @@ protected:
     /// The same for a write by whichever task.
     void begin_write_here();
 
-    /// From its preface on; `preface` is what was taken of that already. Throws CancelledError.
-    Coro<> speak_http2(std::string_view preface);
     /// What llhttp calls a request, "PRI * HTTP/2.0": the first 18 bytes of the preface of HTTP/2 (RFC 9113, 3.4).
     static constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\n";
 
@@ -162,6 +160,10 @@ protected:
 
 private:
     void give_back() noexcept;
+    /// Files, streams, upgrades, large bodies.
+    Coro<> put_slowly(Response& response);
+    /// The request is answered: reads the rest of its body away, or decides that the connection ends.
+    Coro<> finish_body();
     std::string_view take_body();
     bool skip_body();
     Coro<> fill_body();

@@ -23,20 +23,20 @@ Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
     ServerConnection<S> connection(std::move(stream), std::move(core));
     try {
         connection.begin();
-        for (bool has_come = connection.has_chosen_http2();;) {
-            if (has_come) {
-                Coro<bool> serving = connection.serve_requests();
-                const bool is_idle = co_await std::move(serving);
-                if (!is_idle) {
-                    break;
-                }
-            }
+        bool is_idle = !connection.has_chosen_http2();
+        if (!is_idle) {
+            Coro<> speaking = connection.speak_http2({});
+            co_await std::move(speaking);
+        }
+        while (is_idle) {
             connection.begin_wait();
-            has_come = connection.take(co_await connection.receive_more());
+            const bool has_come = connection.take(co_await connection.receive_more());
             connection.end_wait();
             if (!has_come) {
                 break;
             }
+            Coro<bool> serving = connection.serve_requests();
+            is_idle = co_await std::move(serving);
         }
     } catch (...) {
         connection.keep_error();

@@ -29,11 +29,6 @@ public:
 
     /// Answers what has come, to the end of the connection or until it is idle: true.
     Coro<bool> serve_requests() {
-        if (is_first_ && has_chosen_http2()) {
-            Coro<> speaking = speak_http2({});
-            co_await std::move(speaking);
-            co_return false;
-        }
         take_spare();
         for (;;) {
             const Next found = is_last_ ? Next::more : next_head();
@@ -46,18 +41,13 @@ public:
                         catch_handler_error();
                     }
                     if (!end_handler()) {
-                        co_await come_home(watch_.loop());
                         Coro<> settling = settle_handler();
                         co_await std::move(settling);
                     }
                 }
-                if (!put(*response_)) {
-                    Coro<> putting = put_slowly(*response_);
-                    co_await std::move(putting);
-                }
-                response_.reset();
-                if (has_rest()) {
-                    Coro<> finishing = finish_body();
+                const bool is_put = put(*response_);
+                if (!is_put || has_rest()) {
+                    Coro<> finishing = finish_request(is_put);
                     co_await std::move(finishing);
                 }
                 end_request();
@@ -88,15 +78,11 @@ public:
             if (is_at_end()) {
                 break;
             }
-            if (found == Next::more) {
-                if (input_.rest().empty()) {
-                    co_return true;
-                }
-                Coro<bool> receiving = receive_head();
-                const bool has_come = co_await std::move(receiving);
-                if (!has_come) {
-                    break;
-                }
+            if (found == Next::more && input_.rest().empty()) {
+                co_return true;
+            }
+            if (found == Next::more && !co_await receive_head()) {
+                break;
             }
         }
         co_return false;
