@@ -32,7 +32,7 @@ LAYERS = (
      "async_generator sleep lock event condition semaphore barrier queue sync to_thread executor "
      "to_string join misuse debug dump watchdog guard queue_core queue_items task_group_parts "
      "task_group_end await_cycles call_graph task_snapshot probe dump_signal signals.cpp signal_wait"),
-    ("core/5", "fork_child.cpp runtime lifecycle run_loop all_tasks runner observe metrics.cpp metrics_text metrics_server core"),
+    ("core/5", "fork_child.cpp runtime lifecycle draining.cpp loop_box.hpp run_loop all_tasks runner observe metrics.cpp metrics_text metrics_server core"),
     ("io/0", "byte_range address endpoint fd unix_address"),
     ("io/1", "die doorbell ring"),
     ("io/2", "loop_load op buffer_pool receive.hpp driver io_driver uring_driver epoll_driver epoll_request epoll_set "

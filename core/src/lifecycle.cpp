@@ -3,19 +3,21 @@
 /// Start: 1. settings; 2. loop 0's driver, on the constructor's thread; 3. the other loops' threads, each of which
 /// makes its own
 ///   driver; 4. the constructor waits until all have, and throws the first error after undoing the rest.
-/// End (cancel_everything, close):
+/// End (close; 1 to 3 and 5 are in draining.cpp):
 ///   1. is_closing: threads can submit no more.
 ///   2. every loop asks the tasks that it has to end, once, and never starts those that have not started; it goes on
 ///   turning,
 ///      loop 0 on the calling thread. What the cleanup of these creates runs; when all that were asked have ended and
 ///      some are left, they are asked in another round.
-///   3. a loop that runs out of work says so to loop 0, which stops when the sum of all loops' tasks is zero.
+///   3. a loop that runs out of work, or has answered, says so to loop 0, which stops when the sum of all loops' tasks
+///      is zero.
 ///   4. the blocking pool is joined; what its jobs settle still finds all loops open. (Where tasks were abandoned it is
 ///      the last to end: a job may wait for one.)
-///   5. the loops stop; each closes its inbox and its driver on its own thread; the threads are joined.
-///   6. loop 0 the same, on the calling thread. The Workers stay, closed, for handles that outlive the runtime.
+///   5. the loops halt. A callback may have made a task since the sum was taken: then they go on, and it is asked to
+///      end as in 2. When the sum is zero while all stand still, nothing runs on them any more.
+///   6. each closes its inbox and its driver on its own thread; the threads are joined.
+///   7. loop 0 the same, on the calling thread. The Workers stay, closed, for handles that outlive the runtime.
 ///
-///   [run.round]    a loop's answer: release  ->  loop 0: acquire     its count of asked tasks is seen
 ///   [run.joined]   the thread that joined the pool: release  ->  loop 0's: acquire
 ///   [run.closed]   close: release  ->  any thread: acquire     the loops have ended
 
@@ -28,6 +30,7 @@
 #include "knit/error.hpp"
 #include "knit/log.hpp"
 #include "knit/loop.hpp"
+#include "loop_box.hpp"
 #include "metrics_server.hpp"
 #include "platform.hpp"
 #include "report.hpp"
@@ -35,14 +38,6 @@
 #include "watchdog.hpp"
 
 namespace knit::detail {
-
-/// Kept, closed, for a while after the runtime has ended, because handles may outlive it.
-struct LoopBox {
-    LoopBox(unsigned id, RuntimeCore& runtime) : worker(id, runtime, loop), loop(worker) {}
-    Worker worker;  // keeps a reference to the loop, which it uses only once both are there
-    Loop loop;
-    Driver* abandoned_driver = nullptr;  ///< operations in flight, whose memory the kernel may still write: for good
-};
 
 namespace {
 
@@ -159,7 +154,9 @@ void RuntimeCore::run_thread(std::size_t index) {
         return;
     }
     self.attach();
-    self.run_until_stopped();
+    do {
+        self.run_until_stopped();
+    } while (goes_on_after_halt());
     self.detach();
     close_loop(self);
 }
@@ -167,76 +164,6 @@ void RuntimeCore::run_thread(std::size_t index) {
 bool RuntimeCore::is_simulated_here() const noexcept {
     const Worker* const here = Worker::current();
     return here != nullptr && here->runtime_id() == id_ && drivers_[0]->is_simulation();
-}
-
-void RuntimeCore::tell_loops(Work::Run what) {
-    struct Message : Work {};
-    for (std::size_t index = 1; index < boxes_.size(); ++index) {
-        auto* const message = new Message;
-        message->run = what;
-        if (!worker(index).post(*message)) {
-            delete message;
-        }
-    }
-}
-
-void RuntimeCore::start_round() {
-    round_answers_.store(0, std::memory_order_relaxed);  // relaxed: the messages publish it
-    tell_loops([](Worker& self, Work& work) noexcept {
-        self.ask_all_to_end();
-        self.runtime().round_answers_.fetch_add(1, std::memory_order_release);  // [run.round]
-        delete &work;
-    });
-    worker(0).ask_all_to_end();
-}
-
-/// Loop 0's thread. Ends loop 0 when no task is left; asks the tasks that have come since when those that were asked
-/// have ended.
-void RuntimeCore::go_on_draining() noexcept {
-    if (!is_draining_ || round_answers_.load(std::memory_order_acquire) + 1 < size()) {  // [run.round]
-        return;
-    }
-    if (live_tasks() == 0) {
-        worker(0).stop();
-        return;
-    }
-    std::uint64_t ended = 0;
-    std::uint64_t asked = 0;
-    for (const Worker* each : workers_) {
-        ended += each->asked_ended();
-    }
-    for (const Worker* each : workers_) {
-        asked += each->asked();
-    }
-    if (asked == ended) {
-        start_round();
-    }
-}
-
-void RuntimeCore::cancel_everything() {
-    life_->start_closing();
-    is_draining_ = true;
-    worker(0).attach();  // as if from a callback: what a cancelled task waits for is cancelled at once, not by message
-    start_round();
-    worker(0).detach();
-    std::optional<Handle> limit;
-    if (options_.grace) {
-        limit = loop(0).call_later(*options_.grace, [this] {
-            has_abandoned_ = true;
-            stop_loop_0();
-        });
-    }
-    while (live_tasks() != 0 && !has_abandoned_) {
-        run_loop_0_to_the_end();
-    }
-    if (limit) {
-        limit->cancel();
-    }
-    if (has_abandoned_) {
-        log(LogLevel::error,
-            std::to_string(live_tasks()) + " tasks did not end within the grace period and are abandoned");
-    }
-    is_draining_ = false;
 }
 
 void RuntimeCore::close() {
@@ -254,6 +181,11 @@ void RuntimeCore::close() {
     cancel_everything();
     if (!has_abandoned_) {
         join_blocking_pool();
+    }
+    if (!has_abandoned_) {
+        halt_without_tasks();
+    }
+    if (!has_abandoned_) {
         driver_pool_.shutdown();
     }
     metrics_server_.reset();
@@ -300,10 +232,12 @@ void RuntimeCore::run_loop_0_to_the_end() noexcept {
 }
 
 void RuntimeCore::stop_threads() noexcept {
-    tell_loops([](Worker& worker, Work& work) noexcept {
-        worker.stop();
-        delete &work;
-    });
+    {
+        const std::lock_guard lock(halt_mutex_);
+        are_threads_ending_ = true;
+    }
+    halted_.notify_all();
+    tell_loops(&LoopBox::stop, [](Worker& self, Work&) noexcept { self.stop(); });
     for (std::thread& thread : threads_) {
         thread.join();
     }

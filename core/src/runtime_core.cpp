@@ -87,7 +87,7 @@ void RuntimeCore::report_drained() noexcept {
 }
 
 /// Tasks that are made and not ended. Ended ones are summed first: should the sums be equal, then all that had been
-/// made by then had ended, and only a task makes tasks.
+/// made by then had ended. Callbacks may have made others since, unless the loops stand still.
 std::uint64_t RuntimeCore::live_tasks() noexcept {
     std::uint64_t ended = 0;
     for (const Worker* each : workers_) {

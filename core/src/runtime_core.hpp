@@ -14,6 +14,7 @@
 #include "blocking_pool.hpp"
 #include "idle.hpp"
 #include "injector.hpp"
+#include "knit/detail/timers.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/metrics.hpp"
 #include "knit/options.hpp"
@@ -87,6 +88,8 @@ public:
     void close();
     bool is_closed() const noexcept { return is_closed_.load(std::memory_order_acquire); }  // [run.closed]
     bool is_closing() const noexcept { return life_->is_closing(); }
+    /// The grace period is over, and tasks are left. While the loops close: any of them.
+    bool has_abandoned() const noexcept { return has_abandoned_; }
     void stop_loop_0() noexcept { life_->stop_loop_0(); }
     /// Keeps the first BaseException that came out of a task, and stops loop 0 for it. Any thread.
     void fail(std::exception_ptr error) noexcept;
@@ -110,7 +113,12 @@ public:
 
 private:
     void start_threads();
-    void start_round();
+    void start_round() noexcept;
+    bool is_round_answered() const noexcept;
+    void halt_without_tasks();
+    void halt_threads() noexcept;
+    void let_threads_go_on() noexcept;
+    bool goes_on_after_halt() noexcept;
     void stop_threads() noexcept;
     void join_blocking_pool();
     void run_loop_0_to_the_end() noexcept;
@@ -120,8 +128,8 @@ private:
     void rethrow_failure();
     Metrics take_metrics();
     void keep_last_metrics() noexcept;
-    /// A message to each loop but 0; `what` deletes it.
-    void tell_loops(Work::Run what);
+    /// Posts that message of its own to each loop but 0.
+    void tell_loops(Work LoopBox::*message, Work::Run what) noexcept;
 
     const std::uint64_t id_;
     RunOptions options_;
@@ -154,6 +162,12 @@ private:
     std::condition_variable started_;
     std::size_t started_count_ = 0;
     std::exception_ptr start_error_;
+    Timer grace_;  ///< of loop 0: when it is due, what has not ended is abandoned
+    std::mutex halt_mutex_;
+    std::condition_variable halted_;   ///< any of the following has changed, which the mutex guards
+    std::size_t halted_count_ = 0;     ///< threads of loops that stand still
+    unsigned halt_number_ = 0;         ///< changes when they may go on
+    bool are_threads_ending_ = false;  ///< they may not
 };
 
 }  // namespace knit::detail

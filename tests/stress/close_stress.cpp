@@ -9,8 +9,12 @@
 #include <cstdlib>
 #include <future>
 #include <source_location>
+#include <span>
 #include <string>
 #include <thread>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <knit/knit.hpp>
 
@@ -164,6 +168,86 @@ void expect_that_close_ends(Start start) {
     late.join();
     EXPECT_TRUE(is_refused);
     EXPECT_TRUE(is_closed);
+}
+
+/// Counts itself as long as it lives, and reads what nobody writes.
+class Readers {
+public:
+    Readers() { EXPECT_EQ(pipe2(ends_, O_CLOEXEC), 0); }
+    ~Readers() {
+        close(ends_[0]);
+        close(ends_[1]);
+    }
+    Readers(const Readers&) = delete;
+    Readers& operator=(const Readers&) = delete;
+
+    void start() { static_cast<void>(knit::create_task(read())); }
+    int alive() const { return alive_; }
+
+private:
+    struct Count {
+        explicit Count(std::atomic<int>& counted) : alive(counted) { ++alive; }
+        ~Count() { --alive; }
+        std::atomic<int>& alive;
+    };
+    knit::Coro<> read() {
+        const Count count(alive_);
+        knit::io::PipeReader reader(knit::detail::Fd(dup(ends_[0])));
+        char byte = 0;
+        co_await reader.read_some(std::span<char>(&byte, 1));
+    }
+
+    int ends_[2] = {};
+    std::atomic<int> alive_{0};
+};
+
+/// Each beat makes a task, and the next beat.
+struct Beat {
+    void operator()() {
+        knit::get_running_loop().call_later(50us, *this);
+        readers->start();
+    }
+    Readers* readers;
+};
+
+TEST_P(CoreStressEnd, WhatATimerOfTheLastLoopMakesToTheVeryEndEnds) {
+    const Clock::time_point end = Clock::now() + test_time();
+    do {
+        Readers readers;
+        knit::run([&]() -> knit::Coro<> {
+            knit::get_runtime().loop(GetParam() - 1).call_soon_threadsafe(Beat{&readers});
+            co_await knit::sleep(1ms);
+        }, on_loops(GetParam()));
+        ASSERT_EQ(readers.alive(), 0);
+    } while (Clock::now() < end);
+}
+
+TEST_P(CoreStressEnd, WhatTheCallbacksOfAThreadMakeToTheVeryEndEnds) {
+    constexpr int kMost = 1000;  // the run does not end as long as there are always new ones
+    const Clock::time_point end = Clock::now() + test_time();
+    do {
+        Readers readers;
+        knit::Runtime runtime(on_loops(GetParam()));
+        knit::Loop& loop = runtime.loop(GetParam() - 1);
+        std::promise<void> begun;
+        std::thread thread([&] {
+            try {
+                for (int count = 0; count < kMost; ++count) {
+                    loop.call_soon_threadsafe([&readers] { readers.start(); });
+                    if (count == kMost / 20) {
+                        begun.set_value();
+                    }
+                    std::this_thread::yield();
+                }
+            } catch (const knit::RuntimeError&) {
+                // "Event loop is closed"
+            }
+        });
+        begun.get_future().wait();
+        runtime.close();
+        thread.join();
+        ASSERT_EQ(readers.alive(), 0);
+    } while (Clock::now() < end);
 }
 
 TEST(CoreEnd, CloseEndsWhenTheLastTaskThatItWaitsForIsRefusedBySubmit) {
