@@ -27,6 +27,7 @@ void RuntimeCore::start_round() noexcept {
         self.ask_all_to_end();
         RuntimeCore& runtime = self.runtime();
         runtime.round_answers_.fetch_add(1, std::memory_order_release);  // [run.round]
+        runtime.report_drained();  // this loop may be too busy ever to become idle
     });
     worker(0).ask_all_to_end();
 }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <future>
 #include <source_location>
 #include <span>
@@ -168,6 +169,45 @@ void expect_that_close_ends(Start start) {
     late.join();
     EXPECT_TRUE(is_refused);
     EXPECT_TRUE(is_closed);
+}
+
+/// A callback that comes again at once, for as long as `goes_on`: its loop has no turn without work. It lets no turn
+/// end between the beginning of the end and loop 0's sleep.
+struct Chain {
+    void operator()() {
+        is_begun = true;
+        while (runtime.core().is_closing() && goes_on && runtime.metrics().loops[0].parks == 0) {
+            std::this_thread::yield();
+        }
+        if (goes_on) {
+            knit::get_running_loop().call_soon(std::ref(*this));
+        }
+    }
+    knit::Runtime& runtime;
+    std::atomic<bool> is_begun{false};
+    std::atomic<bool> goes_on{true};
+};
+
+TEST(CoreEnd, CloseEndsThoughALoopThatAnswersLateIsNeverIdle) {
+    knit::Runtime runtime(on_loops(2));
+    const knit::Task<> task = runtime.loop(0).create_task(return_at_once());
+    Chain chain{runtime};
+    runtime.loop(1).call_soon_threadsafe(std::ref(chain));
+    while (!chain.is_begun) {
+        std::this_thread::yield();
+    }
+    std::promise<void> closed;
+    const std::future<void> is_over = closed.get_future();
+    bool is_closed = false;
+    std::thread watch([&] {
+        is_closed = has_closed(runtime, is_over);
+        chain.goes_on = false;
+    });
+    runtime.close();
+    closed.set_value();
+    watch.join();
+    EXPECT_TRUE(is_closed);
+    EXPECT_TRUE(task.cancelled());
 }
 
 /// Counts itself as long as it lives, and reads what nobody writes.
