@@ -147,7 +147,8 @@ void start_on(TaskCore& task, Worker& worker, TaskOptions& options) {
     apply_options(task, worker, options);
     if (worker.is_owned_here()) {
         task.settle_down(worker);
-        if (Worker::current() == &worker && options.eager_start.value_or(worker.starts_eagerly())) {
+        if (Worker::current() == &worker && options.eager_start.value_or(worker.starts_eagerly()) &&
+            !worker.is_discarding()) {
             worker.start_eagerly(task);
         } else {
             worker.make_ready(task.work());

@@ -7,9 +7,16 @@
 #include "runtime_core.hpp"
 
 namespace knit::detail {
+namespace {
+
+// Destructors of what is dropped make tasks, the frames of which are dropped, and so on, this deep.
+constexpr unsigned kLateRounds = 16;
+
+}  // namespace
 
 void Worker::close() noexcept {
     is_discarding_ = true;
+    starts_eagerly_ = false;
     Work* const left = inbox_.close();
     // Ends: whoever claimed this loop is between the claim and the ring of its bell.
     for (unsigned round = 0; wakes_done_.load(std::memory_order_acquire) != claims_; ++round) {  // [worker.wakes]
@@ -25,12 +32,29 @@ void Worker::close() noexcept {
         ready_.push(*work);
         work = next;
     }
-    // Ends: messages and callbacks make no work, and a task that was abandoned is not run on.
+    drop_ready();
+    for (unsigned round = 0; round < kLateRounds && has_late_tasks(); ++round) {
+        ask_all_to_end();
+        drop_ready();
+    }
+}
+
+/// Ends: messages and callbacks make no work but by destructors. A task that was abandoned is not run on; what
+/// destructors make now ends without a step.
+void Worker::drop_ready() noexcept {
     while (Work* work = ready_.pop()) {
         if (!TaskCore::is_task_work(*work)) {
             work->run(*this, *work);
+        } else if (TaskCore& task = TaskCore::of(*work); !runtime_.has_abandoned() && !task.is_started()) {
+            task.cancel_for_shutdown(*this);
+            work->run(*this, *work);
         }
     }
+}
+
+/// Offered by destructors, while the loop closes.
+bool Worker::has_late_tasks() const noexcept {
+    return !runtime_.has_abandoned() && (deque_.size_hint() != 0 || runtime_.injector().size_hint() != 0);
 }
 
 void Worker::ask_all_to_end() noexcept {

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <source_location>
 #include <string>
 #include <thread>
@@ -54,6 +56,47 @@ TEST(Shutdown, ATaskThatCleanupMakesIsAskedToEndThoughItNeverWaits) {
             co_await sleep(0s);
         }, {.loops = loops});
         EXPECT_TRUE(late.cancelled());
+    }
+}
+
+/// Gives work to its loop when it is destroyed.
+class Late {
+public:
+    explicit Late(std::function<void()> last_act) : last_act_(std::move(last_act)) {}
+    ~Late() { last_act_(); }
+    Late(const Late&) = delete;
+    Late& operator=(const Late&) = delete;
+
+private:
+    std::function<void()> last_act_;
+};
+
+/// Such a callback goes when its loop closes.
+TEST(Shutdown, ATaskThatTheDestructorOfADroppedCallbackMakesEndsWithoutAStep) {
+    for (const unsigned loops : {1U, 3U}) {
+        bool has_begun = false;
+        const auto body = [&has_begun]() -> Coro<> {
+            has_begun = true;
+            co_await sleep(kForever);
+        };
+        Task<> created;
+        Task<> eager;
+        Task<> spawned;
+        run([&]() -> Coro<> {
+            auto late = std::make_shared<Late>([&] {
+                created = create_task(body());
+                eager = create_task(body(), {.eager_start = true});
+                spawned = spawn(body());
+            });
+            get_runtime().loop(loops - 1).call_soon_threadsafe([late = std::move(late)]() mutable {
+                get_running_loop().call_later(kForever, [late = std::move(late)] {});
+            });
+            co_await sleep(1ms);
+        }, on_loops(loops));
+        EXPECT_FALSE(has_begun);
+        EXPECT_TRUE(created.cancelled());
+        EXPECT_TRUE(eager.cancelled());
+        EXPECT_TRUE(spawned.cancelled());
     }
 }
 

@@ -144,7 +144,8 @@ public:
     /// Handles the messages with this `run` at once; the others keep their turn.
     void answer_messages(Work::Run which) noexcept;
     TimePoint next_deadline() const noexcept { return timers_.next(); }
-    /// The end of the loop: post() fails from now on; messages are handled, callbacks and timers dropped.
+    /// The end of the loop: post() fails from now on; messages are handled, callbacks and timers dropped. Tasks that
+    /// the destructors of these make end without a step.
     void close() noexcept;
     bool is_discarding() const noexcept { return is_discarding_; }
     /// The run is over: every task that there is now is asked to end, once; one that has not started never does. Tasks
@@ -279,6 +280,8 @@ private:
     void sleep() noexcept;
     void stop_searching() noexcept;
     void report_drained() noexcept;
+    void drop_ready() noexcept;
+    bool has_late_tasks() const noexcept;
     KNIT_NOINLINE void reserve_ids(std::uint64_t made) noexcept;
     void return_ids() noexcept;
     void share(std::size_t count) noexcept;
