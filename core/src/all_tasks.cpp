@@ -3,6 +3,7 @@
 ///   [run.snapshot]  a loop's answer: release  ->  who asked: acquire     the loop's list is seen
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <memory>
 #include <thread>
@@ -37,6 +38,10 @@ std::vector<TaskRef> tasks_of(Worker& worker) {
 
 namespace {
 
+// A thread that asks looks so often for an answer before it sleeps between the looks.
+constexpr unsigned kQuickRounds = 64;
+constexpr std::chrono::microseconds kPause{200};
+
 /// One loop's part of a snapshot. Shared with the message: who asked may have given up when the loop answers.
 struct Part {
     std::vector<TaskRef> tasks;
@@ -57,14 +62,19 @@ struct Request : Work {
 
 /// Waits for a loop's part; false when the loop is not run any more.
 bool wait_for_part(const Part& part, const Loop& loop) {
+    unsigned round = 0;
     while (!part.is_there.load(std::memory_order_acquire)) {  // [run.snapshot]
         if (!loop.is_running()) {
             return part.is_there.load(std::memory_order_acquire);  // [run.snapshot]
         }
         if (Worker* const here = Worker::current()) {
             here->answer_messages(&Request::answer);  // others may be waiting for this loop meanwhile
+            std::this_thread::yield();
+        } else if (++round < kQuickRounds) {
+            std::this_thread::yield();
+        } else {
+            std::this_thread::sleep_for(kPause);  // it computes, perhaps for long
         }
-        std::this_thread::yield();
     }
     return true;
 }

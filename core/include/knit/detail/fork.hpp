@@ -19,7 +19,8 @@
 ///   kBegun           who takes the node, once there is a task  nobody
 ///   kStopped         who stops the fork                        nobody
 ///   Both are read-modify-writes of one word, so of the two one comes second, and sees the other: the taker then
-///   cancels the task before its first step, the stopper cancels it by message. Never set for what runs inline.
+///   cancels the task before its first step, the stopper cancels it by message. stop() sets kStopped in each node, also
+///   where its child runs inline, or has ended: there nobody reads it.
 ///
 ///   outcome_   null; then, once and for all, the slot of the first child that failed, or &g_cancelled
 ///
