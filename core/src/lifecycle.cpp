@@ -191,6 +191,7 @@ void RuntimeCore::close() {
     metrics_server_.reset();
     watchdog_->stop();
     stop_threads();
+    life_->wait_for_submitters();
     unguard_fork(*this);  // before the drivers go, which a fork on another thread would look at
     close_loop_0();
     end_thread_waits(id_);

@@ -101,6 +101,8 @@ std::uint64_t RuntimeCore::live_tasks() noexcept {
 }
 
 void RuntimeCore::submit(TaskCore& task) {
+    // Once it is pushed the task may end, with it the run, and the owner ends the runtime: not before this has gone.
+    const RuntimeLife::Submitter submitter(life_);
     task.mark_spawned();
     try {
         if (is_closing()) {

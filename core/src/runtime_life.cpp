@@ -1,6 +1,7 @@
 #include "runtime_life.hpp"
 
 #include "knit/detail/worker.hpp"
+#include "platform.hpp"
 #include "runtime_core.hpp"
 
 namespace knit::detail {
@@ -22,6 +23,13 @@ void RuntimeLife::stop_loop_0() noexcept {
         loop_0_->stop();  // after the present turn: what that schedules waits for the next run
     } else {
         tell_loop_0(stop_);
+    }
+}
+
+/// Ends: who comes in now sees that it comes too late, and the others wait for nobody.
+void RuntimeLife::wait_for_submitters() const noexcept {
+    for (unsigned round = 0; submitters_.load(std::memory_order_seq_cst) != 0; ++round) {  // [run.submit]
+        wait_for_other_thread(round);
     }
 }
 

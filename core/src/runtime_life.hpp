@@ -4,12 +4,16 @@
 ///   [run.closing]  cancel_everything: is_closing, then the count of tasks  <->  a thread: the count, then is_closing;
 ///                  all seq_cst
 ///                  a task that a thread makes is waited for, or the thread sees that it comes too late
+///   [run.submit]   close: is_closing, then the submitters  <->  a thread: comes in, then is_closing; all seq_cst
+///                  it is waited for, or sees that it comes too late and touches nothing but this
+///                  a thread goes out: release  ->  close: acquire     what it did with the runtime is over
 ///   [run.message]  tell_loop_0: is_posted RMW  <->  loop 0: is_posted RMW
 ///                  one node, in one inbox; who finds it posted is heard as well: loop 0, having taken the node back,
 ///                  sees all that was before
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -41,6 +45,20 @@ public:
 
     // Any thread.
 
+    /// A thread that gives work to the runtime, as long as this lives; it keeps RuntimeLife for its last touch.
+    class Submitter {
+    public:
+        explicit Submitter(std::shared_ptr<RuntimeLife> life) noexcept : life_(std::move(life)) {
+            life_->submitters_.fetch_add(1, std::memory_order_seq_cst);  // [run.submit]
+        }
+        ~Submitter() { life_->submitters_.fetch_sub(1, std::memory_order_release); }  // [run.submit]
+        Submitter(const Submitter&) = delete;
+        Submitter& operator=(const Submitter&) = delete;
+
+    private:
+        const std::shared_ptr<RuntimeLife> life_;
+    };
+
     /// A task of this runtime is being made where it has no loop.
     void count_made() noexcept { foreign_made_.fetch_add(1, std::memory_order_seq_cst); }  // [run.closing]
     /// A task that was counted, there or on a loop, has not come to be; the sum is what counts. It may be the last that
@@ -51,7 +69,9 @@ public:
     }
     /// What has been made without a loop, less what was lost.
     std::uint64_t made() const noexcept { return foreign_made_.load(std::memory_order_seq_cst); }  // [run.closing]
-    bool is_closing() const noexcept { return is_closing_.load(std::memory_order_seq_cst); }       // [run.closing]
+    bool is_closing() const noexcept {
+        return is_closing_.load(std::memory_order_seq_cst);  // [run.closing] [run.submit]
+    }
     /// Loop 0 looks whether the run can end, if that is what it waits for.
     void report_drained() noexcept { tell_loop_0(drained_); }
     /// Loop 0 stops after its present turn, or after the one in which it hears of it.
@@ -67,7 +87,9 @@ public:
     // The owner's thread.
 
     void set_running(bool on) noexcept { is_running_.store(on, std::memory_order_relaxed); }  // relaxed: a flag alone
-    void start_closing() noexcept { is_closing_.store(true, std::memory_order_seq_cst); }  // [run.closing]
+    void start_closing() noexcept { is_closing_.store(true, std::memory_order_seq_cst); }  // [run.closing] [run.submit]
+    /// After start_closing(): until those who were not too late have gone out.
+    void wait_for_submitters() const noexcept;
 
 private:
     struct Message : Work {
@@ -86,6 +108,7 @@ private:
     Atomic<bool> is_running_{false};         ///< the owner sets it, any thread may ask; publishes nothing
     Atomic<bool> is_closing_{false};         ///< the owner sets it, any thread reads it [run.closing]
     Atomic<std::uint64_t> foreign_made_{0};  ///< plain threads count, loop 0 reads [run.closing] [worker.count]
+    Atomic<unsigned> submitters_{0};         ///< plain threads come and go, the owner waits [run.submit]
     Message stop_;
     Message drained_;
 };

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <functional>
 #include <future>
+#include <memory>
 #include <source_location>
 #include <span>
 #include <string>
@@ -92,6 +93,30 @@ bool takes_messages(knit::Loop& loop) {
     } catch (const knit::RuntimeError&) {
         return false;
     }
+}
+
+/// What submit() does after its task is pushed: the task, and the run with it, may have ended by then.
+TEST(CoreEnd, ARuntimeEndsAfterTheThreadsThatGiveItWork) {
+    const Clock::time_point end = Clock::now() + test_time();
+    do {
+        std::atomic<bool> is_in = false;
+        std::atomic<bool> is_out = false;
+        auto runtime = std::make_unique<knit::Runtime>(on_loops(2));
+        std::thread thread([&, loop = &runtime->loop(1), life = runtime->core().life()] {
+            const knit::detail::RuntimeLife::Submitter submitter(life);
+            is_in = true;
+            while (takes_messages(*loop)) {
+                std::this_thread::yield();
+            }
+            is_out = true;
+        });
+        while (!is_in) {
+            std::this_thread::yield();
+        }
+        runtime.reset();
+        EXPECT_TRUE(is_out);
+        thread.join();
+    } while (Clock::now() < end && !HasFailure());
 }
 
 /// What a task saw that would move to `target` once that is closed.
