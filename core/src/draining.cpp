@@ -78,8 +78,9 @@ void RuntimeCore::cancel_everything() {
     worker(0).cancel_timer(grace_);
     is_draining_ = false;
     if (has_abandoned_) {
-        log(LogLevel::error,
-            std::to_string(live_tasks()) + " tasks did not end within the grace period and are abandoned");
+        log_or_lose(LogLevel::error, [this] {
+            return std::to_string(live_tasks()) + " tasks did not end within the grace period and are abandoned";
+        });
     }
 }
 

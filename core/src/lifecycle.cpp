@@ -24,6 +24,8 @@
 #include "runtime_core.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <new>
 
 #include "driver.hpp"
 #include "fork_child.hpp"
@@ -50,16 +52,30 @@ constexpr std::size_t kClosedLoopsMax = 16384;
 Atomic<std::uint64_t> g_next_runtime_id{1};  // any thread takes from it; publishes nothing
 
 /// Closed loops, oldest first; leaked at exit on purpose, handles in static objects may still look at them.
-void keep_closed(LoopBox* box) {
-    static std::mutex* const mutex = new std::mutex;
-    static std::deque<LoopBox*>* const closed = new std::deque<LoopBox*>;
+struct ClosedLoops {
+    std::mutex mutex;
+    LoopBox* oldest = nullptr;
+    LoopBox** end = &oldest;
+    std::size_t count = 0;
+};
+
+ClosedLoops& closed_loops() {
+    alignas(ClosedLoops) static std::byte memory[sizeof(ClosedLoops)];  // the end of a run has none to ask for
+    static ClosedLoops* const all = new (memory) ClosedLoops;
+    return *all;
+}
+
+void keep_closed(LoopBox* box) noexcept {
+    ClosedLoops& closed = closed_loops();
     LoopBox* oldest = nullptr;
     {
-        const std::lock_guard lock(*mutex);
-        closed->push_back(box);
-        if (closed->size() > kClosedLoopsMax) {
-            oldest = closed->front();
-            closed->pop_front();
+        const std::lock_guard lock(closed.mutex);
+        *closed.end = box;
+        closed.end = &box->next_closed;
+        if (++closed.count > kClosedLoopsMax) {
+            --closed.count;
+            oldest = closed.oldest;
+            closed.oldest = oldest->next_closed;
         }
     }
     delete oldest;
@@ -73,7 +89,8 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
       settings_(resolve(options)),
       own_cpus_(settings_.cpus.empty() ? std::vector<unsigned>() : allowed_cpus()),
       life_(std::make_shared<RuntimeLife>(settings_.blocking_threads, own_cpus_)),
-      driver_pool_(kDriverThreadsMax, own_cpus_, {"knit-files", "the runtime has ended"}) {
+      driver_pool_(kDriverThreadsMax, own_cpus_, {"knit-files", "the runtime has ended"}),
+      drivers_(settings_.loops) {
     check_not_fork_child();
     for (unsigned index = 0; index < settings_.loops; ++index) {
         boxes_.push_back(new LoopBox(index, *this));
@@ -85,7 +102,6 @@ RuntimeCore::RuntimeCore(const RunOptions& options)
     }
     life_->set_loop_0(worker(0));
     try {
-        drivers_.resize(size());
         drivers_[0] = make_driver(worker(0), settings_);
         worker(0).set_driver(drivers_[0].get());
         started_at_ = worker(0).now();
@@ -228,7 +244,9 @@ void RuntimeCore::run_loop_0_to_the_end() noexcept {
     try {
         run_loop_0(nullptr);
     } catch (...) {
-        log(LogLevel::error, "an exception during the end of run() is lost: " + describe(std::current_exception()));
+        log_or_lose(LogLevel::error, [error = std::current_exception()] {
+            return "an exception during the end of run() is lost: " + describe(error);
+        });
     }
 }
 
@@ -257,27 +275,31 @@ void RuntimeCore::close_loop(Worker& self) noexcept {
 }
 
 void RuntimeCore::close_loop_0() noexcept {
-    if (!drivers_.empty() && drivers_[0] != nullptr && drivers_[0]->is_simulation()) {
+    if (drivers_[0] != nullptr && drivers_[0]->is_simulation()) {
         for (std::size_t index = 1; index < size(); ++index) {
             close_loop(worker(index));
         }
     }
     close_loop(worker(0));
     keep_last_metrics();
-    for (LoopBox* box : boxes_) {
-        box->worker.set_driver(nullptr);
-    }
-    if (has_abandoned_) {
-        for (std::size_t index = 0; index < size(); ++index) {
-            boxes_[index]->abandoned_driver = drivers_[index].release();
-        }
-    }
-    drivers_.clear();
+    end_drivers();
     is_closed_.store(true, std::memory_order_release);  // [run.closed]
     for (LoopBox* box : boxes_) {
         box->loop.is_closed_.store(true, std::memory_order_release);  // [loop.closed]
         keep_closed(box);
     }
+}
+
+/// While nobody looks at them: where the last metrics could not be kept, a later look finds what the loops have.
+void RuntimeCore::end_drivers() noexcept {
+    const std::lock_guard lock(metrics_mutex_);
+    for (std::size_t index = 0; index < size(); ++index) {
+        worker(index).set_driver(nullptr);
+        if (has_abandoned_) {
+            boxes_[index]->abandoned_driver = drivers_[index].release();
+        }
+    }
+    drivers_.clear();
 }
 
 }  // namespace knit::detail

@@ -12,6 +12,7 @@ struct LoopBox {
     Worker worker;  // keeps a reference to the loop, which it uses only once both are there
     Loop loop;
     Driver* abandoned_driver = nullptr;  ///< operations in flight, whose memory the kernel may still write: for good
+    LoopBox* next_closed = nullptr;      ///< younger, of those that are kept
     // Loop 0's messages to this one; each is posted again only when it has been handled.
     Work ask;   ///< its tasks to end
     Work halt;  ///< after the present turn

@@ -89,7 +89,7 @@ void RuntimeCore::keep_last_metrics() noexcept {
     try {
         last_metrics_ = take_metrics();
     } catch (const std::exception&) {  // no memory: the later look finds what the closed loops still have
-        log(LogLevel::warning, "the last metrics of a runtime are lost for want of memory");
+        log_or_lose(LogLevel::warning, [] { return "the last metrics of a runtime are lost for want of memory"; });
     }
 }
 

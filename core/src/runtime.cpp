@@ -17,9 +17,14 @@ namespace knit {
 
 Runtime::Runtime(RunOptions options) : core_(std::make_unique<detail::RuntimeCore>(options)) {
     core_->life()->set_face(*this);
-    report_ = detail::make_start_up_report(options, core_->driver_report());
-    if (core_->settings().report) {
-        std::fputs(report_.to_text().c_str(), stderr);
+    try {
+        report_ = detail::make_start_up_report(options, core_->driver_report());
+        if (core_->settings().report) {
+            std::fputs(report_.to_text().c_str(), stderr);
+        }
+    } catch (...) {  // no memory
+        core_->close();
+        throw;
     }
 }
 

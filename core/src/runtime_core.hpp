@@ -128,6 +128,7 @@ private:
     void rethrow_failure();
     Metrics take_metrics();
     void keep_last_metrics() noexcept;
+    void end_drivers() noexcept;
     /// Posts that message of its own to each loop but 0.
     void tell_loops(Work LoopBox::*message, Work::Run what) noexcept;
 

@@ -4,9 +4,12 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,7 +64,8 @@ void dispatch(Worker& worker, Work& work) noexcept;
 
 Signals& signals() noexcept {
     static Signals* const all = [] {
-        auto* const made = new Signals;
+        alignas(Signals) static std::byte memory[sizeof(Signals)];  // the end of a run has none to ask for
+        auto* const made = new (memory) Signals;
         made->message.run = &dispatch;
         return made;
     }();
@@ -339,15 +343,20 @@ bool remove_signal_function(Worker& worker, int signal) {
 
 void leave_signals(Worker& worker) noexcept {
     Signals& all = signals();
-    std::vector<SignalHandler> ended;  // without the mutex: the functions are the user's
-    const std::lock_guard lock(all.mutex);
-    const auto is_its = [&](const SignalHandler& each) { return each.worker == &worker; };
-    std::ranges::copy_if(all.handlers, std::back_inserter(ended), is_its);
-    std::erase_if(all.handlers, is_its);
-    for (const SignalHandler& each : ended) {
-        if (unclaim(all, each.signal)) {
-            kill(getpid(), each.signal);
+    std::unique_lock lock(all.mutex);
+    for (;;) {
+        const auto found = std::ranges::find(all.handlers, &worker, &SignalHandler::worker);
+        if (found == all.handlers.end()) {
+            break;
         }
+        std::optional<SignalHandler> ended(std::move(*found));
+        all.handlers.erase(found);
+        if (unclaim(all, ended->signal)) {
+            kill(getpid(), ended->signal);
+        }
+        lock.unlock();
+        ended.reset();  // without the mutex: the function is the user's
+        lock.lock();
     }
     // What was abandoned: nobody wakes it any more.
     for (SignalTicket* ticket : all.tickets) {

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstddef>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -76,7 +78,8 @@ struct WaitList {
 };
 
 WaitList& wait_list() {
-    static WaitList* const list = new WaitList;
+    alignas(WaitList) static std::byte memory[sizeof(WaitList)];  // the end of a run has none to ask for
+    static WaitList* const list = new (memory) WaitList;
     return *list;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <new>
 #include <string>
 
 namespace knit {
@@ -21,6 +22,15 @@ namespace detail {
 
 /// Never throws: a sink that throws loses its record.
 void log(LogLevel level, std::string message) noexcept;
+/// Logs what `text` gives; nothing where there is no memory for that.
+template <class Text>
+void log_or_lose(LogLevel level, Text text) noexcept {
+    try {
+        log(level, text());
+    } catch (const std::bad_alloc&) {
+        return;  // not even for this text
+    }
+}
 
 }  // namespace detail
 }  // namespace knit

@@ -1,0 +1,89 @@
+// A runtime begins and ends where there is no memory, and ends where there is no thread. A binary of its own: it
+// replaces operator new and pthread_create().
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <limits>
+#include <new>
+#include <string>
+
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include "knit/knit.hpp"
+#include "runtime_core.hpp"
+
+namespace {
+
+constexpr unsigned long kAll = std::numeric_limits<unsigned long>::max();
+thread_local unsigned long t_news_left = kAll;  // of this thread, before it has no memory
+thread_local bool t_has_threads = true;
+
+}  // namespace
+
+// The sanitizers bring their own, and the tests are skipped there.
+#if !KNIT_ASAN && !KNIT_TSAN
+// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
+KNIT_NOINLINE void* operator new(std::size_t size) {
+    if (t_news_left != 0) {
+        t_news_left -= t_news_left != kAll ? 1 : 0;
+        if (void* const memory = std::malloc(size != 0 ? size : 1)) {
+            return memory;
+        }
+    }
+    throw std::bad_alloc();
+}
+KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
+KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
+
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*function)(void*),
+                              void* argument) noexcept {
+    using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+    static const auto create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
+    return t_has_threads ? create(thread, attributes, function, argument) : EAGAIN;
+}
+#endif
+
+namespace knit {
+namespace {
+
+class RuntimeLife : public testing::Test {
+protected:
+    void SetUp() override {
+        if (KNIT_ASAN || KNIT_TSAN) {
+            GTEST_SKIP() << "the sanitizers bring their own operator new";
+        }
+    }
+};
+
+struct NewsLeft {
+    explicit NewsLeft(unsigned long count) { t_news_left = count; }
+    ~NewsLeft() { t_news_left = kAll; }
+};
+
+struct NoThreads {
+    NoThreads() { t_has_threads = false; }
+    ~NoThreads() { t_has_threads = true; }
+};
+
+RunOptions two_loops() {
+    RunOptions options;
+    options.loops = 2;
+    return options;
+}
+
+Coro<int> number() { co_return 7; }
+TEST_F(RuntimeLife, EndsWithoutMemory) {
+    Runtime runtime(two_loops());
+    EXPECT_EQ(runtime.run_until_complete(number()), 7);
+    {
+        const NewsLeft left(0);
+        EXPECT_NO_THROW(runtime.close());
+    }
+    EXPECT_TRUE(runtime.is_closed());
+}
+
+}  // namespace
+}  // namespace knit
