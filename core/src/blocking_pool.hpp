@@ -28,7 +28,9 @@ public:
     /// `cpus`: where its threads may run, whoever makes them; empty: as their maker.
     BlockingPool(unsigned threads_max, std::vector<unsigned> cpus) : BlockingPool(threads_max, std::move(cpus), {}) {}
     BlockingPool(unsigned threads_max, std::vector<unsigned> cpus, Texts texts)
-        : threads_max_(threads_max), cpus_(std::move(cpus)), texts_(std::move(texts)) {}
+        : threads_max_(threads_max), cpus_(std::move(cpus)), texts_(std::move(texts)) {
+        on_end_.reserve(1);  // the end of a run has no memory to ask for
+    }
     ~BlockingPool() { shutdown(); }
     BlockingPool(const BlockingPool&) = delete;
     BlockingPool& operator=(const BlockingPool&) = delete;

@@ -18,7 +18,7 @@
 ///   6. each closes its inbox and its driver on its own thread; the threads are joined.
 ///   7. loop 0 the same, on the calling thread. The Workers stay, closed, for handles that outlive the runtime.
 ///
-///   [run.joined]   the thread that joined the pool: release  ->  loop 0's: acquire
+///   [run.pool]     the pool's last thread, after the last job: release  ->  loop 0's: acquire
 ///   [run.closed]   close: release  ->  any thread: acquire     the loops have ended
 
 #include "runtime_core.hpp"
@@ -221,22 +221,18 @@ void RuntimeCore::close() {
 
 /// A job may still ask something of loop 0 and wait for it, so that runs until the last job has ended.
 void RuntimeCore::join_blocking_pool() {
-    if (!blocking_pool().has_threads()) {
-        blocking_pool().shutdown();
-        return;
-    }
     worker(0).end_draining();
-    Atomic<bool> is_joined{false};  // the joiner sets it, this thread reads it; the join publishes the rest
-    std::thread joiner([&] {
-        blocking_pool().shutdown();
-        is_joined.store(true, std::memory_order_release);  // [run.joined]
+    const bool has_threads = blocking_pool().refuse([this] {
+        has_pool_ended_.store(true, std::memory_order_release);  // [run.pool]
         stop_loop_0();
     });
-    while (!is_joined.load(std::memory_order_acquire)) {  // [run.joined]
+    while (has_threads && !has_pool_ended_.load(std::memory_order_acquire)) {  // [run.pool]
         run_loop_0_to_the_end();
     }
-    joiner.join();
-    cancel_everything();
+    blocking_pool().shutdown();  // joins the thread that has said so: what it touches is still there
+    if (has_threads) {
+        cancel_everything();
+    }
 }
 
 /// run_loop_0() where nobody is left to take what it throws.

@@ -153,6 +153,7 @@ private:
     std::optional<Metrics> last_metrics_;  ///< of a runtime that has closed
     TimePoint started_at_{};
     Atomic<bool> is_closed_{false};             ///< the owner sets it at the end, any thread asks [run.closed]
+    Atomic<bool> has_pool_ended_{false};        ///< the pool's last thread sets it, loop 0's reads it [run.pool]
     bool is_draining_ = false;
     bool has_abandoned_ = false;
     Atomic<std::size_t> round_answers_{0};      ///< loops that have asked their tasks; loop 0 reads [run.round]

@@ -75,11 +75,36 @@ RunOptions two_loops() {
 }
 
 Coro<int> number() { co_return 7; }
+Coro<> use_the_pool() {
+    Coro<> job = to_thread([] {});
+    co_await std::move(job);
+}
+
 TEST_F(RuntimeLife, EndsWithoutMemory) {
     Runtime runtime(two_loops());
     EXPECT_EQ(runtime.run_until_complete(number()), 7);
     {
         const NewsLeft left(0);
+        EXPECT_NO_THROW(runtime.close());
+    }
+    EXPECT_TRUE(runtime.is_closed());
+}
+
+TEST_F(RuntimeLife, EndsWithoutMemoryThoughItHasUsedThePool) {
+    Runtime runtime(two_loops());
+    runtime.run_until_complete(use_the_pool());
+    {
+        const NewsLeft left(0);
+        EXPECT_NO_THROW(runtime.close());
+    }
+    EXPECT_TRUE(runtime.is_closed());
+}
+
+TEST_F(RuntimeLife, EndsWithoutAThreadMoreThoughItHasUsedThePool) {
+    Runtime runtime(two_loops());
+    runtime.run_until_complete(use_the_pool());
+    {
+        const NoThreads none;
         EXPECT_NO_THROW(runtime.close());
     }
     EXPECT_TRUE(runtime.is_closed());
