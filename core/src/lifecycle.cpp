@@ -192,7 +192,6 @@ void RuntimeCore::close() {
     if (!life_->is_owner_here()) {
         throw RuntimeError("a Runtime is closed on the thread that made it: its loop 0 owns a ring of that thread");
     }
-    Worker* const outer = Worker::current();  // a loop of another runtime, inside which this one is closed
     check_not_fork_child();
     cancel_everything();
     if (!has_abandoned_) {
@@ -214,9 +213,6 @@ void RuntimeCore::close() {
     // What was abandoned: a job may wait for it, and hears only now that this is in vain.
     blocking_pool().shutdown();
     driver_pool_.shutdown();
-    if (outer != nullptr) {
-        outer->make_current();
-    }
 }
 
 /// A job may still ask something of loop 0 and wait for it, so that runs until the last job has ended.

@@ -57,11 +57,11 @@ void RuntimeCore::run_loop_0(FutureCore* until) {
     Worker& self = worker(0);
     StopWaiter waiter;
     waiter.loop = &self;
-    self.attach();
-    life_->set_running(true);
     if (!settings_.cpus.empty()) {
         warn_unless_pinned(pin_thread({settings_.cpus[0]}), 0);
     }
+    self.attach();
+    life_->set_running(true);
     if (until != nullptr) {
         if (until->is_done()) {
             StopWaiter::settled(waiter, *until);

@@ -93,7 +93,7 @@ void Worker::make_current() noexcept {
 
 void Worker::detach() noexcept {
     thread_id_.store(0, std::memory_order_relaxed);  // relaxed: a number alone
-    current_worker() = nullptr;
+    current_worker() = std::exchange(previous_, nullptr);
 }
 
 TimePoint Worker::now() noexcept { return driver_ != nullptr ? driver_->now() : std::chrono::steady_clock::now(); }

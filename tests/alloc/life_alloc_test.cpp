@@ -80,6 +80,35 @@ Coro<> use_the_pool() {
     co_await std::move(job);
 }
 
+/// Whether it could be made, and closed, when the thread has memory `count` times.
+bool can_be_made(unsigned long count) {
+    try {
+        const NewsLeft left(count);
+        Runtime runtime(two_loops());
+        t_news_left = kAll;
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
+TEST_F(RuntimeLife, OneThatCannotBeMadeLeavesNothingBehindNotEvenTheLoopAroundIt) {
+    unsigned long count = 0;
+    run([&]() -> Coro<> {
+        const Loop& here = get_running_loop();
+        while (!can_be_made(count)) {
+            ++count;
+            if (detail::Worker::current() == nullptr) {
+                break;
+            }
+            EXPECT_EQ(&get_running_loop(), &here);
+        }
+        EXPECT_NE(detail::Worker::current(), nullptr) << "after " << count;
+        co_return;
+    }, two_loops());
+    EXPECT_GT(count, 10U);
+}
+
 TEST_F(RuntimeLife, EndsWithoutMemory) {
     Runtime runtime(two_loops());
     EXPECT_EQ(runtime.run_until_complete(number()), 7);

@@ -136,7 +136,8 @@ public:
     bool is_stopping() const noexcept { return is_stopping_; }
     /// Before the loop is shown to other threads.
     void set_driver(Driver* driver) noexcept;
-    /// The calling thread runs this loop from now on, until detach(); not twice.
+    /// The calling thread runs this loop from now on, until detach(); not twice. Then again that of another runtime, if
+    /// it did: a runtime may be made and closed inside another's loop.
     void attach() noexcept;
     /// The same for a thread that turns several loops by itself and takes care of the one before.
     void make_current() noexcept;
@@ -337,7 +338,7 @@ private:
     Atomic<std::uint64_t> asked_ended_{0};  ///< of these, those that ended here; likewise [worker.count]
     Timers timers_;
     TaskCore* registry_ = nullptr;
-    Worker* previous_ = nullptr;  ///< the thread's loop before attach(): a runtime may be closed inside another's loop
+    Worker* previous_ = nullptr;  ///< the thread's loop before attach()
     unsigned looks_ = 0;
     unsigned looks_per_clock_ = 1;  ///< a power of two
     InlineBudget inline_{budget_};
