@@ -32,6 +32,8 @@ struct CancelMessage : Work {
     /// `waiting`: the task that waits for `whom`, and is cancelled. Its loop. Throws std::bad_alloc.
     static CancelMessage& make(FutureCore& whom, const std::string& text, TaskCore* waiting) {
         auto message = std::make_unique<CancelMessage>(whom, text);
+        Worker* const here = Worker::current();
+        message->is_of_end = here != nullptr && here->is_asking_to_end();
         if (waiting != nullptr) {
             TaskCore::Extras& extras = waiting->extras();
             drop(extras.passed_on);
@@ -49,20 +51,29 @@ struct CancelMessage : Work {
                 task.send_cancel(self);  // it has moved on
                 return;
             }
-            self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived]
-            task.cancel_at_home(self.message);
+            if (!self.is_of_end) {
+                self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived]
+                task.cancel_at_home(self.message, worker);
+            } else if (!task.has(TaskCore::kShuttingDown)) {
+                self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived]
+                task.cancel_for_shutdown(worker);
+            }
+            // Else the end of the run has asked it already, and its cleanup is not broken off: who has passed this on
+            // is cancelled when the task has ended.
         }
         drop(&self);
     }
 
-    static void arrive_at_hook(Worker&, Work& work) noexcept {
+    static void arrive_at_hook(Worker& worker, Work& work) noexcept {
         auto& self = static_cast<CancelMessage&>(work);
         auto& future = static_cast<FutureState&>(self.target);
         if (!future.is_done()) {
             self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived] it may settle the future
+            const bool was_asking = worker.set_asking_to_end(self.is_of_end);
             if (!future.cancel_hook(future, self.message)) {
                 self.has_arrived.store(false, std::memory_order_relaxed);  // [cancel.arrived]
             }
+            worker.set_asking_to_end(was_asking);
         }
         drop(&self);
     }
@@ -73,6 +84,7 @@ struct CancelMessage : Work {
 
     FutureCore& target;
     std::string message;
+    bool is_of_end = false;           ///< the end of the run asks by it; set before it is sent
     Atomic<std::uint32_t> refs{1};    ///< any thread [cancel.refs]
     Atomic<bool> has_arrived{false};  ///< written where the target lives, read by the task that waited [cancel.arrived]
 };
@@ -118,7 +130,7 @@ bool TaskCore::cancel_task(const std::string& message, TaskCore* waiting) {
     Worker* const here = Worker::current();
     if (here != nullptr && home() == here) {
         const bool is_own = here->current_task() == this && (!has(kMustCancel) || has(kOwnCancel));
-        const bool is_taken = cancel_at_home(message);
+        const bool is_taken = cancel_at_home(message, *here);
         flags_ |= is_own ? kOwnCancel : 0U;
         return is_taken;
     }
@@ -168,7 +180,8 @@ void TaskCore::take_early_cancels(Worker& worker) noexcept {
     }
 }
 
-bool TaskCore::cancel_at_home(const std::string& message) noexcept {
+/// Its loop, `here`, or whoever is about to begin it.
+bool TaskCore::cancel_at_home(const std::string& message, Worker& here) noexcept {
     if (is_done()) {
         return false;
     }
@@ -176,9 +189,13 @@ bool TaskCore::cancel_at_home(const std::string& message) noexcept {
         note_cancel(message);  // it came back here, round a cycle that leads through a gather
         return false;
     }
+    if (here.is_asking_to_end() && !mark_asked(here)) {
+        return true;  // it is on its way to its end
+    }
     // Down a chain of tasks that await each other, without recursion: each hands the request to the one that it awaits,
     // as long as that lives here; the last one's wait is undone.
     TaskCore* last = this;
+    bool is_asked_below = false;
     std::string message_taken;
     for (;;) {
         Extras* const extras = last->extras_.load(std::memory_order_relaxed);  // relaxed: only its loop writes
@@ -192,6 +209,10 @@ bool TaskCore::cancel_at_home(const std::string& message) noexcept {
         if (following == nullptr || following->has(kCancelling)) {
             break;
         }
+        is_asked_below = here.is_asking_to_end() && !following->mark_asked(here);
+        if (is_asked_below) {
+            break;  // the request waits for the end of that
+        }
         last->flags_ &= ~kMustCancel;
         last = following;
     }
@@ -199,6 +220,9 @@ bool TaskCore::cancel_at_home(const std::string& message) noexcept {
         task->flags_ &= ~kCancelling;
     }
     last->flags_ &= ~kCancelling;
+    if (is_asked_below) {
+        return true;
+    }
     last->cancel_wait();
     if (last->has(kCancelTaken) && last->has(kMustCancel) && !message_taken.empty()) {
         last->extras().cancel_message.swap(message_taken);  // its wait is over: the first request is what it will see

@@ -103,18 +103,19 @@ void TaskCore::travel_to(Worker& target) noexcept {
     run = &TaskCore::run_arrived;
 }
 
-bool TaskCore::cancel_for_shutdown(Worker& worker) noexcept {
+void TaskCore::cancel_for_shutdown(Worker& worker) noexcept {
+    const bool was_asking = worker.set_asking_to_end(true);
+    cancel_at_home({}, worker);
+    worker.set_asking_to_end(was_asking);
+}
+
+/// False when the end of the run has asked it before.
+bool TaskCore::mark_asked(Worker& worker) noexcept {
     if (has(kShuttingDown)) {
         return false;
     }
     flags_ |= kShuttingDown;
     worker.count_asked();
-    const TaskCore* const awaited = awaited_here();
-    if (awaited != nullptr && awaited->has(kShuttingDown)) {
-        note_cancel({});  // what it awaits has been asked already: the request waits for the end of that
-    } else {
-        cancel_at_home({});
-    }
     return true;
 }
 

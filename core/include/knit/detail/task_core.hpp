@@ -165,8 +165,8 @@ public:
     void come_back(Worker& here) noexcept;
     /// A new task that starts on a loop of another thread.
     void travel_to(Worker& target) noexcept;
-    /// The end of the run asks the task to end, once: false when it has been asked.
-    bool cancel_for_shutdown(Worker& worker) noexcept;
+    /// The end of the run asks the task to end, and what it awaits: each once.
+    void cancel_for_shutdown(Worker& worker) noexcept;
     static bool is_task_work(const Work& work) noexcept {
         return work.run == &TaskCore::run_ready || work.run == &TaskCore::run_arrived ||
                work.run == &TaskCore::run_paused;
@@ -253,7 +253,8 @@ private:
     void leave_registry() noexcept;
     void cancel_wait() noexcept;
     KNIT_NOINLINE void end_cancelled_wait();
-    bool cancel_at_home(const std::string& message) noexcept;
+    bool cancel_at_home(const std::string& message, Worker& here) noexcept;
+    bool mark_asked(Worker& worker) noexcept;
     void send_cancel(CancelMessage& message) noexcept;
     void take_early_cancels(Worker& worker) noexcept;
     KNIT_NOINLINE bool begin_slow(Worker& worker) noexcept;

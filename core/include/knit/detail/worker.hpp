@@ -13,6 +13,7 @@
 
 #include <coroutine>
 #include <memory>
+#include <utility>
 
 #include "knit/detail/counters.hpp"
 #include "knit/detail/deque.hpp"
@@ -153,6 +154,10 @@ public:
     /// made later, by the cleanup of these, run, until the next round.
     void ask_all_to_end() noexcept;
     void end_draining() noexcept { is_draining_ = false; }
+    /// What asks a task of this loop to end asks what the task awaits as well, and does so on behalf of the end of the
+    /// run, so that each is asked once, however many ways lead to it. Gives what was set before.
+    bool set_asking_to_end(bool on) noexcept { return std::exchange(is_asking_to_end_, on); }
+    bool is_asking_to_end() const noexcept { return is_asking_to_end_; }
     bool is_draining() const noexcept { return is_draining_; }
 
     /// Resumes `handle` as part of `task`, then settles what ended meanwhile.
@@ -324,6 +329,7 @@ private:
     bool is_time_known_ = false;  ///< the coarse time has been set since the loop woke
     bool asymmetric_;
     bool is_draining_ = false;
+    bool is_asking_to_end_ = false;  ///< while a request of the end of the run is on its way, here
     bool is_discarding_ = false;
     bool starts_eagerly_ = false;
     const Atomic<std::uint64_t>* idle_word_;
