@@ -23,7 +23,7 @@ namespace knit::detail {
 /// A cancellation on its way: to the home of a task, or to the keeper of a future that has a hook. Holds a reference to
 /// it. Belongs to its way and to the task that has passed it on, until the last of them drops it.
 struct CancelMessage : Work {
-    CancelMessage(FutureCore& whom, std::string text) : target(whom), message(std::move(text)) {
+    explicit CancelMessage(FutureCore& whom) noexcept : target(whom) {
         run = whom.is_task() ? &CancelMessage::arrive : &CancelMessage::arrive_at_hook;
         target.add_ref();
     }
@@ -31,7 +31,12 @@ struct CancelMessage : Work {
 
     /// `waiting`: the task that waits for `whom`, and is cancelled. Its loop. Throws std::bad_alloc.
     static CancelMessage& make(FutureCore& whom, const std::string& text, TaskCore* waiting) {
-        auto message = std::make_unique<CancelMessage>(whom, text);
+        auto message = std::make_unique<CancelMessage>(whom);
+        try {
+            message->message = text;
+        } catch (const std::bad_alloc&) {
+            message->message.clear();  // the message is lost, and not the request
+        }
         Worker* const here = Worker::current();
         message->is_of_end = here != nullptr && here->is_asking_to_end();
         if (waiting != nullptr) {

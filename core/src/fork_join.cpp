@@ -2,7 +2,9 @@
 
 #include "knit/detail/fork.hpp"
 
+#include <exception>
 #include <memory>
+#include <new>
 
 #include "knit/coro.hpp"
 #include "knit/detail/promise.hpp"
@@ -125,7 +127,11 @@ void ForkBase::stop(const std::string& message, bool again) noexcept {
         ForkNode& node = nodes_[index];
         const std::uint32_t before = node.word.fetch_or(ForkNode::kStopped, std::memory_order_acquire);  // [fork.word]
         if ((before & ForkNode::kBegun) != 0 && (again || (before & ForkNode::kStopped) == 0)) {
-            node.task->cancel_task(message);
+            try {
+                node.task->cancel_task(message);
+            } catch (const std::bad_alloc&) {
+                // No memory for the message to its loop: the fork waits until it ends by itself.
+            }
         }
     }
 }
@@ -133,7 +139,11 @@ void ForkBase::stop(const std::string& message, bool again) noexcept {
 void ForkBase::adopt(ForkNode& node, TaskCore& task, Worker& taker) noexcept {
     ForkBase& fork = *node.fork;
     if (task.context() != nullptr || fork.context_ != nullptr) [[unlikely]] {
-        task.set_context(fork.context_ != nullptr ? fork.context_->copy() : nullptr);
+        try {
+            task.set_context(fork.context_ != nullptr ? fork.context_->copy() : nullptr);
+        } catch (const std::bad_alloc&) {
+            task.fail_unstarted(std::current_exception());  // it must not run without its context variables
+        }
     }
     task.mark_spawned();
     std::construct_at(&node.hook);
@@ -143,7 +153,7 @@ void ForkBase::adopt(ForkNode& node, TaskCore& task, Worker& taker) noexcept {
     node.task = &task;
     const std::uint32_t before = node.word.fetch_or(ForkNode::kBegun, std::memory_order_release);  // [fork.word]
     if ((before & ForkNode::kStopped) != 0) {
-        task.cancel_task({});
+        task.cancel_unstarted();
     }
 }
 

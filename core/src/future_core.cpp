@@ -1,5 +1,8 @@
 #include "knit/detail/future_core.hpp"
 
+#include <exception>
+#include <new>
+
 #include "knit/detail/task_core.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
@@ -124,11 +127,24 @@ void FutureState::run_settled(Worker&, Work& work) noexcept {
     future.drop_ref();
 }
 
-bool FutureState::settle_cancelled(const std::string& message) {
+std::exception_ptr make_cancelled(const std::string& message) noexcept {
+    if (message.empty()) {
+        return std::make_exception_ptr(CancelledError());
+    }
+    try {
+        throw CancelledError(message);  // make_exception_ptr() copies it once more, and hides that this failed
+    } catch (const CancelledError&) {
+        return std::current_exception();
+    } catch (const std::bad_alloc&) {
+        return std::make_exception_ptr(CancelledError());  // the message is lost, and not the request
+    }
+}
+
+bool FutureState::settle_cancelled(const std::string& message) noexcept {
     if (!claim()) {
         return false;
     }
-    slot_->error = std::make_exception_ptr(CancelledError(message));
+    slot_->error = make_cancelled(message);
     settle(State::cancelled);
     return true;
 }

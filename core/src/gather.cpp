@@ -1,6 +1,7 @@
 #include "knit/detail/join.hpp"
 
 #include <memory>
+#include <new>
 
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
@@ -87,7 +88,11 @@ bool GatherBase::cancel_children(const std::string& message) noexcept {
     }
     bool any = false;
     for (const CoreRef& child : children_) {
-        any = child->cancel(message) || any;
+        try {
+            any = child->cancel(message) || any;
+        } catch (const std::bad_alloc&) {
+            // No memory for the message to its loop: it has not taken the request.
+        }
     }
     state_.is_cancel_requested = state_.is_cancel_requested || any;
     return any;
@@ -97,7 +102,7 @@ std::exception_ptr GatherBase::error(const std::string& cancel_message) const {
     if (failed_ != nullptr) {
         return failed_->slot().error;
     }
-    return state_.is_cancel_requested ? std::make_exception_ptr(CancelledError(cancel_message)) : nullptr;
+    return state_.is_cancel_requested ? make_cancelled(cancel_message) : nullptr;
 }
 
 /// The gather goes while children still run: they go on, and what they fail with is of no interest any more.

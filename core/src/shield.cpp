@@ -2,7 +2,9 @@
 
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <string>
+#include <utility>
 
 #include <cxxabi.h>
 
@@ -111,7 +113,13 @@ void ShieldBase::report_inner(Worker& worker, Work& work) noexcept {
     if (!worker.is_discarding() && self.inner_->state() == State::error && !self.inner_->is_retrieved()) {
         self.inner_->mark_retrieved();
         const std::exception_ptr error = self.inner_->slot().error;
-        report(worker, short_type_name(error) + " exception in shielded future", error,
+        std::string what = "shielded future";  // so short that it needs no memory
+        try {
+            what = short_type_name(error) + " exception in shielded future";
+        } catch (const std::bad_alloc&) {
+            // That is what it says then.
+        }
+        report(worker, std::move(what), error,
                self.inner_->is_task() ? static_cast<TaskCore*>(self.inner_.get()) : nullptr);
     }
     self.inner_ = CoreRef();

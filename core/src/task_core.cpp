@@ -2,6 +2,7 @@
 
 #include "knit/detail/task_core.hpp"
 
+#include <new>
 #include <utility>
 
 #include "knit/detail/worker.hpp"
@@ -133,10 +134,17 @@ bool TaskCore::begin_slow(Worker& worker) noexcept {
     return true;
 }
 
+void TaskCore::fail_unstarted(std::exception_ptr error) noexcept {
+    slot_->error = std::move(error);
+    flags_ |= kMustCancel;
+}
+
 void TaskCore::end_unstarted(Worker& worker) noexcept {
-    slot_->error = make_cancelled_error();
+    if (slot_->error == nullptr) {
+        slot_->error = make_cancelled_error();
+        flags_ |= kEndsCancelled;
+    }
     flags_ &= ~kMustCancel;
-    flags_ |= kEndsCancelled;
     worker.set_current_task(this);  // while its parameters go
     frame_.destroy();
     finish(worker);
@@ -248,16 +256,33 @@ void TaskCore::set_name(std::string text) {
                  std::memory_order_release);                                        // [task.name]
 }
 
+namespace {
+
+/// Stays until the process has gone, with its threads. Made without memory.
+union NoText {
+    NoText() noexcept : text() {}
+    ~NoText() {}
+    std::string text;
+};
+
+}  // namespace
+
 const std::string& TaskCore::cancel_message() const noexcept {
-    static const std::string* const none = new std::string;
+    static const NoText none;
     const Extras* const extras = extras_.load(std::memory_order_relaxed);  // relaxed: only its loop writes, and asks
-    return extras != nullptr ? extras->cancel_message : *none;
+    return extras != nullptr ? extras->cancel_message : none.text;
 }
 
-void TaskCore::throw_cancelled() { throw CancelledError(cancel_message()); }
-
-std::exception_ptr TaskCore::make_cancelled_error() const {
-    return std::make_exception_ptr(CancelledError(cancel_message()));
+void TaskCore::throw_cancelled() {
+    std::string text;
+    try {
+        text = cancel_message();
+    } catch (const std::bad_alloc&) {
+        text.clear();  // the message is lost, and not the request
+    }
+    throw CancelledError(std::move(text));
 }
+
+std::exception_ptr TaskCore::make_cancelled_error() const noexcept { return make_cancelled(cancel_message()); }
 
 }  // namespace knit::detail

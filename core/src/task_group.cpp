@@ -4,6 +4,7 @@
 #include "knit/task_group.hpp"
 
 #include <mutex>
+#include <new>
 
 #include "knit/detail/sync_waiter.hpp"
 #include "knit/detail/worker.hpp"
@@ -69,21 +70,30 @@ struct GroupChild : Waiter {
     GroupChild* older = nullptr;
     GroupChild* newer = nullptr;
     Hop hop;
+    bool is_asked = false;  ///< to end, because the group is
 };
 
 namespace {
 
-void cancel_all(const std::vector<CoreRef>& tasks) {
-    for (const CoreRef& task : tasks) {
-        if (!task->is_done()) {
-            task->cancel({});
+void cancel_child(FutureCore& task) noexcept {
+    if (!task.is_done()) {
+        try {
+            task.cancel({});
+        } catch (const std::bad_alloc&) {
+            // No memory for the message to its loop: the group waits until it ends by itself.
         }
     }
 }
 
 }  // namespace
 
-GroupCore::~GroupCore() { KNIT_ASSERT(count_ == 0); }
+GroupCore::~GroupCore() {
+    KNIT_ASSERT(count_ == 0);
+    while (GroupChild* const child = kept_) {
+        kept_ = child->older;
+        delete child;
+    }
+}
 
 std::string GroupCore::describe() const {
     const std::lock_guard lock(mutex_);
@@ -154,6 +164,7 @@ void GroupCore::attach(GroupChild& child, const CoreRef& task) noexcept {
         const std::lock_guard lock(mutex_);
         child.task = task;
         is_late = is_aborting_;
+        child.is_asked = is_late;
     }
     // Until its end is told the child stays, and with it the group. `child` itself may go from here on.
     Worker& keeper = task->keeper();
@@ -163,8 +174,8 @@ void GroupCore::attach(GroupChild& child, const CoreRef& task) noexcept {
         child_ended(child);  // its loop has closed and will not run it
         return;
     }
-    if (is_late && !task->is_done()) {
-        task->cancel({});
+    if (is_late) {
+        cancel_child(*task);
     }
 }
 
@@ -188,35 +199,48 @@ std::vector<CoreRef> GroupCore::tasks() const {
 
 TaskCore* group_parent(const Waiter& waiter) noexcept { return GroupChild::parent_of(waiter); }
 
-/// With the mutex held: no task is admitted any more; gives those that there are.
-GroupCore::Victims GroupCore::begin_abort() {
+/// With the mutex held: no task is admitted any more; what there is, is for cancel_children().
+void GroupCore::begin_abort() noexcept {
     is_aborting_ = true;
-    Victims victims;
-    victims.reserve(count_);
-    for (const GroupChild* child = first_; child != nullptr; child = child->newer) {
-        if (child->task) {
-            victims.push_back(child->task);
+    next_asked_ = first_;
+}
+
+/// Those that there were at begin_abort(), in the order of creation. Without memory: no list is made of them.
+void GroupCore::cancel_children() noexcept {
+    for (;;) {
+        CoreRef task;
+        {
+            const std::lock_guard lock(mutex_);
+            GroupChild* child = next_asked_;
+            while (child != nullptr && (!child->task || child->is_asked)) {
+                child = child->newer;  // one whose task is still to come is asked when that has come
+            }
+            if (child == nullptr) {
+                next_asked_ = nullptr;
+                return;
+            }
+            child->is_asked = true;
+            task = child->task;
+            next_asked_ = child->newer;
         }
+        cancel_child(*task);
     }
-    return victims;
 }
 
 /// False when that has been done already.
 bool GroupCore::abort() noexcept {
-    Victims victims;
     {
         const std::lock_guard lock(mutex_);
         if (is_aborting_) {
             return false;
         }
-        victims = begin_abort();
+        begin_abort();
     }
-    cancel_all(victims);
+    cancel_children();
     return true;
 }
 
 void GroupCore::cancel() noexcept {
-    Victims victims;
     {
         const std::lock_guard lock(mutex_);
         if (!is_entered_) {
@@ -226,12 +250,11 @@ void GroupCore::cancel() noexcept {
         if (is_aborting_ || (is_exiting_ && count_ == 0)) {
             return;
         }
-        victims = begin_abort();
+        begin_abort();
         is_parent_cancelled_ = true;
         ++count_;  // the block does not end while this call works on it
     }
-    cancel_all(victims);
-    victims.clear();
+    cancel_children();
     cancel_parent();
     release(nullptr);
 }
@@ -241,36 +264,48 @@ void GroupCore::cancel_parent() noexcept {
     Worker* const here = Worker::current();
     if (here != nullptr && parent_->home() == here) {
         parent_->cancel_task({});
-    } else {
-        on_its_way_ = new ParentCancel(*parent_);
-        on_its_way_->travel(here);
+        return;
     }
+    try {
+        on_its_way_ = new ParentCancel(*parent_);
+    } catch (const std::bad_alloc&) {
+        const std::lock_guard lock(mutex_);
+        is_parent_cancelled_ = false;  // the body goes on to its end, and hears of the failure there
+        return;
+    }
+    on_its_way_->travel(here);
 }
 
-/// A task has failed: the others and the body are cancelled.
-void GroupCore::fail(const std::exception_ptr& error) noexcept {
-    Victims victims;
+/// A task has failed: the others and the body are cancelled. False when there is no memory to keep the error.
+bool GroupCore::fail(const std::exception_ptr& error) noexcept {
     bool is_first = false;
+    bool is_listed = true;
     {
         const std::lock_guard lock(mutex_);
-        errors_.push_back(error);
+        try {
+            errors_.push_back(error);
+        } catch (const std::bad_alloc&) {
+            is_listed = false;
+        }
         if (base_error_ == nullptr && kind_of(error) == ErrorKind::keyboard_interrupt) {
             base_error_ = error;
         }
         if (!is_aborting_) {
-            victims = begin_abort();
+            begin_abort();
             is_parent_cancelled_ = true;
             is_first = true;
         }
     }
     if (is_first) {
-        cancel_all(victims);
+        cancel_children();
         cancel_parent();
     }
+    return is_listed;
 }
 
 /// On the child's loop.
 void GroupCore::child_ended(GroupChild& child) noexcept {
+    bool is_kept = false;
     {
         CoreRef task;
         {
@@ -279,21 +314,30 @@ void GroupCore::child_ended(GroupChild& child) noexcept {
         }
         if (task->state() == State::error) {
             task->mark_retrieved();
-            fail(task->slot().error);
+            is_kept = !fail(task->slot().error);
+        }
+        if (is_kept) {
+            const std::lock_guard lock(mutex_);
+            child.task = std::move(task);  // whose frame has gone, so that nothing is left of it but the error
         }
         // The task goes before the group: its frame may hold what the body lent it.
     }
-    release(&child);
+    release(&child, is_kept);
 }
 
 /// The last touch of the group on behalf of a task, or of a call that counted itself (null).
-void GroupCore::release(GroupChild* child) noexcept {
+void GroupCore::release(GroupChild* child, bool is_kept) noexcept {
     TaskCore* waiting = nullptr;
     {
         const std::lock_guard lock(mutex_);
         if (child != nullptr) {
+            next_asked_ = next_asked_ == child ? child->newer : next_asked_;
             (child->older != nullptr ? child->older->newer : first_) = child->newer;
             (child->newer != nullptr ? child->newer->older : last_) = child->older;
+        }
+        if (is_kept) {
+            child->older = std::exchange(kept_, child);
+            child = nullptr;
         }
         if (--count_ == 0 && phase_ == Phase::waiting) {
             phase_ = Phase::granted;
@@ -303,6 +347,15 @@ void GroupCore::release(GroupChild* child) noexcept {
     delete child;
     if (waiting != nullptr) {
         wake_from_anywhere(*waiting);
+    }
+}
+
+/// At the end of the block: the errors of those that are kept join the others.
+void GroupCore::collect_errors() {
+    while (GroupChild* const child = kept_) {
+        errors_.push_back(child->task->slot().error);
+        kept_ = child->older;
+        delete child;
     }
 }
 

@@ -123,6 +123,7 @@ Coro<> GroupCore::leave(std::exception_ptr body_error) {
 void GroupCore::conclude(const std::exception_ptr& body_error, std::exception_ptr cancelled,
                          std::exception_ptr pending) {
     const bool is_asked = take_back_cancel();
+    collect_errors();
     if (base_error_ != nullptr) {
         throw_base_error(body_error);
     }

@@ -5,6 +5,7 @@
 #include "knit/timeout.hpp"
 
 #include <memory>
+#include <new>
 #include <string>
 
 #include "knit/detail/timers.hpp"
@@ -83,7 +84,11 @@ private:
         }
         Worker& target = home != nullptr ? *home : self.owner_;
         if (&target == &worker) {
-            worker.set_timer(self, after(worker.now(), kOfferedPause));
+            try {
+                worker.set_timer(self, after(worker.now(), kOfferedPause));
+            } catch (const std::bad_alloc&) {
+                worker.make_ready(self);
+            }
         } else if (!target.post(self)) {
             self.drop();
         }

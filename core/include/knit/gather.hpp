@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <new>
 #include <ranges>
 #include <string>
 #include <tuple>
@@ -237,9 +238,13 @@ private:
         }
         self.drop_ref();
     }
-    static bool cancel_gather(FutureState& future, const std::string& message) {
+    static bool cancel_gather(FutureState& future, const std::string& message) noexcept {
         auto& self = static_cast<GatherFuture&>(future);
-        self.cancel_text_ = message;
+        try {
+            self.cancel_text_ = message;
+        } catch (const std::bad_alloc&) {
+            self.cancel_text_.clear();  // not that of another request
+        }
         return self.cancel_children(message);
     }
 

@@ -62,16 +62,17 @@ private:
     friend struct GroupChild;
 
     enum class Phase : std::uint8_t { idle, waiting, granted, cancelled };
-    using Victims = std::vector<CoreRef>;
 
     std::string describe() const;
-    Victims begin_abort();
+    void begin_abort() noexcept;
+    void cancel_children() noexcept;
     bool abort() noexcept;
     void cancel_parent() noexcept;
     bool take_back_cancel() noexcept;
-    void fail(const std::exception_ptr& error) noexcept;
+    bool fail(const std::exception_ptr& error) noexcept;
     void child_ended(GroupChild& child) noexcept;
-    void release(GroupChild* child) noexcept;
+    void release(GroupChild* child, bool is_kept = false) noexcept;
+    void collect_errors();
     void conclude(const std::exception_ptr& body_error, std::exception_ptr cancelled, std::exception_ptr pending);
     [[noreturn]] void throw_base_error(const std::exception_ptr& body_error) const;
 
@@ -79,6 +80,8 @@ private:
     std::size_t count_ = 0;
     GroupChild* first_ = nullptr;  ///< in the order of creation
     GroupChild* last_ = nullptr;
+    GroupChild* next_asked_ = nullptr;  ///< the next that cancel_children() comes to
+    GroupChild* kept_ = nullptr;        ///< those that have failed when there was no memory to keep their errors
     TaskCore* parent_ = nullptr;
     Phase phase_ = Phase::idle;  ///< of the parent's wait at the end of the block
     bool is_entered_ = false;

@@ -15,6 +15,7 @@
 ///   the end
 #pragma once
 
+#include <exception>
 #include <string>
 
 #include "knit/detail/base.hpp"
@@ -203,11 +204,14 @@ protected:
     Atomic<bool> is_awaited_{false};  ///< any thread sets it, for good; see await_cycle.cpp [await.mark]
 };
 
+/// CancelledError(message), where there is no memory for that CancelledError().
+std::exception_ptr make_cancelled(const std::string& message) noexcept;
+
 /// The shared state of a bare future.
 class FutureState : public FutureCore {
 public:
     /// What cancel() does instead of settling as cancelled (a gather cancels its children). Keeper's thread.
-    using CancelHook = bool (*)(FutureState&, const std::string& message);
+    using CancelHook = bool (*)(FutureState&, const std::string& message) noexcept;
 
     FutureState(Worker& keeper, SlotBase& slot) noexcept : FutureCore(kFuture, keeper, slot, 1) {}
     virtual ~FutureState() = default;
@@ -222,7 +226,7 @@ public:
     /// Publishes what the claimer wrote and has the waiters notified on the keeper. Any thread.
     void settle(State state) noexcept;
     /// Claims and settles with CancelledError(message). False when somebody else was first. Any thread.
-    bool settle_cancelled(const std::string& message);
+    bool settle_cancelled(const std::string& message) noexcept;
 
     /// asyncio's Future.cancel(). Any thread. `waiting`: as for cancel().
     bool cancel_future(const std::string& message, TaskCore* waiting);

@@ -167,6 +167,9 @@ public:
     void travel_to(Worker& target) noexcept;
     /// The end of the run asks the task to end, and what it awaits: each once.
     void cancel_for_shutdown(Worker& worker) noexcept;
+    /// It ends without a step, by a cancellation or by `error`. By whoever is about to begin it.
+    void cancel_unstarted() noexcept { note_cancel({}); }
+    void fail_unstarted(std::exception_ptr error) noexcept;
     static bool is_task_work(const Work& work) noexcept {
         return work.run == &TaskCore::run_ready || work.run == &TaskCore::run_arrived ||
                work.run == &TaskCore::run_paused;
@@ -261,7 +264,7 @@ private:
     void end_unstarted(Worker& worker) noexcept;
     void note_cancel(const std::string& message) noexcept;
     TaskCore* awaited_here() const noexcept;
-    std::exception_ptr make_cancelled_error() const;
+    std::exception_ptr make_cancelled_error() const noexcept;
     static void run_settled(Worker& worker, Work& work) noexcept;
 
     // What each switch to the task and away from it touches, beside Work: together, as each line counts where many
