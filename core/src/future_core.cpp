@@ -11,6 +11,13 @@
 namespace knit::detail {
 
 /// A subscription from another loop: travels to the keeper, waits there in the list, comes back when it is settled.
+/// When the waiter goes before that, a second message follows, the recall, and takes it out of the list: a future that
+/// is settled late, or never, does not gather what nobody waits for. The recall meets it
+///   in the list                           it ends there
+///   on its way back, or back already      who comes second ends it
+/// Never before its arrival: both take the same way, one behind the other.
+///
+///   [relay.refs]  drop: acq_rel     all use of a relay happens before its end
 class Relay : Work {
 public:
     Relay(FutureCore& future, Waiter& waiter, Worker& here) noexcept
@@ -24,13 +31,24 @@ public:
             come_back();  // the keeper has closed, so the future is settled for good
         }
     }
-    /// The waiter has gone. Subscriber's loop.
-    void abandon() noexcept { waiter_ = nullptr; }
+    /// The waiter has gone. Subscriber's loop, once.
+    void abandon() noexcept {
+        waiter_ = nullptr;
+        refs_.fetch_add(1, std::memory_order_relaxed);  // relaxed: there is another one
+        recall_.relay = this;
+        recall_.run = &Relay::recall;
+        if (!future_.keeper().post(recall_)) {
+            drop();  // the keeper has closed, and its list is of no interest any more
+        }
+    }
 
 private:
     struct Entry : Waiter {
         Entry(Notify on_settled, Relay& owner) noexcept : Waiter(on_settled), relay_of(owner) {}
         Relay& relay_of;
+    };
+    struct Recall : Work {
+        Relay* relay = nullptr;
     };
 
     static void arrive(Worker&, Work& work) noexcept {
@@ -42,11 +60,20 @@ private:
         }
     }
     static void settled(Waiter& waiter, FutureCore&) noexcept { static_cast<Entry&>(waiter).relay_of.come_back(); }
+    /// Keeper's thread.
+    static void recall(Worker&, Work& work) noexcept {
+        Relay& self = *static_cast<Recall&>(work).relay;
+        if (self.entry_.linked) {
+            self.future_.unlink(self.entry_);
+            self.drop();  // it does not come back
+        }
+        self.drop();
+    }
 
     void come_back() noexcept {
         run = &Relay::deliver;
         if (!here_.post(*this)) {
-            end();  // the subscriber's loop has closed: nobody waits any more
+            drop();  // the subscriber's loop has closed: nobody waits any more
         }
     }
     static void deliver(Worker&, Work& work) noexcept {
@@ -55,17 +82,21 @@ private:
             self.waiter_->relay = nullptr;
             self.waiter_->notify(*self.waiter_, self.future_);
         }
-        self.end();
+        self.drop();
     }
-    void end() noexcept {
-        future_.drop_ref();
-        delete this;
+    void drop() noexcept {
+        if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {  // [relay.refs]
+            future_.drop_ref();
+            delete this;
+        }
     }
 
     FutureCore& future_;
     Waiter* waiter_;
     Worker& here_;
     Entry entry_;
+    Recall recall_;
+    Atomic<std::uint32_t> refs_{1};  ///< its own way, and that of the recall; both loops [relay.refs]
 };
 
 void FutureCore::subscribe_by_relay(Waiter& waiter, Worker& here) {
