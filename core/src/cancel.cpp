@@ -168,7 +168,8 @@ void TaskCore::send_cancel(CancelMessage& message) noexcept {
         return;  // whoever begins the task finds the message
     }
     // Begun meanwhile. Who takes the messages off the task delivers them: it or we.
-    for (Work* work = early_cancel_.exchange(nullptr, std::memory_order_acquire); work != nullptr;) {  // [task.home]
+    Work* const taken = early_cancel_.exchange(nullptr, std::memory_order_acquire);  // [task.home]
+    for (Work* work = Inbox::oldest_first(taken); work != nullptr;) {
         Work* const following = work->next;
         if (!worker->post(*work)) {
             drop(static_cast<CancelMessage*>(work));
@@ -178,7 +179,8 @@ void TaskCore::send_cancel(CancelMessage& message) noexcept {
 }
 
 void TaskCore::take_early_cancels(Worker& worker) noexcept {
-    for (Work* work = early_cancel_.exchange(nullptr, std::memory_order_acquire); work != nullptr;) {  // [task.home]
+    Work* const taken = early_cancel_.exchange(nullptr, std::memory_order_acquire);  // [task.home]
+    for (Work* work = Inbox::oldest_first(taken); work != nullptr;) {
         Work* const following = work->next;
         work->run(worker, *work);
         work = following;

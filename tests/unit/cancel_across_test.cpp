@@ -96,5 +96,17 @@ TEST(CancelAcross, ReachesTheChildrenOfAGatherOfAnotherLoop) {
     });
 }
 
+/// As those to a task that is on its loop already, or to CPython's.
+CO_TEST_ON_LOOPS(CancelAcross, RequestsToATaskThatNobodyHasBegunComeInTheirOrder) {
+    Task<> created = create_task(sleep(kForever));
+    created.cancel("first");
+    created.cancel("second");
+    EXPECT_EQ(co_await got_message(created), "!CancelledError(second)");
+    Task<> spawned = spawn(sleep(kForever));
+    spawned.cancel("first");
+    spawned.cancel("second");
+    EXPECT_EQ(co_await got_message(spawned), "!CancelledError(second)");
+}
+
 }  // namespace
 }  // namespace knit::test

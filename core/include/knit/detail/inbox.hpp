@@ -65,7 +65,7 @@ public:
         return head == &closed_ ? nullptr : oldest_first(head);
     }
 
-private:
+    /// Turns round what was pushed by `next`, the newest in front.
     static Work* oldest_first(Work* newest) noexcept {
         Work* oldest = nullptr;
         while (newest != nullptr) {
@@ -77,6 +77,7 @@ private:
         return oldest;
     }
 
+private:
     // Pushers' line.
     alignas(kCacheLine) Atomic<Work*> head_{nullptr};  ///< any thread pushes, the owner takes; publishes Work [in.item]
     Work closed_;                                      ///< stands for "closed" by its address; never run, never linked
