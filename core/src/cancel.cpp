@@ -282,6 +282,9 @@ void TaskCore::end_cancelled_wait() {
         if (CancelMessage* const message = std::exchange(extras->passed_on, nullptr)) {
             const bool has_arrived = message->has_arrived.load(std::memory_order_relaxed);  // [cancel.arrived]
             is_due = is_due || (!has_arrived && cancelling() > 0);
+            if (is_due && !has_arrived) {
+                message->target.mark_retrieved();  // its error is not what this await gives, as where it lives here
+            }
             drop(message);
         }
     }

@@ -96,6 +96,36 @@ TEST(CancelAcross, ReachesTheChildrenOfAGatherOfAnotherLoop) {
     });
 }
 
+/// The error of what was awaited is not what that await gives, and no news to anybody.
+TEST(CancelAcross, OfATaskThatAwaitsAFailureIsTheOnlyOneThatShows) {
+    for (const int turns : {0, 1, 2, 3}) {
+        Trace log;
+        on_two_loops([&log, turns]() -> Coro<> {
+            on_error(log);
+            Loop& other = get_runtime().loop(1);
+            Future<> source;
+            Task<> failing = create_task([source]() -> Coro<> {
+                co_await source;
+                throw Err("x");
+            });
+            Task<> awaiter = create_task([failing]() -> Coro<> { co_await failing; }, {.loop = &other});
+            while (failing.ref()->waiter_count() == 0) {
+                co_await yield();
+            }
+            other.call_soon_threadsafe([awaiter]() mutable { awaiter.cancel(); });
+            co_await tick(turns);
+            if (!source.done()) {
+                source.set_result();
+            }
+            EXPECT_NE(co_await got(awaiter), "void");
+            awaiter = Task<>();
+            failing = Task<>();
+            co_await tick(3);
+        });
+        EXPECT_TRUE(log.shows({}));
+    }
+}
+
 /// As those to a task that is on its loop already, or to CPython's.
 CO_TEST_ON_LOOPS(CancelAcross, RequestsToATaskThatNobodyHasBegunComeInTheirOrder) {
     Task<> created = create_task(sleep(kForever));
