@@ -51,7 +51,8 @@ struct CancelMessage : Work {
     static void arrive(Worker& worker, Work& work) noexcept {
         auto& self = static_cast<CancelMessage&>(work);
         auto& task = static_cast<TaskCore&>(self.target);
-        if (!task.is_done()) {
+        // What is left at the end of its loop was abandoned: it is not run on, and a loop that goes on may touch it.
+        if (!worker.is_discarding() && !task.is_done()) {
             if (task.home() != &worker) {
                 task.send_cancel(self);  // it has moved on
                 return;
@@ -72,7 +73,7 @@ struct CancelMessage : Work {
     static void arrive_at_hook(Worker& worker, Work& work) noexcept {
         auto& self = static_cast<CancelMessage&>(work);
         auto& future = static_cast<FutureState&>(self.target);
-        if (!future.is_done()) {
+        if (!worker.is_discarding() && !future.is_done()) {
             self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived] it may settle the future
             const bool was_asking = worker.set_asking_to_end(self.is_of_end);
             if (!future.cancel_hook(future, self.message)) {

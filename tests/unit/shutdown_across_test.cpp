@@ -4,6 +4,7 @@
 #include "time_test.hpp"
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -118,6 +119,35 @@ TEST(ShutdownAcross, WhoAwaitsATaskThatCleansUpIsCancelledAtThatAwait) {
         });
         EXPECT_EQ(seen, "!CancelledError");
     }
+}
+
+/// Ends by no cancellation.
+Coro<> await_stubbornly(Future<int> last) {
+    EXPECT_EQ(co_await got(wait_for_ever()), "!CancelledError");
+    static_cast<void>(co_await got(last));
+    co_await wait_for_ever();
+}
+
+RunOptions with_grace() {
+    RunOptions options = on_loops(2);
+    options.grace = 10ms;
+    return options;
+}
+
+/// The loop has been stopped, and its tasks are abandoned, when a request to one of them arrives.
+TEST(ShutdownAcross, ARequestThatFindsItsLoopClosedTouchesNothing) {
+    const LogCapture capture;
+    std::optional<Future<int>> last;
+    Task<> task;
+    run([&]() -> Coro<> {
+        last.emplace();
+        task = loop(1).create_task(await_stubbornly(*last));
+        co_await sleep(1ms);
+        // In the turn in which the grace period ends.
+        get_running_loop().call_later(10ms, [task]() mutable { EXPECT_TRUE(task.cancel()); });
+    }, with_grace());
+    EXPECT_TRUE(capture.has(LogLevel::error, "are abandoned"));
+    EXPECT_FALSE(last->done());
 }
 
 }  // namespace
