@@ -38,10 +38,10 @@ public:
         if (home != nullptr ? home->post(*this) : here == nullptr && parent_.keeper().post(*this)) {
             return;
         }
-        if (home == nullptr && here != nullptr) {
+        if (home == nullptr && here != nullptr && !here->is_discarding()) {
             here->make_ready(*this);  // on offer by reschedule(): whoever takes it will be its home in a moment
         } else if (state_.exchange(delivered, std::memory_order_acq_rel) == revoked) {  // [group.request]
-            delete this;  // else its loop has closed: nobody waits for it any more, nor will the parent run on
+            delete this;  // else a loop has closed without it: nobody waits for it any more, nor will the parent run on
         }
     }
     /// True when it had come; false when it will not come any more. Ends the message's life, now or on its arrival.

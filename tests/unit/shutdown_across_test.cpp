@@ -150,5 +150,34 @@ TEST(ShutdownAcross, ARequestThatFindsItsLoopClosedTouchesNothing) {
     EXPECT_FALSE(last->done());
 }
 
+/// It looks for its parent, which offers itself to all loops when they close: that ends.
+TEST(ShutdownAcross, AGroupThatCancelsAnAbandonedParentDoesNotHoldTheLoop) {
+    if (KNIT_ASAN) {
+        GTEST_SKIP() << "what a task leaves that is abandoned is leaked on purpose";
+    }
+    const LogCapture capture;
+    const std::uint64_t seed_before = testing::seed();
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        testing::set_seed(seed);
+        TaskGroup* group = nullptr;
+        run([&]() -> Coro<> {
+            create_task([&group]() -> Coro<> {
+                co_await TaskGroup::run([&group](TaskGroup& own) -> Coro<> {
+                    group = &own;
+                    for (;;) {
+                        testing::pass_time(1ms);
+                        static_cast<void>(co_await got(reschedule()));
+                    }
+                });
+            });
+            co_await tick(3);
+            get_running_loop().call_later(10ms, [&group] { group->cancel(); });
+        }, with_grace());
+    }
+    testing::set_seed(seed_before);
+    EXPECT_TRUE(capture.has(LogLevel::error, "are abandoned"));
+}
+
 }  // namespace
 }  // namespace knit::test
