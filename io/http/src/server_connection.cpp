@@ -306,7 +306,6 @@ Coro<> ConnectionBase::finish_body() {
 }
 
 void ConnectionBase::end_request() noexcept {
-    response_.reset();
     if (!body_input_.rest().empty()) {
         input_ = std::exchange(body_input_, Input());
     } else {

@@ -50,6 +50,7 @@ public:
                     Coro<> finishing = finish_request(is_put);
                     co_await std::move(finishing);
                 }
+                response_.reset();
                 end_request();
                 if (out_.size() < kOutMost) {
                     continue;
