@@ -28,6 +28,24 @@ constexpr unsigned kTimedOffered = 16;
 
 }  // namespace
 
+/// After a push into the injector, and a fence.
+void Worker::nudge() noexcept {
+    if (is_nudged_.load(std::memory_order_relaxed)) {  // [worker.nudge]
+        return;
+    }
+    if (!is_nudged_.exchange(true, std::memory_order_acq_rel)) {  // [worker.nudge]
+        static_cast<void>(post(nudge_));                          // refused: it is closed, and takes nothing any more
+    }
+}
+
+void Worker::run_nudge(Worker& worker, Work&) noexcept {
+    worker.is_nudged_.exchange(false, std::memory_order_acq_rel);  // [worker.nudge]
+    full_fence();                                                  // [worker.nudge]
+    if (!worker.is_discarding() && !worker.is_draining()) {  // the end of the run takes what nobody has begun itself
+        static_cast<void>(worker.take_shared());
+    }
+}
+
 /// Something comes due by itself.
 bool Worker::has_waiting() const noexcept { return driver_->has_operations() || timers_.next() != kNever; }
 

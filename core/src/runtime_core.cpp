@@ -104,6 +104,7 @@ void RuntimeCore::submit(TaskCore& task) {
     // Once it is pushed the task may end, with it the run, and the owner ends the runtime: not before this has gone.
     const RuntimeLife::Submitter submitter(life_);
     task.mark_spawned();
+    Worker& keeper = task.keeper();
     try {
         if (is_closing()) {
             throw RuntimeError("Event loop is closed");
@@ -115,8 +116,11 @@ void RuntimeCore::submit(TaskCore& task) {
         throw;
     }
     full_fence();  // [idle.word]
-    if (Idle::needs_wake(idle_.load())) {
+    const std::uint64_t word = idle_.load();
+    if (Idle::needs_wake(word)) {
         wake_one();
+    } else if (Idle::searching(word) == 0) {
+        keeper.nudge();  // all are busy
     }
 }
 

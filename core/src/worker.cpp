@@ -59,6 +59,7 @@ Worker::Worker(unsigned id, RuntimeCore& runtime, Loop& loop)
       steals_(std::make_unique<Count[]>(runtime.settings().loops)),
       life_(runtime.life()) {
     deque_.set_asymmetric(asymmetric_);
+    nudge_.run = &Worker::run_nudge;
 }
 
 void Worker::reserve_ids(std::uint64_t made) noexcept {

@@ -199,7 +199,7 @@ void submit_from_outside(Runtime& runtime, std::vector<Task<>>& tasks, int& coun
     }).join();
 }
 
-TEST(Offers, SubmittedTasksDoNotWaitForAThousandLongSteps) {
+TEST(Offers, SubmittedTasksWaitForOneStepHoweverLong) {
     run([]() -> Coro<> {
         std::vector<Task<>> tasks;
         int count = 0;
@@ -211,7 +211,7 @@ TEST(Offers, SubmittedTasksDoNotWaitForAThousandLongSteps) {
             co_await yield();
         }
         EXPECT_EQ(3, count);
-        EXPECT_LE(steps, 150) << "two looks at the ring";
+        EXPECT_LE(steps, 2);
     }(), on_loops(1));
 }
 

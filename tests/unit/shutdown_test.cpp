@@ -247,18 +247,16 @@ TEST(Shutdown, AThreadThatWaitsForATaskOfAnotherRuntimeWaitsOn) {
 
 TEST(Shutdown, ATaskThatAThreadHasSubmittedAndNobodyBegunNeverRuns) {
     bool has_run = false;
+    Runtime runtime(on_loops(1));
     Task<> task;
-    run([&]() -> Coro<> {
-        Runtime& runtime = get_runtime();
-        std::thread thread([&] {
-            task = runtime.submit([&has_run]() -> Coro<> {
-                has_run = true;
-                co_return;
-            });
+    std::thread thread([&] {
+        task = runtime.submit([&has_run]() -> Coro<> {
+            has_run = true;
+            co_return;
         });
-        thread.join();
-        co_return;
-    }, on_loops(1));
+    });
+    thread.join();
+    runtime.close();
     EXPECT_FALSE(has_run);
     EXPECT_TRUE(task.cancelled());
 }

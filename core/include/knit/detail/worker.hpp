@@ -8,6 +8,8 @@
 ///   [worker.wakes]  post, claim_sleeper: the wake, then wakes_done_ release  ->  close: acquire
 ///                   nobody touches the driver or the runtime on behalf of this loop after its close
 ///   [worker.steps]  count_step: release by the owner  ->  steps: acquire     a later count is of a later step
+///   [worker.nudge]  submit: injector push, fence, is_nudged_ RMW or load  <->  run_nudge: is_nudged_ RMW, fence,
+///                   injector pop       who finds it set is seen there; who sets it has the node, which nobody uses
 ///   [worker.count]  made_, ended_: release by the owner  ->  acquire by whoever sums them up at the end of a run
 #pragma once
 
@@ -106,6 +108,8 @@ public:
 
     /// A message: runs on this loop, in the order of arrival. False when the loop is closed; the caller keeps it then.
     [[nodiscard]] bool post(Work& work) noexcept;
+    /// Something lies in the injector: the loop looks there in its next turn, however long its steps are.
+    void nudge() noexcept;
     /// Oldest stealable work, or null.
     Work* steal() noexcept { return deque_.steal(); }
     bool has_stealable() const noexcept { return deque_.size_hint() != 0; }
@@ -273,6 +277,7 @@ private:
     void look(TimePoint time = TimePoint()) noexcept;
     void look_around() noexcept;
     TimePoint take_shared() noexcept;
+    static void run_nudge(Worker& worker, Work& work) noexcept;
     void run_oldest(TimePoint time) noexcept;
     void rest_offered() noexcept;
     bool has_waiting() const noexcept;
@@ -342,6 +347,8 @@ private:
     Atomic<std::uint64_t> ended_{0};  ///< tasks ended here; likewise [worker.count]
     Atomic<std::uint64_t> asked_{0};        ///< tasks asked to end; likewise [worker.count]
     Atomic<std::uint64_t> asked_ended_{0};  ///< of these, those that ended here; likewise [worker.count]
+    Work nudge_;
+    Atomic<bool> is_nudged_{false};  ///< any thread sets it, and posts nudge_ then; the owner clears it [worker.nudge]
     Timers timers_;
     TaskCore* registry_ = nullptr;
     Worker* previous_ = nullptr;  ///< the thread's loop before attach()
