@@ -60,11 +60,11 @@ struct Request : Work {
     std::shared_ptr<Part> part;
 };
 
-/// Waits for a loop's part; false when the loop is not run any more.
-bool wait_for_part(const Part& part, const Loop& loop) {
+/// Waits for a loop's part; false when the loop is not run any more, or stands still until this one does.
+bool wait_for_part(const Part& part, Worker& worker) {
     unsigned round = 0;
     while (!part.is_there.load(std::memory_order_acquire)) {  // [run.snapshot]
-        if (!loop.is_running()) {
+        if (!worker.loop().is_running() || worker.runtime().is_halting()) {
             return part.is_there.load(std::memory_order_acquire);  // [run.snapshot]
         }
         if (Worker* const here = Worker::current()) {
@@ -99,7 +99,7 @@ std::vector<TaskRef> RuntimeCore::all_tasks() {
         }
     }
     for (const auto& [part, worker] : asked) {
-        if (wait_for_part(*part, worker->loop())) {
+        if (wait_for_part(*part, *worker)) {
             std::ranges::move(part->tasks, std::back_inserter(tasks));
         }
     }

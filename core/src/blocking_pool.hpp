@@ -29,7 +29,7 @@ public:
     BlockingPool(unsigned threads_max, std::vector<unsigned> cpus) : BlockingPool(threads_max, std::move(cpus), {}) {}
     BlockingPool(unsigned threads_max, std::vector<unsigned> cpus, Texts texts)
         : threads_max_(threads_max), cpus_(std::move(cpus)), texts_(std::move(texts)) {
-        on_end_.reserve(1);  // the end of a run has no memory to ask for
+        on_end_.reserve(8);  // the end of a run has no memory to ask for, and some may have stopped waiting before it
     }
     ~BlockingPool() { shutdown(); }
     BlockingPool(const BlockingPool&) = delete;

@@ -38,7 +38,7 @@ struct CancelMessage : Work {
             message->message.clear();  // the message is lost, and not the request
         }
         Worker* const here = Worker::current();
-        message->is_of_end = here != nullptr && here->is_asking_to_end();
+        message->is_of_end = here != nullptr && here->end_request() != EndRequest::none;
         if (waiting != nullptr) {
             TaskCore::Extras& extras = waiting->extras();
             drop(extras.passed_on);
@@ -59,7 +59,7 @@ struct CancelMessage : Work {
             }
             if (!self.is_of_end) {
                 self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived]
-                task.cancel_at_home(self.message, worker);
+                task.cancel_at_home(self.message);
             } else if (!task.has(TaskCore::kShuttingDown)) {
                 self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived]
                 task.cancel_for_shutdown(worker);
@@ -75,11 +75,12 @@ struct CancelMessage : Work {
         auto& future = static_cast<FutureState&>(self.target);
         if (!worker.is_discarding() && !future.is_done()) {
             self.has_arrived.store(true, std::memory_order_relaxed);  // [cancel.arrived] it may settle the future
-            const bool was_asking = worker.set_asking_to_end(self.is_of_end);
+            const EndRequest before =
+                worker.set_end_request(self.is_of_end ? EndRequest::elsewhere : EndRequest::none);
             if (!future.cancel_hook(future, self.message)) {
                 self.has_arrived.store(false, std::memory_order_relaxed);  // [cancel.arrived]
             }
-            worker.set_asking_to_end(was_asking);
+            worker.set_end_request(before);
         }
         drop(&self);
     }
@@ -135,8 +136,12 @@ bool FutureState::cancel_future(const std::string& message, TaskCore* waiting) {
 bool TaskCore::cancel_task(const std::string& message, TaskCore* waiting) {
     Worker* const here = Worker::current();
     if (here != nullptr && home() == here) {
+        if (here->end_request() == EndRequest::elsewhere && !is_done()) {
+            cancel_for_shutdown(*here);
+            return true;
+        }
         const bool is_own = here->current_task() == this && (!has(kMustCancel) || has(kOwnCancel));
-        const bool is_taken = cancel_at_home(message, *here);
+        const bool is_taken = cancel_at_home(message);
         flags_ |= is_own ? kOwnCancel : 0U;
         return is_taken;
     }
@@ -189,7 +194,7 @@ void TaskCore::take_early_cancels(Worker& worker) noexcept {
 }
 
 /// Its loop, `here`, or whoever is about to begin it.
-bool TaskCore::cancel_at_home(const std::string& message, Worker& here) noexcept {
+bool TaskCore::cancel_at_home(const std::string& message) noexcept {
     if (is_done()) {
         return false;
     }
@@ -197,13 +202,9 @@ bool TaskCore::cancel_at_home(const std::string& message, Worker& here) noexcept
         note_cancel(message);  // it came back here, round a cycle that leads through a gather
         return false;
     }
-    if (here.is_asking_to_end() && !mark_asked(here)) {
-        return true;  // it is on its way to its end
-    }
     // Down a chain of tasks that await each other, without recursion: each hands the request to the one that it awaits,
     // as long as that lives here; the last one's wait is undone.
     TaskCore* last = this;
-    bool is_asked_below = false;
     std::string message_taken;
     for (;;) {
         Extras* const extras = last->extras_.load(std::memory_order_relaxed);  // relaxed: only its loop writes
@@ -217,10 +218,6 @@ bool TaskCore::cancel_at_home(const std::string& message, Worker& here) noexcept
         if (following == nullptr || following->has(kCancelling)) {
             break;
         }
-        is_asked_below = here.is_asking_to_end() && !following->mark_asked(here);
-        if (is_asked_below) {
-            break;  // the request waits for the end of that
-        }
         last->flags_ &= ~kMustCancel;
         last = following;
     }
@@ -228,9 +225,6 @@ bool TaskCore::cancel_at_home(const std::string& message, Worker& here) noexcept
         task->flags_ &= ~kCancelling;
     }
     last->flags_ &= ~kCancelling;
-    if (is_asked_below) {
-        return true;
-    }
     last->cancel_wait();
     if (last->has(kCancelTaken) && last->has(kMustCancel) && !message_taken.empty()) {
         last->extras().cancel_message.swap(message_taken);  // its wait is over: the first request is what it will see
@@ -283,7 +277,7 @@ void TaskCore::end_cancelled_wait() {
         if (CancelMessage* const message = std::exchange(extras->passed_on, nullptr)) {
             const bool has_arrived = message->has_arrived.load(std::memory_order_relaxed);  // [cancel.arrived]
             is_due = is_due || (!has_arrived && cancelling() > 0);
-            if (is_due && !has_arrived) {
+            if (is_due && !has_arrived && message->target.is_done()) {
                 message->target.mark_retrieved();  // its error is not what this await gives, as where it lives here
             }
             drop(message);

@@ -105,12 +105,14 @@ void RuntimeCore::halt_threads() noexcept {
     if (threads_.empty()) {
         return;
     }
+    is_halting_.store(true, std::memory_order_relaxed);  // relaxed: a flag alone
     tell_loops(&LoopBox::halt, [](Worker& self, Work&) noexcept { self.stop(); });
     std::unique_lock lock(halt_mutex_);
     halted_.wait(lock, [this] { return halted_count_ == threads_.size(); });
 }
 
 void RuntimeCore::let_threads_go_on() noexcept {
+    is_halting_.store(false, std::memory_order_relaxed);  // relaxed: a flag alone
     {
         const std::lock_guard lock(halt_mutex_);
         halted_count_ = 0;

@@ -88,6 +88,8 @@ public:
     void close();
     bool is_closed() const noexcept { return is_closed_.load(std::memory_order_acquire); }  // [run.closed]
     bool is_closing() const noexcept { return life_->is_closing(); }
+    /// Loops stand still until all do. Any thread.
+    bool is_halting() const noexcept { return is_halting_.load(std::memory_order_relaxed); }  // relaxed: a flag alone
     /// The grace period is over, and tasks are left. While the loops close: any of them.
     bool has_abandoned() const noexcept { return has_abandoned_; }
     void stop_loop_0() noexcept { life_->stop_loop_0(); }
@@ -170,6 +172,7 @@ private:
     std::size_t halted_count_ = 0;     ///< threads of loops that stand still
     unsigned halt_number_ = 0;         ///< changes when they may go on
     bool are_threads_ending_ = false;  ///< they may not
+    Atomic<bool> is_halting_{false};   ///< loop 0 sets it, who waits for another loop's answer asks; publishes nothing
 };
 
 }  // namespace knit::detail

@@ -105,19 +105,19 @@ void TaskCore::travel_to(Worker& target) noexcept {
 }
 
 void TaskCore::cancel_for_shutdown(Worker& worker) noexcept {
-    const bool was_asking = worker.set_asking_to_end(true);
-    cancel_at_home({}, worker);
-    worker.set_asking_to_end(was_asking);
-}
-
-/// False when the end of the run has asked it before.
-bool TaskCore::mark_asked(Worker& worker) noexcept {
     if (has(kShuttingDown)) {
-        return false;
+        return;
     }
     flags_ |= kShuttingDown;
     worker.count_asked();
-    return true;
+    const TaskCore* const awaited = awaited_here();
+    if (awaited != nullptr && awaited->has(kShuttingDown)) {
+        note_cancel({});  // what it awaits has been asked already: the request waits for the end of that
+        return;
+    }
+    const EndRequest before = worker.set_end_request(EndRequest::here);
+    cancel_at_home({});
+    worker.set_end_request(before);
 }
 
 /// A task that is cancelled before its start, or that goes on after reschedule().

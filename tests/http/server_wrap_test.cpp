@@ -58,6 +58,27 @@ TEST(HttpServerWrap, WhatFailsOnAnotherLoopEndsOnItsOwn) {
     }, 2);
 }
 
+TEST(HttpServerWrap, AConnectionThatBeginsThoughItsServerClosesEndsAtOnce) {
+    run_io([]() -> Coro<> {
+        Event is_wrapping;
+        const auto wrap = [&is_wrapping](io::TcpStream stream) -> Coro<io::TcpStream> {
+            is_wrapping.set();
+            const Result<> ended = co_await as_result(sleep(1h));
+            EXPECT_FALSE(ended.has_value());
+            co_return stream;
+        };
+        const http::ServerOptions options{.idle_timeout = 0s, .shutdown_timeout = 60s};
+        Server server = co_await http::serve("127.0.0.1:0", Router(), options, wrap);
+        io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+        co_await is_wrapping.wait();
+        server.close();
+        char byte[1];
+        EXPECT_EQ(co_await wait_for(stream.read_some(byte), 5s), 0U);
+        stream.close();
+        co_await server.wait_closed();
+    });
+}
+
 TEST(HttpServerWrap, AServerThatClosesEndsWhatHasGoneToAnotherLoop) {
     knit::detail::Atomic<int> waiting{0};
     run_io([&]() -> Coro<> {

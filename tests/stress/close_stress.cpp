@@ -235,6 +235,23 @@ TEST(CoreEnd, CloseEndsThoughALoopThatAnswersLateIsNeverIdle) {
     EXPECT_TRUE(task.cancelled());
 }
 
+TEST(CoreEnd, ACallbackThatAsksForAllTasksDoesNotHoldItUp) {
+    for (int round = 0; round < 30; ++round) {
+        knit::Runtime runtime(on_loops(3));
+        std::atomic<bool> is_begun{false};
+        std::function<void()> ask = [&] {
+            static_cast<void>(runtime.all_tasks());  // also of loops that stand still already
+            is_begun = true;
+            knit::get_running_loop().call_soon(std::ref(ask));
+        };
+        runtime.loop(1).call_soon_threadsafe(std::ref(ask));
+        while (!is_begun) {
+            std::this_thread::yield();
+        }
+        runtime.close();
+    }
+}
+
 /// Counts itself as long as it lives, and reads what nobody writes.
 class Readers {
 public:

@@ -58,7 +58,6 @@ bool ConnectionBase::end_handler() noexcept {
 }
 
 Coro<> ConnectionBase::settle_handler() {
-    co_await come_home(watch_.loop());
     is_in_handler_ = false;
     const bool has_failed = handler_error_ != nullptr;
     if (has_failed) {

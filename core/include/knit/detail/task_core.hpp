@@ -165,7 +165,7 @@ public:
     void come_back(Worker& here) noexcept;
     /// A new task that starts on a loop of another thread.
     void travel_to(Worker& target) noexcept;
-    /// The end of the run asks the task to end, and what it awaits: each once.
+    /// The end of the run asks the task to end, once; what that reaches on other loops, likewise.
     void cancel_for_shutdown(Worker& worker) noexcept;
     /// It ends without a step, by a cancellation or by `error`. By whoever is about to begin it.
     void cancel_unstarted() noexcept { note_cancel({}); }
@@ -256,8 +256,7 @@ private:
     void leave_registry() noexcept;
     void cancel_wait() noexcept;
     KNIT_NOINLINE void end_cancelled_wait();
-    bool cancel_at_home(const std::string& message, Worker& here) noexcept;
-    bool mark_asked(Worker& worker) noexcept;
+    bool cancel_at_home(const std::string& message) noexcept;
     void send_cancel(CancelMessage& message) noexcept;
     void take_early_cancels(Worker& worker) noexcept;
     KNIT_NOINLINE bool begin_slow(Worker& worker) noexcept;

@@ -33,6 +33,9 @@ class Loop;
 
 namespace knit::detail {
 
+/// Whether a request of the end of the run is on its way on a loop, and where it comes from.
+enum class EndRequest : std::uint8_t { none, here, elsewhere };
+
 class Driver;
 class RuntimeCore;
 class RuntimeLife;
@@ -158,10 +161,10 @@ public:
     /// made later, by the cleanup of these, run, until the next round.
     void ask_all_to_end() noexcept;
     void end_draining() noexcept { is_draining_ = false; }
-    /// What asks a task of this loop to end asks what the task awaits as well, and does so on behalf of the end of the
-    /// run, so that each is asked once, however many ways lead to it. Gives what was set before.
-    bool set_asking_to_end(bool on) noexcept { return std::exchange(is_asking_to_end_, on); }
-    bool is_asking_to_end() const noexcept { return is_asking_to_end_; }
+    /// What a request of the end of the run reaches from here is asked by it too; where that comes from another loop,
+    /// each once. Gives what was set before.
+    EndRequest set_end_request(EndRequest request) noexcept { return std::exchange(end_request_, request); }
+    EndRequest end_request() const noexcept { return end_request_; }
     bool is_draining() const noexcept { return is_draining_; }
 
     /// Resumes `handle` as part of `task`, then settles what ended meanwhile.
@@ -334,7 +337,7 @@ private:
     bool is_time_known_ = false;  ///< the coarse time has been set since the loop woke
     bool asymmetric_;
     bool is_draining_ = false;
-    bool is_asking_to_end_ = false;  ///< while a request of the end of the run is on its way, here
+    EndRequest end_request_ = EndRequest::none;
     bool is_discarding_ = false;
     bool starts_eagerly_ = false;
     const Atomic<std::uint64_t>* idle_word_;

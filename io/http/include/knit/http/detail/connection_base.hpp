@@ -49,6 +49,8 @@ public:
 
     /// On the connection's task, and its loop: first.
     void begin();
+    /// Whether all has been answered that will be: a server that closes waits for no further request.
+    bool is_at_end() noexcept;
     /// Before the wait for the first byte of a request, and behind it.
     void begin_wait();
     void end_wait() noexcept;
@@ -119,8 +121,6 @@ protected:
     bool has_rest() const noexcept { return !is_body_done_ || is_reading_; }
     void end_request() noexcept;
 
-    /// Whether all has been answered that will be: a server that closes waits for no further request.
-    bool is_at_end() noexcept;
     /// The memory that give_back() has left to the loop.
     void take_spare() noexcept;
     /// A CancelledError came out of a wait: rethrows it unless it was the deadline's.

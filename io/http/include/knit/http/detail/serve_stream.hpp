@@ -28,7 +28,7 @@ Coro<> serve_stream(S stream, std::shared_ptr<ServerCore> core) {
             Coro<> speaking = connection.speak_http2({});
             co_await std::move(speaking);
         }
-        while (is_idle) {
+        while (is_idle && !connection.is_at_end()) {
             connection.begin_wait();
             const bool has_come = connection.take(co_await connection.receive_more());
             connection.end_wait();

@@ -41,12 +41,12 @@ public:
                         catch_handler_error();
                     }
                     if (!end_handler()) {
+                        co_await come_home(watch_.loop());  // first: there may be no memory where it is
                         Coro<> settling = settle_handler();
                         co_await std::move(settling);
                     }
                 }
-                const bool is_put = put(*response_);
-                if (!is_put || has_rest()) {
+                if (const bool is_put = put(*response_); !is_put || has_rest()) {
                     Coro<> finishing = finish_request(is_put);
                     co_await std::move(finishing);
                 }
