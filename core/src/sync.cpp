@@ -359,7 +359,7 @@ void report_failed_release(const std::exception_ptr& error) noexcept {
     if (Worker* const here = Worker::current()) {
         report(*here, kMessage, error, here->current_task());
     } else {
-        log(LogLevel::error, std::string(kMessage) + "\n  exception: " + describe(error));
+        log(LogLevel::error, std::string(kMessage).append("\n  exception: ").append(describe(error)));
     }
 }
 

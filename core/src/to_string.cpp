@@ -87,7 +87,7 @@ std::string quoted_text(std::string_view text) {
     constexpr std::size_t kTail = kTextMax - 3 - kHead;
     const std::size_t tail = std::min(kTail, text.size());
     const std::string both = quote(std::string(text.substr(0, kHead)) + std::string(text.substr(text.size() - tail)));
-    return both.substr(0, kHead) + "..." + both.substr(both.size() - kTail);
+    return both.substr(0, kHead).append("...").append(both, both.size() - kTail);
 }
 
 std::string type_text(const std::type_info& type) {

@@ -36,7 +36,7 @@ std::string UnixAddress::path() const {
     }
     const std::string_view text(address_.sun_path, size_ - offsetof(sockaddr_un, sun_path));
     if (text.front() == '\0') {
-        return "@" + std::string(text.substr(1));
+        return std::string("@").append(text.substr(1));
     }
     return std::string(text.substr(0, text.find('\0')));
 }

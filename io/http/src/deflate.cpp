@@ -42,9 +42,10 @@ std::string Deflater::compress(std::string_view message) {
         do {
             out.resize(size + std::max<std::size_t>(kPiece, std::min<std::size_t>(size, kInputMax)));
             stream_.next_out = reinterpret_cast<Bytef*>(out.data() + size);
-            stream_.avail_out = static_cast<uInt>(out.size() - size);
+            const uInt room = static_cast<uInt>(out.size() - size);
+            stream_.avail_out = room;
             deflate(&stream_, message.empty() ? Z_SYNC_FLUSH : Z_NO_FLUSH);
-            size = out.size() - stream_.avail_out;
+            size += room - stream_.avail_out;
         } while (stream_.avail_out == 0);
     } while (!message.empty());
     out.resize(size);

@@ -33,7 +33,7 @@ std::optional<Url> proxy_for(const Url& url) {
 }
 
 bool is_exempt(const Url& url, std::string_view no_proxy) {
-    const std::string port = ":" + std::to_string(url.port());
+    const std::string port = std::string(":").append(std::to_string(url.port()));
     while (!no_proxy.empty()) {
         std::string_view name = trim(cut(no_proxy, ','));
         if (name == "*") {

@@ -124,9 +124,9 @@ void Url::read_authority(std::string_view text) {
 
 std::string Url::authority() const {
     const bool is_ipv6 = host_.find(':') != std::string::npos;
-    std::string text = is_ipv6 ? "[" + host_ + "]" : host_;
+    std::string text = is_ipv6 ? std::string("[").append(host_).append("]") : host_;
     if (port_ != default_port(scheme_)) {
-        text += ":" + std::to_string(port_);
+        text.append(":").append(std::to_string(port_));
     }
     return text;
 }

@@ -132,7 +132,7 @@ std::shared_ptr<TlsContextState> TlsContextState::choose(std::string_view name) 
     if (found == names.end()) {
         const std::size_t dot = name.find('.');
         if (dot != std::string_view::npos && dot != 0) {
-            found = names.find("*" + std::string(name.substr(dot)));
+            found = names.find(std::string("*").append(name.substr(dot)));
         }
     }
     return found == names.end() ? nullptr : found->second;

@@ -50,7 +50,7 @@ std::string printable(std::string_view text) {
 }
 
 std::string in_quotes(const std::string& name) {
-    return name.empty() ? "without a name" : "\"" + printable(name) + "\"";
+    return name.empty() ? "without a name" : std::string("\"").append(printable(name)).append("\"");
 }
 
 /// What the program's callback throws refuses a client, which may ask for any name: to a server that is a handshake
