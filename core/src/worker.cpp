@@ -19,6 +19,8 @@ Atomic<std::uint64_t> g_next_id{0};  // any thread takes from it; publishes noth
 constexpr unsigned kLooksPerLookAround = 16;
 constexpr unsigned kLooksPerClock = 4;
 constexpr Duration kLookAroundEvery = std::chrono::milliseconds(1);
+// Messages that are let in per turn: a loop that others flood still runs what it has itself, and looks at its ring.
+constexpr std::uint64_t kMessagesPerTurn = 1024;
 // The oldest offered work is run this often, and what it is of a tree at least this often.
 constexpr Duration kOldestEvery = std::chrono::milliseconds(5);
 constexpr Duration kOldestMost = std::chrono::milliseconds(100);
@@ -169,13 +171,7 @@ bool Worker::collect() noexcept {
     }
     bool found = false;
     if (!inbox_.empty()) {
-        std::uint64_t count = 0;
-        for (Work* work = inbox_.take_all(); work != nullptr; ++count) {
-            Work* const next = work->next;
-            ready_.push(*work);
-            work = next;
-        }
-        counters_.messages.add(count);
+        counters_.messages.add(inbox_.take(ready_, kMessagesPerTurn));
         found = true;
     }
     if (timers_.next() != kNever) {

@@ -3,11 +3,12 @@
 
 #include "co_test.hpp"
 
-#include <cstdlib>
 #include <new>
 #include <string>
 #include <tuple>
 #include <utility>
+
+#include "failing_news.hpp"
 
 namespace {
 
@@ -15,20 +16,7 @@ bool is_empty = false;
 
 }  // namespace
 
-// The sanitizers bring their own, and the tests are skipped there.
-#if !KNIT_ASAN && !KNIT_TSAN
-// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
-KNIT_NOINLINE void* operator new(std::size_t size) {
-    if (!is_empty) {
-        if (void* const memory = std::malloc(size != 0 ? size : 1)) {
-            return memory;
-        }
-    }
-    throw std::bad_alloc();
-}
-KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
-KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
-#endif
+bool knit::test::refuses_memory() noexcept { return is_empty; }
 
 namespace knit::test {
 namespace {

@@ -4,11 +4,11 @@
 
 #include <array>
 #include <chrono>
-#include <cstdlib>
 #include <new>
 #include <string>
 #include <string_view>
 
+#include "failing_news.hpp"
 #include "knit/http.hpp"
 #include "knit/knit.hpp"
 
@@ -19,21 +19,10 @@ thread_local int refused = 0;        ///< how many have
 
 }  // namespace
 
-// The sanitizers bring their own, and the tests are skipped there.
-#if !KNIT_ASAN && !KNIT_TSAN
-// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
-KNIT_NOINLINE void* operator new(std::size_t size) {
-    if (!is_empty) {
-        if (void* const memory = std::malloc(size != 0 ? size : 1)) {
-            return memory;
-        }
-    }
-    ++refused;
-    throw std::bad_alloc();
+bool knit::test::refuses_memory() noexcept {
+    refused += is_empty ? 1 : 0;
+    return is_empty;
 }
-KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
-KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
-#endif
 
 namespace knit {
 namespace {

@@ -4,13 +4,13 @@
 
 #include <array>
 #include <chrono>
-#include <cstdlib>
 #include <functional>
 #include <new>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "failing_news.hpp"
 #include "knit/http.hpp"
 #include "knit/knit.hpp"
 
@@ -34,20 +34,7 @@ int failed_now() { return failed.load(std::memory_order_relaxed); }  // relaxed:
 
 }  // namespace
 
-// The sanitizers bring their own, and the tests are skipped there.
-#if !KNIT_ASAN && !KNIT_TSAN
-// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
-KNIT_NOINLINE void* operator new(std::size_t size) {
-    if (!fails()) {
-        if (void* const memory = std::malloc(size != 0 ? size : 1)) {
-            return memory;
-        }
-    }
-    throw std::bad_alloc();
-}
-KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
-KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
-#endif
+bool knit::test::refuses_memory() noexcept { return fails(); }
 
 namespace knit {
 namespace {

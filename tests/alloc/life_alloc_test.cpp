@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <limits>
 #include <new>
 #include <string>
@@ -12,6 +11,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
+#include "failing_news.hpp"
 #include "knit/knit.hpp"
 #include "runtime_core.hpp"
 
@@ -23,21 +23,16 @@ thread_local bool t_has_threads = true;
 
 }  // namespace
 
+bool knit::test::refuses_memory() noexcept {
+    if (t_news_left == 0) {
+        return true;
+    }
+    t_news_left -= t_news_left != kAll ? 1 : 0;
+    return false;
+}
+
 // The sanitizers bring their own, and the tests are skipped there.
 #if !KNIT_ASAN && !KNIT_TSAN
-// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
-KNIT_NOINLINE void* operator new(std::size_t size) {
-    if (t_news_left != 0) {
-        t_news_left -= t_news_left != kAll ? 1 : 0;
-        if (void* const memory = std::malloc(size != 0 ? size : 1)) {
-            return memory;
-        }
-    }
-    throw std::bad_alloc();
-}
-KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
-KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
-
 extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*function)(void*),
                               void* argument) noexcept {
     using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <new>
 #include <utility>
 #include <vector>
 
+#include "failing_news.hpp"
 #include "knit/knit.hpp"
 
 namespace {
@@ -17,24 +17,15 @@ knit::detail::Atomic<bool> is_empty{false};
 
 }  // namespace
 
-// The sanitizers bring their own, and the tests are skipped there.
+// relaxed: a flag alone
+bool knit::test::refuses_memory() noexcept { return is_empty.load(std::memory_order_relaxed); }
+
 #if !KNIT_ASAN && !KNIT_TSAN
-// Not inlined, else GCC pairs what it sees of malloc with delete and warns.
-KNIT_NOINLINE void* operator new(std::size_t size) {
-    if (!is_empty.load(std::memory_order_relaxed)) {  // relaxed: a flag alone
-        if (void* const memory = std::malloc(size != 0 ? size : 1)) {
-            return memory;
-        }
-    }
-    throw std::bad_alloc();
-}
-KNIT_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
 /// In the place of malloc() in what is linked here, by the linker's --wrap: the injector's queue asks there.
 extern "C" void* __real_malloc(std::size_t size);
 extern "C" void* __wrap_malloc(std::size_t size) {
     return is_empty.load(std::memory_order_relaxed) ? nullptr : __real_malloc(size);  // relaxed: a flag alone
 }
-KNIT_NOINLINE void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
 #endif
 
 namespace knit {

@@ -200,17 +200,22 @@ TEST(HttpServerReader, WhatAHandlerLeavesReadingEndsWithAServerThatIsClosed) {
     left = Task<>();
 }
 
+/// Its body is made when `reading` has ended.
+Response all_when_ended(Task<> reading) {
+    return Response::stream([reading](BodyWriter& writer) -> Coro<> {
+        Task<> other = reading;
+        co_await other;
+        co_await writer.write("all");
+    });
+}
+
 TEST(HttpServerReader, ATaskMayReadFromTheHandlerOnUntilTheBodyIsMade) {
     Read read;
     Router router;
     router.get("/", hello).post("/", [&](Request& request) -> Coro<Response> {
         Task<> reading = create_task(read_all(request, read));
         co_await turns(1);
-        co_return Response::stream([reading](BodyWriter& writer) -> Coro<> {
-            Task<> other = reading;
-            co_await other;
-            co_await writer.write("all");
-        });
+        co_return all_when_ended(reading);
     });
     const int errors = errors_with(router, {}, [](Server&, io::TcpStream& stream) -> Coro<> {
         const std::string both = "GET / HTTP/1.1\r\nHost: a\r\n\r\n" + begun("Expect: 100-continue\r\n");
@@ -231,11 +236,7 @@ TEST(HttpServerReader, WhatTheFunctionWouldAwaitIsNotLeftWhereNoBodyIsSent) {
     router.route("HEAD", "/", [&](Request& request) -> Coro<Response> {
         Task<> reading = create_task(read_all(request, read));
         co_await turns(3);
-        co_return Response::stream([reading](BodyWriter& writer) -> Coro<> {
-            Task<> other = reading;
-            co_await other;
-            co_await writer.write("all");
-        });
+        co_return all_when_ended(reading);
     });
     const int errors = errors_with(router, {}, [](Server&, io::TcpStream& stream) -> Coro<> {
         std::string head = begun();

@@ -56,7 +56,7 @@ REWRITES = (
      "    if (top_.load(std::memory_order_relaxed) < bottom) [[likely]] {  // relaxed: the fence orders it\n", "    if (true) {\n"),
     ("core/include/knit/detail/deque.hpp", "pop", "dq.last", "if (top < bottom) [[likely]] {", "if (top <= bottom) [[likely]] {"),
     ("core/include/knit/detail/deque.hpp", "make_room", "dq.grow", "if (bottom - top == capacity) {", "if (false) {"),
-    ("core/include/knit/detail/inbox.hpp", "take_all", "in.item",
+    ("core/include/knit/detail/inbox.hpp", "refill", "in.item",
      "oldest_first(head_.exchange(nullptr, std::memory_order_acquire))",
      "oldest_first((head_.load(std::memory_order_acquire), head_.store(nullptr), head))"),
     ("core/include/knit/detail/inbox.hpp", "push", "in.end",

@@ -122,6 +122,18 @@ inline std::string error_text(const std::exception_ptr& error, bool with_message
     }
 }
 
+/// Runs `body` on two loops, with many seeds.
+template <class F>
+void on_two_loops(F body) {
+    const std::uint64_t seed_before = testing::seed();
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        testing::set_seed(seed);
+        run(body, on_loops(2));
+    }
+    testing::set_seed(seed_before);
+}
+
 /// What `function()` gives, as text, or the exception that it throws.
 template <class F>
 std::string call(F&& function, bool with_message = false) {

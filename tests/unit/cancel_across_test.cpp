@@ -8,18 +8,6 @@
 namespace knit::test {
 namespace {
 
-/// Runs `body` on two loops, with many seeds.
-template <class F>
-void on_two_loops(F body) {
-    const std::uint64_t seed_before = testing::seed();
-    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-        SCOPED_TRACE("seed " + std::to_string(seed));
-        testing::set_seed(seed);
-        run(body, on_loops(2));
-    }
-    testing::set_seed(seed_before);
-}
-
 /// `awaited` ends while a cancellation of its awaiter on another loop is on its way to it.
 template <class T>
 Coro<> cancel_meets_end(Future<T> awaited, Future<int> source) {

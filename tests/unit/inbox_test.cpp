@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <span>
+
 namespace {
 
 using knit::detail::Inbox;
 using knit::detail::Work;
+using knit::detail::WorkList;
 
 TEST(Inbox, GivesWorkInTheOrderOfArrival) {
     Inbox inbox;
@@ -31,6 +34,53 @@ TEST(Inbox, TellsTheFirstPusherAfterEachTaking) {
         EXPECT_EQ(inbox.push(works[1]), Inbox::Push::queued);
         EXPECT_EQ(inbox.take_all(), &works[0]);
     }
+}
+
+TEST(Inbox, KeepsWhatIsMoreThanIsAskedForBeforeWhatArrivesLater) {
+    Inbox inbox;
+    Work works[4];
+    for (Work& work : std::span(works).first(3)) {
+        static_cast<void>(inbox.push(work));
+    }
+    WorkList taken;
+    EXPECT_EQ(inbox.take(taken, 2), 2U);
+    EXPECT_EQ(inbox.push(works[3]), Inbox::Push::first);
+    EXPECT_EQ(inbox.take(taken, 1), 1U);
+    EXPECT_FALSE(inbox.empty());
+    EXPECT_EQ(inbox.take(taken, 5), 1U);
+    EXPECT_TRUE(inbox.empty());
+    for (Work& work : works) {
+        EXPECT_EQ(taken.pop(), &work);
+    }
+    EXPECT_EQ(taken.pop(), nullptr);
+}
+
+TEST(Inbox, IsNotEmptyWhileItKeepsSomething) {
+    Inbox inbox;
+    Work works[2];
+    static_cast<void>(inbox.push(works[0]));
+    static_cast<void>(inbox.push(works[1]));
+    WorkList taken;
+    EXPECT_EQ(inbox.take(taken, 1), 1U);
+    EXPECT_FALSE(inbox.empty());
+    EXPECT_EQ(inbox.take_all(), &works[1]);
+    EXPECT_TRUE(inbox.empty());
+}
+
+TEST(Inbox, CloseGivesWhatItKeptBeforeWhatCameLater) {
+    Inbox inbox;
+    Work works[3];
+    static_cast<void>(inbox.push(works[0]));
+    static_cast<void>(inbox.push(works[1]));
+    WorkList taken;
+    EXPECT_EQ(inbox.take(taken, 1), 1U);
+    static_cast<void>(inbox.push(works[2]));
+    Work* const chain = inbox.close();
+    ASSERT_EQ(chain, &works[1]);
+    ASSERT_EQ(chain->next, &works[2]);
+    EXPECT_EQ(chain->next->next, nullptr);
+    EXPECT_TRUE(inbox.empty());
+    EXPECT_EQ(inbox.close(), nullptr);
 }
 
 TEST(Inbox, CloseGivesWhatWasInAndRefusesTheRest) {

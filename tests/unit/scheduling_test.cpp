@@ -289,6 +289,25 @@ TEST(StackDepth, StaysFlatThroughAMillionAwaitsOfReadyCoroutines) {
     });
 }
 
+CO_TEST(Scheduling, AFloodOfMessagesLeavesTurnsToTheLoopsOwnTasks) {
+    constexpr int kMessages = 20'000;
+    int ran = 0;
+    bool is_in_order = true;
+    Loop& loop = get_running_loop();
+    std::thread([&] {
+        for (int number = 0; number < kMessages; ++number) {
+            loop.call_soon_threadsafe([&, number] { is_in_order = is_in_order && ran++ == number; });
+        }
+    }).join();
+    int turns = 0;
+    while (ran < kMessages) {
+        co_await yield();
+        ++turns;
+    }
+    EXPECT_GE(turns, 10);
+    EXPECT_TRUE(is_in_order);
+}
+
 TEST(StackDepth, AHundredThousandNestedAwaitsFitOnASmallStack) {
     on_small_stack([] { EXPECT_EQ(run_one([]() -> Coro<long> { co_return co_await descend(100'000); }), 100'000); });
 }
