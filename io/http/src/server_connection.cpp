@@ -44,7 +44,8 @@ bool ConnectionBase::is_at_end() noexcept {
 // Reading requests.
 
 ConnectionBase::Next ConnectionBase::next_head() {
-    const int found = scan_.scan(input_.rest(), core_->limits);
+    const std::string_view rest = input_.rest();
+    const int found = rest.empty() ? 0 : scan_.scan(rest, core_->limits);
     if (found == 0) {
         return Next::more;
     }
@@ -103,24 +104,27 @@ void ConnectionBase::end_wait() noexcept {
     watch_.end();
 }
 
-/// A connection that is idle holds no memory for requests: the loop keeps that of one, for the next that has any.
+/// A connection that is idle holds no memory for requests: the loop keeps that of some, for the next that have any.
 void ConnectionBase::give_back() noexcept {
-    constexpr std::size_t kOutKept = 16 << 10;
+    constexpr std::size_t kOutKept = 4 << 10;
+    constexpr std::size_t kOutLeast = 15;  // which a string has in itself
     input_.drop();
     body_input_.drop();
-    Shard& shard = *shard_;
-    if (out_.capacity() > shard.spare_out.capacity() && out_.capacity() <= kOutKept) {
-        out_.swap(shard.spare_out);
+    out_.clear();
+    if (out_.capacity() > kOutLeast && out_.capacity() <= kOutKept) {
+        shard_->outs.keep(std::move(out_));
     }
     std::string().swap(out_);
     if (!head_.fields.empty()) {
-        shard.spare_head = std::exchange(head_, Head());
+        head_.fields.clear();
+        shard_->fields.keep(std::move(head_.fields));
+        head_ = Head();
     }
 }
 
 void ConnectionBase::take_spare() noexcept {
-    out_.swap(shard_->spare_out);
-    head_ = std::exchange(shard_->spare_head, Head());
+    out_ = shard_->outs.take();
+    head_.fields = shard_->fields.take();
 }
 
 void ConnectionBase::begin_write() { write_watch_.begin(core_->options.write_timeout); }

@@ -5,12 +5,15 @@
 #include <cstddef>
 #include <ctime>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "knit/detail/base.hpp"
 #include "knit/event.hpp"
+#include "knit/http/fields.hpp"
 #include "knit/http/detail/head.hpp"
 #include "knit/http/detail/server_connection.hpp"
 #include "knit/http/server_options.hpp"
@@ -39,13 +42,41 @@ private:
 
 class Handshake;
 
+/// What connections that are idle have left, for the next that has a request: the newest first, which is in the caches.
+template <class T>
+class Spares {
+public:
+    void keep(T&& spare) noexcept {
+        if (kept_.size() < kMost) {
+            try {
+                kept_.push_back(std::move(spare));
+            } catch (const std::bad_alloc&) {
+                return;
+            }
+        }
+    }
+    T take() noexcept {
+        T spare;
+        if (!kept_.empty()) {
+            spare = std::move(kept_.back());
+            kept_.pop_back();
+        }
+        return spare;
+    }
+
+private:
+    static constexpr std::size_t kMost = 256;  // requests under way at one time: those of a turn, as a rule
+
+    std::vector<T> kept_;
+};
+
 /// What one loop has of a server. Only that loop touches it.
 struct alignas(64) Shard {
     DateLine date;
     ConnectionBase* connections = nullptr;
     Handshake* handshakes = nullptr;
-    std::string spare_out;  ///< of a connection that is idle now, for the next request's
-    Head spare_head;        ///< likewise
+    Spares<std::string> outs;
+    Spares<Fields> fields;
 };
 
 class ServerCore : public std::enable_shared_from_this<ServerCore> {
