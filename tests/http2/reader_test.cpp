@@ -123,6 +123,54 @@ TEST(Http2Reader, AHandlerThatLeavesATaskReadingIsTold) {
     }
 }
 
+/// Reads again when it is told to.
+Coro<> read_twice(Request& request, Read& read, Event& has_begun, Event& may_go_on, std::string& seen) {
+    co_await request.read_some();
+    has_begun.set();
+    co_await may_go_on.wait();
+    seen = std::string(request.method()).append(request.path()).append(request.header("content-length"));
+    Coro<> reading = read_all(request, read);
+    co_await std::move(reading);
+}
+
+TEST(Http2Reader, ATaskThatComesBackWhenItsRequestHasGoneIsTold) {
+    for (const bool is_reset : {true, false}) {
+        Read read;
+        Event has_begun;
+        Event may_go_on;
+        std::string seen = "nothing";
+        Task<> left;
+        Router router;
+        router.post("/", [&](Request& request) -> Coro<Response> {
+            left = create_task(read_twice(request, read, has_begun, may_go_on, seen));
+            co_await has_begun.wait();
+            co_return Response::text("left");
+        });
+        run_io([&]() -> Coro<> {
+            Server server = co_await http::serve(io::endpoint("127.0.0.1", 0), router);
+            io::TcpStream stream = co_await io::TcpStream::connect(server.local_endpoint());
+            const std::string first = hello() + begun();
+            co_await stream.write(first);
+            Coro<> answering = read_until(stream, kHeaders);
+            co_await std::move(answering);
+            const std::string ping = frame(kPing, 0, 0, "12345678");
+            const std::string last =
+                (is_reset ? frame(kReset, 0, 1, number(8)) : frame(kData, 1, 1, std::string(40, '.'))) + ping;
+            co_await stream.write(last);
+            Coro<> ending = read_until(stream, kPing);
+            co_await std::move(ending);
+            may_go_on.set();
+            co_await wait_for(read.ended.wait(), 5s);
+            stream.close();
+            server.close();
+            co_await server.wait_closed();
+        });
+        EXPECT_EQ(seen, "");
+        EXPECT_EQ(read.code, std::errc::operation_canceled);
+        left = Task<>();
+    }
+}
+
 TEST(Http2Reader, TwoTasksThatReadOneBodyAreAnError) {
     Read read;
     bool is_refused = false;

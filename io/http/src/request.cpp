@@ -42,8 +42,8 @@ bool Request::open(const detail::Head& head, detail::Exchange& exchange, std::si
         if (!decoded) {
             return false;
         }
-        decoded_ = std::move(*decoded);
-        path_ = decoded_;
+        decoded_ = std::make_unique<const std::string>(std::move(*decoded));
+        path_ = *decoded_;
     }
     const bool is_authority = head.method == "CONNECT";
     return is_authority || path_.front() == '/' || (path_ == "*" && head.method == "OPTIONS");

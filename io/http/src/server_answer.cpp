@@ -23,7 +23,7 @@
 namespace knit::http::detail {
 
 const Handler* ConnectionBase::begin_handler() {
-    RouterCore::Found found = core_->router->find(request_);
+    RouterCore::Found found = core_->router->find(*request_);
     if (found.handler == nullptr) {
         response_.emplace(missing_response(std::move(found.allowed)));
         return nullptr;
@@ -141,7 +141,7 @@ bool ConnectionBase::is_peers_fault(const std::exception_ptr& error) const {
 }
 
 std::string ConnectionBase::request_name() const {
-    return std::string(head_.method).append(" ").append(request_.raw_path());
+    return std::string(head_.method).append(" ").append(request_->raw_path());
 }
 
 void ConnectionBase::report(const std::exception_ptr& error, const std::string& request) {

@@ -24,6 +24,7 @@ ConnectionBase::~ConnectionBase() {
         }
     }
     flusher_.cancel();
+    retire(std::move(request_));
 }
 
 void ConnectionBase::begin() {
@@ -34,6 +35,7 @@ void ConnectionBase::begin() {
     if (next != nullptr) {
         next->previous = this;
     }
+    request_ = std::make_unique<Request>();
 }
 
 bool ConnectionBase::is_at_end() noexcept {
@@ -70,7 +72,7 @@ ConnectionBase::Next ConnectionBase::next_head() {
         refuse(status);
         return Next::refused;
     }
-    if (!open(request_, head_, core_->options.body_max)) {
+    if (!open(*request_, head_, core_->options.body_max)) {
         refuse(400);
         return Next::refused;
     }
@@ -195,22 +197,33 @@ bool ConnectionBase::skip_body() {
     return is_body_done_;
 }
 
-Coro<std::string_view> ConnectionBase::read_body() {
+Coro<std::string_view> ConnectionBase::read_body(const Request& request) {
     co_await resume_on(watch_.loop());
+    if (&request != request_.get()) {
+        throw_answered();  // this read was made for one before
+    }
     if (is_reading_) {
         throw_second_reader();
     }
     const Busy reading(is_reading_, others_);
     expect_unanswered();
-    while (!is_body_done_) {
-        const std::string_view piece = take_body();
-        if (!piece.empty() || is_body_done_) {
-            co_return piece;
-        }
-        Coro<> filling = fill_body();
-        co_await std::move(filling);
+    const bool is_other = watch_.loop().worker().current_task() != watch_.task().ref().get();
+    if (is_other) {
+        note_reader(*request_, watch_.loop());
+        has_readers_ = true;
     }
-    co_return std::string_view();
+    std::string_view piece;
+    while (piece.empty() && !is_body_done_) {
+        piece = take_body();
+        if (piece.empty() && !is_body_done_) {
+            Coro<> filling = fill_body();
+            co_await std::move(filling);
+        }
+    }
+    if (is_other && piece.empty()) {
+        note_reader_end(*request_, watch_.loop());
+    }
+    co_return piece;
 }
 
 void ConnectionBase::expect_unanswered() const {
@@ -309,7 +322,10 @@ Coro<> ConnectionBase::finish_body() {
     is_last_ = is_last_ || !is_body_done_;
 }
 
-void ConnectionBase::end_request() noexcept {
+void ConnectionBase::end_request() {
+    if (std::exchange(has_readers_, false)) [[unlikely]] {
+        replace(request_);
+    }
     if (!body_input_.rest().empty()) {
         input_ = std::exchange(body_input_, Input());
     } else {

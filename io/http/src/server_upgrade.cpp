@@ -113,7 +113,7 @@ void ConnectionBase::check_upgrade(Response& response) {
 Coro<> ConnectionBase::run_upgraded(Response& response) {
     end_request();  // what has come behind the body is the new protocol's; what the request's texts are of may go
     head_ = Head();
-    forget(request_);
+    forget(*request_);
     const auto upgraded = std::make_shared<Upgraded>(*this, watch_.loop(), peer());
     upgraded_ = upgraded.get();
     if (input_.rest().empty()) {

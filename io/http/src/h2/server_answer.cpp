@@ -66,12 +66,12 @@ Coro<> H2ServerStream::handle() {
     if (refusal_ != 0) {
         throw HttpError(refusal_);
     }
-    RouterCore::Found found = server_.core().router->find(request_);
+    RouterCore::Found found = server_.core().router->find(*request_);
     if (found.handler == nullptr) {
         response_.emplace(missing_response(found.allowed));
         co_return;
     }
-    Coro<Response> running = (*found.handler)(request_);
+    Coro<Response> running = (*found.handler)(*request_);
     response_.emplace(co_await std::move(running));
 }
 
@@ -121,7 +121,7 @@ void H2ServerStream::cut_off(const std::exception_ptr& error) {
 }
 
 std::string H2ServerStream::request_name() const {
-    return std::string(head_.method).append(" ").append(request_.raw_path());
+    return std::string(head_.method).append(" ").append(request_->raw_path());
 }
 
 // The answer.

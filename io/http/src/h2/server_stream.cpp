@@ -105,7 +105,7 @@ void H2ServerStream::end_fields() {
                     : head_.length != 0             ? Framing::sized
                                                     : Framing::none;
     owes_continue_ = head_.framing != Framing::none && equals_ignoring_case(head_.fields.get("expect"), "100-continue");
-    if (!open(request_, head_, server_.core().options.body_max) && refusal_ == 0) {
+    if (!open(*request_, head_, server_.core().options.body_max) && refusal_ == 0) {
         refusal_ = 400;
     }
     create_task(run(Running(*this)));
@@ -146,9 +146,13 @@ void H2ServerStream::cancel_task() noexcept {
 
 // The body.
 
-Coro<std::string_view> H2ServerStream::read_body() {
+Coro<std::string_view> H2ServerStream::read_body(const Request&) {
     co_await resume_on(server_.loop());
     const Using here(*this);
+    const bool is_other = task_ && server_.loop().worker().current_task() != task_.ref().get();
+    if (is_other) {
+        note_reader(*request_, server_.loop());
+    }
     if (std::exchange(owes_continue_, false) && !is_closed() && has_task_) {
         H2Fields& fields = server_.fields();
         fields.clear();
@@ -158,7 +162,11 @@ Coro<std::string_view> H2ServerStream::read_body() {
         server_.wake_writer();
     }
     Coro<std::string_view> reading = read(server_.core().options.body_timeout);
-    co_return co_await std::move(reading);
+    const std::string_view piece = co_await std::move(reading);
+    if (is_other && piece.empty()) {
+        note_reader_end(*request_, server_.loop());
+    }
+    co_return piece;
 }
 
 void H2ServerStream::throw_late() { throw HttpError(408); }

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "fields.hpp"
 #include "knit/coro.hpp"
@@ -26,6 +28,7 @@ class H2Server;
 class H2ServerStream final : public H2Stream, public Exchange {
 public:
     explicit H2ServerStream(H2Server& server) : H2Stream(server_session(server)), server_(server) {}
+    ~H2ServerStream() override { retire(std::move(request_)); }
 
     void take_field(std::string_view name, std::string_view value) final;
     void end_fields() final;
@@ -33,7 +36,7 @@ public:
     void closed(std::uint32_t error_code) noexcept final;
     bool is_answered() const noexcept final { return is_answered_; }
 
-    Coro<std::string_view> read_body() final;
+    Coro<std::string_view> read_body(const Request& request) final;
     Coro<> write_body(std::string_view bytes) final;
     io::Endpoint peer() const final;
 
@@ -73,7 +76,7 @@ private:
     H2FieldText text_;  ///< of the head; head_ has views of it
     std::string cookies_;
     Head head_;
-    Request request_;
+    std::unique_ptr<Request> request_ = std::make_unique<Request>();
     std::optional<Response> response_;
     TaskRef task_;
     TimePoint began_{};

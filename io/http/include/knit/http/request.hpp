@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@ class RouterCore;
 /// A request, as long as its handler runs, or the function that makes the answer's body, and no longer: whatever task
 /// uses it, they await that. All texts are good until then; those of the head are not copied. Used on the loop of its
 /// connection. Of HTTP/1 or HTTP/2, which is the same to a handler.
+/// To a task of that loop that they leave alive, and that has read of its body and not to the end, it is there until
+/// the task is done: each text is empty then, and a read throws ECANCELED.
 class Request {
 public:
     Request() = default;
@@ -59,7 +62,7 @@ public:
     /// Cancelled: CancelledError, and nothing is lost. One task at a time: RuntimeError. A read that is under way when
     /// the handler has ended, or the function that makes the answer's body, ends with ECANCELED, and the loop's
     /// exception handler is told of it, unless the handler has ended by an error.
-    Coro<std::string_view> read_some() { return exchange_->read_body(); }
+    Coro<std::string_view> read_some() { return exchange_->read_body(*this); }
     /// The whole body, or what is left of it. HttpError 413 for more than body_max bytes, otherwise as read_some().
     /// Cancelled: CancelledError, and what was read is lost.
     Coro<std::string> text();
@@ -70,6 +73,8 @@ private:
 
     /// Its texts are gone: each is empty from here on.
     void forget() noexcept;
+    /// It is over, and a task is left that may read it yet: an empty one, of what answers that with ECANCELED.
+    void retire(const detail::Head& head, detail::Exchange& exchange) noexcept;
     /// Splits the target; false when it is none.
     bool open(const detail::Head& head, detail::Exchange& exchange, std::size_t body_max);
 
@@ -79,8 +84,9 @@ private:
     std::string_view path_;
     std::string_view raw_path_;
     std::string_view query_;
-    std::string decoded_;  ///< what path_ is of, when that had a %
+    std::unique_ptr<const std::string> decoded_;  ///< what path_ is of, when that had a %
     std::vector<std::pair<std::string_view, std::string_view>> params_;
+    std::shared_ptr<detail::RequestReaders> readers_;  ///< none: its handler's task alone has read it
 };
 
 }  // namespace knit::http

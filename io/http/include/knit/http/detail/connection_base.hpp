@@ -83,7 +83,7 @@ public:
     virtual bool has_chosen_http2() const = 0;
     virtual Coro<> close_gently() = 0;
 
-    Coro<std::string_view> read_body() final;
+    Coro<std::string_view> read_body(const Request& request) final;
     Coro<> write_body(std::string_view bytes) final;
 
     // After a change of protocol: the bare stream. On the connection's loop.
@@ -119,7 +119,7 @@ protected:
     /// An answer of the server's own, after which the connection ends.
     void refuse(int status);
     bool has_rest() const noexcept { return !is_body_done_ || is_reading_; }
-    void end_request() noexcept;
+    void end_request();
 
     /// The memory that give_back() has left to the loop.
     void take_spare() noexcept;
@@ -148,7 +148,7 @@ protected:
     std::string out_;
     Watch watch_;        ///< of reads; its loop and task are the connection's
     Watch write_watch_;  ///< others may read and write at the same time
-    Request request_;
+    std::unique_ptr<Request> request_;  ///< another for the next, when a task that reads it is left
     std::optional<Response> response_;  ///< to that request
     bool is_last_ = false;        ///< no further request will be answered
     bool has_peer_gone_ = false;  ///< reading or writing has failed
@@ -221,12 +221,13 @@ private:
     bool is_chunking_ = false;
     bool is_in_handler_ = false;
     bool is_flush_due_ = false;  ///< flusher_ is scheduled
+    bool has_readers_ = false;   ///< tasks that are not the handler's have read the request
+    bool has_failed_ = false;    ///< by whatever error
+    bool is_cancelled_ = false;  ///< by a cancellation
     Event others_;  ///< one of is_writing_, is_reading_, is_asking_ has become false
     Handle flusher_;
     Task<> flushing_;
-    std::exception_ptr error_;   ///< that the connection ends by
-    bool has_failed_ = false;    ///< by whatever error
-    bool is_cancelled_ = false;  ///< by a cancellation
+    std::exception_ptr error_;  ///< that the connection ends by
     TimePoint began_{};
     std::string peer_text_;  ///< for the log
 };

@@ -20,12 +20,13 @@ class Request;
 namespace knit::http::detail {
 
 struct Head;
+struct RequestReaders;
 
 class Exchange {
 public:
     virtual ~Exchange() = default;
-    /// The next piece of the request's body, good until the next call; empty at its end.
-    virtual Coro<std::string_view> read_body() = 0;
+    /// The next piece of the body of `request`, good until the next call; empty at its end.
+    virtual Coro<std::string_view> read_body(const Request& request) = 0;
     /// A piece of the answer's body, which is not empty, is sent. On the connection's loop.
     virtual Coro<> write_body(std::string_view bytes) = 0;
     virtual io::Endpoint peer() const = 0;
@@ -35,6 +36,17 @@ protected:
     bool open(Request& request, const Head& head, std::size_t body_max);
     /// What `request` has views of is about to go.
     static void forget(Request& request) noexcept;
+
+    // Tasks that read beside the handler's own, and may be left over. On the connection's loop.
+
+    /// The current task reads `request`, and is not its handler's.
+    static void note_reader(Request& request, Loop& loop);
+    /// It was given the end of the body, and has no more to do with it.
+    static void note_reader_end(Request& request, Loop& loop) noexcept;
+    /// The request is over, and another comes: in the same object, unless one is left that has not read to the end.
+    static void replace(std::unique_ptr<Request>& request);
+    /// The request is over: it goes, unless such a reader is left; then with that, which finds nothing more to read.
+    static void retire(std::unique_ptr<Request> request) noexcept;
 };
 
 /// What the BodyWriters of one answer share, which may be there for longer than the answer.

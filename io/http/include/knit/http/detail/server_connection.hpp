@@ -35,7 +35,7 @@ public:
             if (found == Next::request) {
                 if (const Handler* const handler = begin_handler()) {
                     try {
-                        Coro<Response> running = (*handler)(request_);
+                        Coro<Response> running = (*handler)(*request_);
                         response_.emplace(co_await std::move(running));
                     } catch (...) {
                         catch_handler_error();
