@@ -230,6 +230,46 @@ TEST(HttpServerLeft, AReadThatIsBegunForARequestBeforeReadsNothingOfTheNext) {
     left.task = Task<>();
 }
 
+Coro<std::string> read_one(Request& request) {
+    const std::string_view piece = co_await request.read_some();
+    co_return std::string(piece);
+}
+
+TEST(HttpServerLeft, AReadThatNoTaskHasBegunReadsNothingOfTheNext) {
+    for (const bool is_whole : {true, false}) {
+        std::optional<Coro<std::string>> text;
+        std::optional<Coro<std::string_view>> piece;
+        Left left;
+        Router router;
+        router.post("/leave", [&](Request& request) -> Coro<Response> {
+            text = request.text();
+            piece = request.read_some();
+            co_return Response::text("left");
+        });
+        router.post("/meet", [&, is_whole](Request& request) -> Coro<Response> {
+            try {
+                if (is_whole) {
+                    left.second = co_await create_task(std::move(*text));
+                } else {
+                    left.second = std::string(co_await std::move(*piece));
+                }
+            } catch (const std::system_error& error) {
+                left.code = error.code();
+            }
+            const std::string rest = co_await read_one(request);
+            co_return Response::text("met: " + rest);
+        });
+        with_connection(router, [](io::TcpStream& stream) -> Coro<> {
+            const std::string both = post("/leave", "first") + post("/meet", "second");
+            co_await stream.write(both);
+            const std::string answer = co_await read_until(stream, "met: ");
+            EXPECT_TRUE(answer.ends_with("met: second")) << answer;
+        });
+        EXPECT_EQ(left.second, "");
+        EXPECT_EQ(left.code, std::errc::operation_canceled);
+    }
+}
+
 TEST(HttpServerLeft, OneTaskMayReadTheBodiesOfManyRequestsForTheirHandlers) {
     struct Job {
         Request& request;

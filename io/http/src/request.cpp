@@ -88,13 +88,13 @@ std::optional<std::uint64_t> Request::content_length() const noexcept {
     return head_->framing == detail::Framing::chunked ? std::nullopt : std::optional(head_->length);
 }
 
-Coro<std::string> Request::text() {
+Coro<std::string> Request::read_text(std::uint16_t number) {
     if (head_->framing == detail::Framing::sized && head_->length > body_max_) {
         throw HttpError(413);
     }
     std::string text;
     for (;;) {
-        Coro<std::string_view> reading = read_some();
+        Coro<std::string_view> reading = exchange_->read_body(number);
         const std::string_view piece = co_await std::move(reading);
         if (piece.empty()) {
             co_return text;

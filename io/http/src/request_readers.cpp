@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -22,7 +23,7 @@ namespace {
 /// What a request that is over has instead of its connection.
 class Answered final : public Exchange {
 public:
-    Coro<std::string_view> read_body(const Request&) final {
+    Coro<std::string_view> read_body(std::uint16_t) final {
         throw_answered();
         co_return std::string_view();
     }

@@ -197,10 +197,10 @@ bool ConnectionBase::skip_body() {
     return is_body_done_;
 }
 
-Coro<std::string_view> ConnectionBase::read_body(const Request& request) {
+Coro<std::string_view> ConnectionBase::read_body(std::uint16_t request_number) {
     co_await resume_on(watch_.loop());
-    if (&request != request_.get()) {
-        throw_answered();  // this read was made for one before
+    if (request_number != request_number_) {
+        throw_answered();
     }
     if (is_reading_) {
         throw_second_reader();
@@ -323,6 +323,7 @@ Coro<> ConnectionBase::finish_body() {
 }
 
 void ConnectionBase::end_request() {
+    ++request_number_;
     if (std::exchange(has_readers_, false)) [[unlikely]] {
         replace(request_);
     }

@@ -146,7 +146,7 @@ void H2ServerStream::cancel_task() noexcept {
 
 // The body.
 
-Coro<std::string_view> H2ServerStream::read_body(const Request&) {
+Coro<std::string_view> H2ServerStream::read_body(std::uint16_t) {
     co_await resume_on(server_.loop());
     const Using here(*this);
     const bool is_other = task_ && server_.loop().worker().current_task() != task_.ref().get();

@@ -36,7 +36,7 @@ public:
     void closed(std::uint32_t error_code) noexcept final;
     bool is_answered() const noexcept final { return is_answered_; }
 
-    Coro<std::string_view> read_body(const Request& request) final;
+    Coro<std::string_view> read_body(std::uint16_t request_number) final;
     Coro<> write_body(std::string_view bytes) final;
     io::Endpoint peer() const final;
 

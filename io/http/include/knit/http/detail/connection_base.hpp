@@ -83,7 +83,8 @@ public:
     virtual bool has_chosen_http2() const = 0;
     virtual Coro<> close_gently() = 0;
 
-    Coro<std::string_view> read_body(const Request& request) final;
+    std::uint16_t request_number() const noexcept final { return request_number_; }
+    Coro<std::string_view> read_body(std::uint16_t request_number) final;
     Coro<> write_body(std::string_view bytes) final;
 
     // After a change of protocol: the bare stream. On the connection's loop.
@@ -156,6 +157,7 @@ protected:
     bool is_cut_ = false;         ///< the stream is to end without a good-bye
     bool is_closed_ = false;      ///< the stream is
     bool is_first_ = true;        ///< no request was before
+    std::uint16_t request_number_ = 0;  ///< a read that was made for one before is none of the next; goes round
     Takeover* takeover_ = nullptr;
 
 private:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,8 +26,10 @@ struct RequestReaders;
 class Exchange {
 public:
     virtual ~Exchange() = default;
-    /// The next piece of the body of `request`, good until the next call; empty at its end.
-    virtual Coro<std::string_view> read_body(const Request& request) = 0;
+    /// Which of the connection's requests this is now, for read_body().
+    virtual std::uint16_t request_number() const noexcept { return 0; }
+    /// The next piece of that request's body, good until the next call; empty at its end.
+    virtual Coro<std::string_view> read_body(std::uint16_t request_number) = 0;
     /// A piece of the answer's body, which is not empty, is sent. On the connection's loop.
     virtual Coro<> write_body(std::string_view bytes) = 0;
     virtual io::Endpoint peer() const = 0;
