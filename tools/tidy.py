@@ -40,7 +40,7 @@ LAYERS = (
     ("io/3", "buffers socket receive.cpp ancillary unix_descriptor listen tcp connect send_file getaddrinfo unix unix_datagram "
      "udp file resolve signal transfer poll_op hold pipe"
      " byte_stream reader_state stream_reader stream_core stream_life stream_pumps stream_writer"),
-    ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection server serve server_state streams process "
+    ("io/4", "loop_load.cpp rebalance descriptor_wait acceptor connection connection_end server serve server_state streams process "
      "spawn stdio watch_fd io knit stream_server"),
 )
 # Libraries of their own on top of io, each in its folder: they stand on what is public of core and io, and on each other

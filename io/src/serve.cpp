@@ -1,7 +1,5 @@
 // serve(): the handler of each connection is a task of its own.
 
-#include <sys/socket.h>
-
 #include <exception>
 #include <memory>
 #include <new>
@@ -9,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "connection_end.hpp"
 #include "knit/context_var.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
@@ -21,70 +20,6 @@
 
 namespace knit::detail {
 namespace {
-
-/// The kernel's name for a socket, never given to a second one; 0 when it tells none.
-std::uint64_t cookie_of(int number) noexcept {
-    std::uint64_t cookie = 0;
-    socklen_t size = sizeof cookie;
-    return getsockopt(number, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
-}
-
-constexpr const char* kEnded = "the server ends its connections";
-
-// A handler that has been cancelled and yet is there waits for its peer, whom its write lent its memory, or has much to
-// clean up. After so long its connection is broken, which ends the wait.
-constexpr std::chrono::milliseconds kAbortPatience{10};
-constexpr std::chrono::seconds kGiveUpPatience{1};
-
-/// The socket of a handler: a number may be closed long since, and a stranger's, which the cookie tells. Asked and used
-/// on the handler's loop: elsewhere it could be closed in between.
-struct HandlersSocket {
-    int number;
-    std::uint64_t cookie;
-
-    bool is_there() const noexcept { return cookie != 0 && cookie_of(number) == cookie; }
-    void reset_on_close() const noexcept {
-        const linger now{1, 0};
-        static_cast<void>(setsockopt(number, SOL_SOCKET, SO_LINGER, &now, sizeof now));  // fails: no connection left
-    }
-};
-
-/// Calls `action` on the task's loop, which it is sent after: a connection may move. Ends: it does not do so again and
-/// again. Not at all when the task has ended.
-template <class Action>
-void on_its_loop(TaskRef task, Action action) {
-    Loop& home = task.get_loop();
-    if (task.done()) {
-        return;
-    }
-    if (&home.worker() == Worker::current()) {
-        action(home);
-        return;
-    }
-    try {
-        home.call_soon_threadsafe([task, action] { on_its_loop(task, action); });
-    } catch (const RuntimeError&) {
-        return;  // the loop is closed, and with it the connection
-    }
-}
-
-void break_off(const TaskRef& task, HandlersSocket socket) {
-    on_its_loop(task, [socket](Loop&) {
-        if (socket.is_there()) {
-            break_connection_of(socket.number);
-        }
-    });
-}
-
-void end_handler(TaskRef task, HandlersSocket socket, Duration patience, bool resets) {
-    on_its_loop(task, [task, socket, patience, resets](Loop& home) mutable {
-        if (resets && socket.is_there()) {
-            socket.reset_on_close();
-        }
-        task.cancel(kEnded);
-        home.call_later(patience, [task, socket] { break_off(task, socket); });
-    });
-}
 
 /// False when there is no memory to say so.
 bool report_handler(std::exception_ptr error, const ServerState& state, Worker& loop,
@@ -111,7 +46,7 @@ public:
         : Connection(std::move(admission)),
           Waiter(&HandledConnection::ended),
           stream_(new SocketDescriptor(std::move(accepted.fd), accepted.peer)),
-          socket_{stream_.native_handle(), cookie_of(stream_.native_handle())} {}
+          socket_(stream_.native_handle()) {}
     HandledConnection(const HandledConnection&) = delete;
     HandledConnection& operator=(const HandledConnection&) = delete;
     ~HandledConnection() { end(); }
@@ -123,18 +58,10 @@ public:
 private:
     static void ended(Waiter& waiter, FutureCore& task) noexcept;
 
-    Ender ender() override {
-        return [task = task(), socket = socket_](End how) mutable {
-            switch (how) {
-                case End::close: task.cancel(kEnded); return;
-                case End::give_up: end_handler(task, socket, kGiveUpPatience, false); return;
-                case End::abort: end_handler(task, socket, kAbortPatience, true); return;
-            }
-        };
-    }
+    Ender ender() override { return ender_of(task(), socket_); }
 
     io::TcpStream stream_;  ///< until the handler gets it
-    HandlersSocket socket_;
+    const TaskSocket socket_;
 };
 
 /// On its way to another loop.
