@@ -71,6 +71,8 @@ protected:
         return begin();
     }
     void end() noexcept;
+    /// After end(): it counts on, for what follows.
+    Admission take_admission() noexcept { return std::move(admission_); }
     /// Its server has ended its connections since it came, this one too.
     bool is_outdated() const noexcept;
     const TaskRef& task() const noexcept { return task_; }

@@ -6,8 +6,10 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <vector>
 
+#include "connection_end.hpp"
 #include "knit/detail/worker.hpp"
 #include "knit/error.hpp"
 #include "knit/io/unix.hpp"
@@ -100,17 +102,47 @@ void handler_failed(StreamCore& core) {
     report(kHandlerFailed, std::current_exception());
 }
 
+/// A connection whose stream is being made: a task.
+class OpeningConnection final : public Connection {
+public:
+    OpeningConnection(Admission admission, int socket) : Connection(std::move(admission)), socket_(socket) {}
+    ~OpeningConnection() { end(); }
+    using Connection::list_task;
+
+    /// It has got its stream. Whoever ends all connections before that begins has ended it too.
+    Admission leave() noexcept {
+        end();
+        return take_admission();
+    }
+
+private:
+    Ender ender() override { return ender_of(task(), socket_); }
+
+    const TaskSocket socket_;
+};
+
+template <class S>
+S stream_of(Accepted accepted) {
+    if constexpr (std::is_same_v<S, io::TcpStream>) {
+        return io::TcpStream(new SocketDescriptor(std::move(accepted.fd), accepted.peer));
+    } else {
+        return S(std::move(accepted.fd));
+    }
+}
+
+template <class S>
 class StreamService final : public Service {
 public:
-    StreamService(StreamHandler handler, std::size_t limit, bool is_unix)
-        : handler_(std::move(handler)), limit_(limit), is_unix_(is_unix) {}
+    StreamService(StreamHandler handler, StreamOpener<S> opener, std::size_t limit)
+        : handler_(std::move(handler)), opener_(std::move(opener)), limit_(limit) {}
 
     void begin(Admission admission, Accepted accepted) override {
-        if (is_unix_) {
-            begin_stream(std::move(admission), io::UnixStream(std::move(accepted.fd)));
+        S stream = stream_of<S>(std::move(accepted));
+        if (opener_) {
+            begin_opening(std::move(admission), std::move(stream));
         } else {
-            auto* const socket = new SocketDescriptor(std::move(accepted.fd), accepted.peer);
-            begin_stream(std::move(admission), io::TcpStream(socket));
+            const auto core = make_stream_core(std::move(stream), limit_, true, true);
+            begin_stream(std::move(admission), StreamCoreRef::share(*core));
         }
     }
     void out_of_resources(const std::system_error& error) override {
@@ -118,14 +150,43 @@ public:
     }
 
 private:
-    template <class S>
-    void begin_stream(Admission admission, S stream) {
+    void begin_opening(Admission admission, S stream) {
         std::shared_ptr<ServerState> state = admission.state().shared_from_this();
-        const auto core = make_stream_core(std::move(stream), limit_, true, true);
+        auto connection = std::make_unique<OpeningConnection>(std::move(admission), stream.native_handle());
+        OpeningConnection& listed = *connection;
+        TaskOptions options;
+        options.name = "handshake on " + state->name();
+        options.eager_start = false;  // whoever ends all connections has to find it first
+        const Task<> task = create_task(open(std::move(state), std::move(connection), std::move(stream)), options);
+        if (!listed.list_task(task)) {
+            TaskRef(task).cancel(kEnded);
+        }
+    }
+
+    /// `state` keeps the service. What an opener throws in the ordinary way ends this connection alone.
+    Coro<> open(std::shared_ptr<ServerState> state, std::unique_ptr<OpeningConnection> connection, S stream) {
+        const std::shared_ptr<ServerState> keep = std::move(state);
+        const std::unique_ptr<OpeningConnection> opening = std::move(connection);  // ends with the coroutine
+        StreamCoreRef core;
+        try {
+            Coro<StreamCoreRef> making = opener_(std::move(stream), limit_);
+            core = co_await std::move(making);
+        } catch (const BaseException&) {
+            throw;  // cancelled, or meant for run()
+        } catch (...) {
+            report("Error on transport creation for incoming connection", std::current_exception());
+        }
+        if (core) {
+            begin_stream(opening->leave(), std::move(core));
+        }
+    }
+
+    void begin_stream(Admission admission, StreamCoreRef core) {
+        std::shared_ptr<ServerState> state = admission.state().shared_from_this();
         auto connection = std::make_unique<StreamConnection>(std::move(admission), *core);
         if (connection->begin()) {
             core->set_token(std::move(connection));
-            call_handler(std::move(state), StreamCoreRef::share(*core));
+            call_handler(std::move(state), std::move(core));
         }
     }
 
@@ -153,16 +214,17 @@ private:
     }
 
     const StreamHandler handler_;
+    const StreamOpener<S> opener_;  ///< none: the socket is the stream
     const std::size_t limit_;
-    const bool is_unix_;
 };
 
+template <class S>
 std::shared_ptr<ServerState> make_server(std::vector<BoundSocket> sockets, StreamHandler handler,
-                                         const io::ServeOptions& options, bool is_unix) {
+                                         const io::ServeOptions& options, StreamOpener<S> opener) {
     if (options.limit == 0) {
         throw ValueError("Limit cannot be <= 0");
     }
-    auto service = std::make_unique<StreamService>(std::move(handler), options.limit, is_unix);
+    auto service = std::make_unique<StreamService<S>>(std::move(handler), std::move(opener), options.limit);
     std::vector<Loop*> loops;
     loops.push_back(&get_running_loop());
     return std::make_shared<ServerState>(std::move(sockets), std::move(service), options, std::move(loops));
@@ -170,20 +232,24 @@ std::shared_ptr<ServerState> make_server(std::vector<BoundSocket> sockets, Strea
 
 }  // namespace
 
-Coro<io::Server> serve_streams(io::Endpoint endpoint, StreamHandler handler, io::ServeOptions options) {
+Coro<io::Server> serve_streams(io::Endpoint endpoint, StreamHandler handler, io::ServeOptions options,
+                               StreamOpener<io::TcpStream> opener) {
     if (!options.cleanup_socket) {
         throw ValueError("start_server() makes no file: cleanup_socket is for start_unix_server()");
     }
     Coro<std::vector<BoundSocket>> binding = bind_everywhere(std::move(endpoint), options);
     std::vector<BoundSocket> sockets = co_await std::move(binding);
-    io::Server server(make_server(std::move(sockets), std::move(handler), options, false));
+    std::shared_ptr<ServerState> state =
+        make_server(std::move(sockets), std::move(handler), options, std::move(opener));
+    io::Server server(std::move(state));
     if (options.start_serving) {
         server.start_serving();
     }
     co_return server;
 }
 
-Coro<io::Server> serve_unix_streams(std::filesystem::path path, StreamHandler handler, io::ServeOptions options) {
+Coro<io::Server> serve_unix_streams(std::filesystem::path path, StreamHandler handler, io::ServeOptions options,
+                                    StreamOpener<io::UnixStream> opener) {
     const UnixAddress address(path);
     if (address.is_unnamed()) {
         throw ValueError("start_unix_server() takes a path or an @name, and it is empty");
@@ -201,7 +267,7 @@ Coro<io::Server> serve_unix_streams(std::filesystem::path path, StreamHandler ha
     }
     std::vector<BoundSocket> sockets;
     sockets.push_back(std::move(socket));
-    std::shared_ptr<ServerState> state = make_server(std::move(sockets), std::move(handler), options, true);
+    std::shared_ptr<ServerState> state = make_server(std::move(sockets), std::move(handler), options, std::move(opener));
     if (file != nullptr) {
         state->set_at_close([file] { file->remove(); });
     }

@@ -7,8 +7,8 @@
 
 #include "context_state.hpp"
 #include "knit/error.hpp"
+#include "knit/io/unix.hpp"
 #include "knit/log.hpp"
-#include "knit/tls/streams.hpp"
 
 namespace knit::detail {
 namespace {
@@ -27,6 +27,7 @@ std::string peer_of(const io::TcpStream& stream) {
         return "a client that is gone";
     }
 }
+std::string peer_of(const io::UnixStream& stream) { return "a client of unix:" + stream.local_path(); }
 
 }  // namespace
 
@@ -79,12 +80,13 @@ Coro<TcpTls> connect_tls(io::Endpoint endpoint, tls::Context context, tls::Optio
     return connect_to(std::move(endpoint), std::move(context), std::move(peer), options, std::move(connect_options));
 }
 
-Coro<std::optional<TcpTls>> accept_for_server(io::TcpStream stream, tls::Context context, tls::Options options) {
+template <class S>
+Coro<std::optional<tls::TlsStream<S>>> accept_for_server(S stream, tls::Context context, tls::Options options) {
     std::string peer = peer_of(stream);
-    std::optional<TcpTls> made;
+    std::optional<tls::TlsStream<S>> made;
     std::string failure;
     try {
-        Coro<TcpTls> accepting = tls::accept(std::move(stream), std::move(context), options);
+        Coro<tls::TlsStream<S>> accepting = tls::accept(std::move(stream), std::move(context), options);
         made.emplace(co_await std::move(accepting));
     } catch (const std::system_error& error) {
         failure = error.what();
@@ -97,22 +99,11 @@ Coro<std::optional<TcpTls>> accept_for_server(io::TcpStream stream, tls::Context
     co_return made;
 }
 
+template Coro<std::optional<tls::TlsStream<io::TcpStream>>> accept_for_server(io::TcpStream stream,
+                                                                              tls::Context context,
+                                                                              tls::Options options);
+template Coro<std::optional<tls::TlsStream<io::UnixStream>>> accept_for_server(io::UnixStream stream,
+                                                                               tls::Context context,
+                                                                               tls::Options options);
+
 }  // namespace knit::detail
-
-namespace knit::tls {
-
-namespace {
-
-Coro<io::Connection> open_over(Coro<TlsStream<io::TcpStream>> connecting, io::StreamOptions options) {
-    TlsStream<io::TcpStream> stream = co_await std::move(connecting);
-    co_return io::make_streams(std::move(stream), options);
-}
-
-}  // namespace
-
-Coro<io::Connection> open_connection(io::Endpoint endpoint, Context context, io::StreamOptions stream_options,
-                                     Options options) {
-    return open_over(connect(std::move(endpoint), std::move(context), options), stream_options);
-}
-
-}  // namespace knit::tls

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -13,14 +14,23 @@
 #include "knit/io/endpoint.hpp"
 #include "knit/io/server.hpp"
 #include "knit/io/streams.hpp"
+#include "knit/io/unix.hpp"
 
 namespace knit::detail {
 
 /// Gives the coroutine to run, or an empty one when all is done.
 using StreamHandler = std::function<Coro<>(io::StreamReader, io::StreamWriter)>;
 
-Coro<io::Server> serve_streams(io::Endpoint endpoint, StreamHandler handler, io::ServeOptions options);
-Coro<io::Server> serve_unix_streams(std::filesystem::path path, StreamHandler handler, io::ServeOptions options);
+/// Makes the stream over a socket that was accepted, by a handshake for example, on the server's loop. Empty: there is
+/// none, and no more to be said. It is awaited in a task of the connection's own, which counts as the connection and is
+/// cancelled when that is to end; what it throws goes to the exception handler.
+template <class S>
+using StreamOpener = std::function<Coro<StreamCoreRef>(S socket, std::size_t limit)>;
+
+Coro<io::Server> serve_streams(io::Endpoint endpoint, StreamHandler handler, io::ServeOptions options,
+                               StreamOpener<io::TcpStream> opener = nullptr);
+Coro<io::Server> serve_unix_streams(std::filesystem::path path, StreamHandler handler, io::ServeOptions options,
+                                    StreamOpener<io::UnixStream> opener = nullptr);
 
 template <class T>
 Coro<> drop_result(Coro<T> body) {

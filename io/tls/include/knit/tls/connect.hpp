@@ -69,9 +69,9 @@ Coro<tls::TlsStream<S>> begin_tls(S stream, tls::Context context, TlsPeer peer, 
 Coro<tls::TlsStream<io::TcpStream>> connect_tls(io::Endpoint endpoint, tls::Context context, tls::Options options,
                                                 io::ConnectOptions connect_options);
 
-/// Shakes hands in the connection's own task; who fails to is not handed on.
-Coro<std::optional<tls::TlsStream<io::TcpStream>>> accept_for_server(io::TcpStream stream, tls::Context context,
-                                                                     tls::Options options);
+/// Shakes hands in the connection's own task, over a TcpStream or a UnixStream; who fails to is not handed on.
+template <class S>
+Coro<std::optional<tls::TlsStream<S>>> accept_for_server(S stream, tls::Context context, tls::Options options);
 
 template <class F>
 Coro<> serve_tls(std::shared_ptr<F> handler, io::TcpStream stream, tls::Context context, tls::Options options) {
