@@ -81,7 +81,7 @@ std::any StreamCore::extra_info(std::string_view name) const {
         return is_lost_ ? std::any() : stream_info(Info::socket);
     }
     if (name != "peername" && name != "sockname") {
-        return {};
+        return stream_extra(name);
     }
     const bool is_peer = name == "peername";
     if (!is_lost_) {

@@ -267,7 +267,8 @@ Coro<io::Server> serve_unix_streams(std::filesystem::path path, StreamHandler ha
     }
     std::vector<BoundSocket> sockets;
     sockets.push_back(std::move(socket));
-    std::shared_ptr<ServerState> state = make_server(std::move(sockets), std::move(handler), options, std::move(opener));
+    std::shared_ptr<ServerState> state =
+        make_server(std::move(sockets), std::move(handler), options, std::move(opener));
     if (file != nullptr) {
         state->set_at_close([file] { file->remove(); });
     }

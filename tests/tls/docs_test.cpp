@@ -6,6 +6,8 @@ namespace knit::test {
 namespace {
 
 using io::Server;
+using io::StreamReader;
+using io::StreamWriter;
 
 const IdentityFiles& local_files() {
     static const IdentityFiles files = [] {
@@ -45,6 +47,27 @@ TEST(TlsDocs, ClientAndServer) {
             EXPECT_EQ("hello\n", line);
             co_await close_writer(connection.writer);
         }
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
+Coro<> answer(StreamReader, StreamWriter writer) {
+    const auto client = writer.get_extra_info("peercert", tls::Certificate());  // empty: it has shown none
+    writer.write("hello " + client.subject + "\n");
+    co_await writer.drain();
+    writer.close();  // close-notify
+}
+
+TEST(TlsDocs, StartServer) {
+    run_io([]() -> Coro<> {
+        const IdentityFiles& files = local_files();
+        const tls::Context context = tls::Context::server(files.chain(), files.key());
+        Server server = co_await start_server(answer, "127.0.0.1:0", context, {.shutdown_timeout = 5s});
+        const auto port = server.local_endpoint().port();
+        io::Connection connection = co_await open_connection("localhost", port, client_context());
+        EXPECT_EQ("hello \n", co_await connection.reader.read());
+        co_await close_writer(connection.writer);
         server.close();
         co_await server.wait_closed();
     });

@@ -67,6 +67,31 @@ TEST(TlsPeers, AsyncioIsServed) {
     });
 }
 
+/// The same over a reader and a writer.
+Coro<> answer_as_asyncio(io::StreamReader reader, io::StreamWriter writer) {
+    writer.write(co_await reader.readline());
+    std::string got = co_await reader.readexactly(std::ssize(much()));
+    EXPECT_TRUE(got == much());
+    std::reverse(got.begin(), got.end());
+    writer.write(got);
+    co_await close_writer(writer);
+}
+
+TEST(TlsPeers, AsyncioIsServedByStartServer) {
+    run_io([]() -> Coro<> {
+        const IdentityFiles files(authority().issue(), authority().pem());
+        tls::Context context = tls::Context::server(files.chain(), files.key());
+        context.alpn({"first", "second"});
+        Server server = co_await start_server(answer_as_asyncio, "127.0.0.1", 0, context);
+        const std::string port = std::to_string(server.local_endpoint().port());
+        std::vector<std::string> command = {"python3", kPeer, "connect", port, files.authority()};
+        Process peer = co_await start(std::move(command));
+        EXPECT_EQ(0, co_await peer.wait());
+        server.close();
+        co_await server.wait_closed();
+    });
+}
+
 TEST(TlsPeers, AsyncioServes) {
     run_io([]() -> Coro<> {
         const IdentityFiles files(authority().issue());

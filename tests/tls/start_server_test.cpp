@@ -37,6 +37,38 @@ TEST(TlsStartServer, TheWriterIsAsThatOfOpenConnection) {
     });
 }
 
+TEST(TlsStartServer, TheWritersOfBothSidesTellOfTls) {
+    run_io([]() -> Coro<> {
+        std::optional<StreamWriter> far;
+        auto handler = [&far](StreamReader, StreamWriter writer) { far = std::move(writer); };
+        tls::Context context = server_context();
+        context.use_verify_certificates(authority().pem()).verify_mode(tls::VerifyMode::required).alpn({"knit"});
+        Server server = co_await start_server(handler, "127.0.0.1:0", context);
+        const Wanted wanted{.name = "client.test", .hosts = {"DNS:client.test"}};
+        const Identity identity = authority().issue(wanted);
+        tls::Context client = client_context();
+        client.use_cert_chain(identity.chain, identity.key);
+        const tls::Options options = {.server_name = "server.test", .alpn = "knit"};
+        io::Connection near = co_await open_connection(server.local_endpoint(), client, {}, options);
+        while (!far) {
+            co_await yield();
+        }
+        EXPECT_EQ("CN=client.test", far->get_extra_info("peercert", tls::Certificate()).subject);
+        EXPECT_EQ("CN=server.test", near.writer.get_extra_info("peercert", tls::Certificate()).subject);
+        const auto info = far->get_extra_info("ssl_object", tls::ConnectionInfo());
+        EXPECT_EQ("TLSv1.3", info.version);
+        EXPECT_EQ("knit", info.alpn_protocol);
+        EXPECT_EQ("server.test", info.server_name);
+        EXPECT_FALSE(info.is_resumed);
+        EXPECT_EQ(info.cipher, near.writer.get_extra_info("cipher", std::string()));
+        EXPECT_FALSE(far->get_extra_info("nonsense").has_value());
+        co_await close_writer(near.writer);
+        co_await close_writer(*far);
+        EXPECT_EQ(info.cipher, far->get_extra_info("cipher", std::string()));  // also after the end
+        co_await end_server(server);
+    });
+}
+
 TEST(TlsStartServer, ServesOthersWhileOnePeerIsSilentAndAnotherSpeaksNoTls) {
     Logged logged;
     run_io([]() -> Coro<> {

@@ -82,7 +82,8 @@ public:
     std::size_t get_write_buffer_size() const;
 
     /// "peername" and "sockname": the stream's endpoint, of a TCP stream an Endpoint, also after the end; "socket": the
-    /// descriptor, an int. Empty where the stream has none, and for any other name.
+    /// descriptor, an int. Over a stream that has an extra_info(name), as TlsStream has, what that gives. Empty where
+    /// the stream has none, and for any other name.
     std::any get_extra_info(std::string_view name) const;
     /// The same as a T; `fallback` when it is none.
     template <class T>

@@ -3,6 +3,7 @@
 
 #include "knit/tls/certificate.hpp"
 #include "knit/tls/connect.hpp"
+#include "knit/tls/connection_info.hpp"
 #include "knit/tls/context.hpp"
 #include "knit/tls/error.hpp"
 #include "knit/tls/stream.hpp"

@@ -63,7 +63,7 @@ public:
         return is_lost_due_ || is_lost_ ? 0 : pending_.size() + sending_.size() - sent_;
     }
     virtual bool can_write_eof() const noexcept = 0;
-    /// "peername", "sockname", "socket"; empty for any other.
+    /// "peername", "sockname", "socket", and what the stream knows; empty for any other.
     std::any extra_info(std::string_view name) const;
     static Coro<> drain(StreamCoreRef core);
     static Coro<> wait_closed(StreamCoreRef core);
@@ -119,6 +119,8 @@ private:
     /// `is_broken`: by abort() or an error, and not in good order.
     virtual void close_stream(bool is_broken) noexcept = 0;
     virtual std::any stream_info(Info which) const = 0;
+    /// By a name of the stream's own, also after the end.
+    virtual std::any stream_extra(std::string_view name) const = 0;
 
     bool pause_feeding() override { return true; }
     void resume_feeding() override { start_reading(); }

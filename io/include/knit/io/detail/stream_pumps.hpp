@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -181,6 +182,14 @@ private:
             return {};  // the peer is gone already: as asyncio, no name
         }
         return {};
+    }
+
+    std::any stream_extra([[maybe_unused]] std::string_view name) const override {
+        if constexpr (requires { { stream_.extra_info(name) } -> std::same_as<std::any>; }) {
+            return stream_.extra_info(name);
+        } else {
+            return {};
+        }
     }
 
     static constexpr bool kCountsWrites = requires(S& stream, std::span<const std::byte> bytes) {

@@ -1,6 +1,7 @@
 /// TlsStream: TLS over a stream of any kind; itself a ByteStream.
 #pragma once
 
+#include <any>
 #include <concepts>
 #include <cstddef>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "knit/io/byte_stream.hpp"
 #include "knit/io/detail/byte_range.hpp"
 #include "knit/tls/certificate.hpp"
+#include "knit/tls/connection_info.hpp"
 #include "knit/tls/detail/tls_core.hpp"
 
 namespace knit::tls {
@@ -113,6 +115,9 @@ public:
     std::string server_name() const { return engine().server_name(); }
     bool is_resumed() const { return engine().is_resumed(); }
     std::optional<Certificate> peer_certificate() const { return engine().peer_certificate(); }
+    /// asyncio's names, for a StreamWriter's get_extra_info(): "peercert" is a Certificate, if the peer has shown one;
+    /// "cipher" a string; "ssl_object" a ConnectionInfo. Empty for any other name.
+    std::any extra_info(std::string_view name) const { return knit::detail::extra_info_of(engine(), name); }
 
     /// The stream below, for its options. Not to be read or written.
     const S& lower() const { return core()->lower(); }
