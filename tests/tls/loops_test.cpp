@@ -42,18 +42,18 @@ private:
     Notes* notes_;
 };
 
-/// Ends a client's stream, of which a write has left records to be sent, by `end`; whether that was done on its loop.
-bool ends_at_home(std::function<Coro<>(TlsStream<Noting>)> end) {
+/// Ends a client's stream by `end`; whether that was done on its loop. `is_stuck`: a write has left records to be sent.
+bool ends_at_home(std::function<Coro<>(TlsStream<Noting>)> end, bool is_stuck = true, Duration timeout = 20ms) {
     Notes notes;
     run_io([&]() -> Coro<> {
         notes.home = detail::Worker::current();
         Pair pair = co_await connected_pair();
         auto accepting = create_task(tls::accept(std::move(pair.far), server_context()));
         tls::Options options = to("server.test");
-        options.shutdown_timeout = 20ms;
+        options.shutdown_timeout = timeout;
         auto near = co_await tls::connect(Noting(std::move(pair.near), notes), client_context(), options);
         TcpTls far = co_await std::move(accepting);
-        notes.is_stuck = true;
+        notes.is_stuck = is_stuck;
         const std::string text = pattern(1000);
         try {
             co_await wait_for(near.write(text), 10ms);
@@ -84,6 +84,46 @@ TEST(TlsLoops, AStreamThatIsClosedOnAnotherLoopEndsOnItsOwn) {
         }
         co_await resume_on(home);
     }));
+}
+
+/// Closes a stream on its loop or on the other one, and aborts it on a thread.
+Coro<> close_and_abort(TlsStream<Noting> stream, bool is_closed_at_home) {
+    Loop& home = get_running_loop();
+    if (!is_closed_at_home) {
+        co_await resume_on(get_runtime().loop(1 - home.id()));
+    }
+    stream.close();
+    co_await resume_on(home);
+    co_await turns();
+    co_await to_thread([&stream] { stream.abort(); });
+    co_await stream.wait_closed();
+}
+
+TEST(TlsLoops, AnAbortElsewhereEndsACloseThatWaitsToSend) {
+    for (const bool is_closed_at_home : {false, true}) {
+        EXPECT_TRUE(ends_at_home(
+            [is_closed_at_home](TlsStream<Noting> stream) {
+                return close_and_abort(std::move(stream), is_closed_at_home);
+            },
+            true, 1h));
+    }
+}
+
+TEST(TlsLoops, AnAbortElsewhereEndsACloseThatWaitsForThePeer) {
+    EXPECT_TRUE(ends_at_home(
+        [](TlsStream<Noting> stream) { return close_and_abort(std::move(stream), true); }, false, 1h));
+}
+
+TEST(TlsLoops, AnAbortOvertakesACloseThatIsOnItsWay) {
+    EXPECT_TRUE(ends_at_home(
+        [](TlsStream<Noting> stream) -> Coro<> {
+            co_await to_thread([&stream] {
+                stream.close();
+                stream.abort();
+            });
+            co_await stream.wait_closed();
+        },
+        true, 1h));
 }
 
 }  // namespace

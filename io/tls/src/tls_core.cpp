@@ -5,6 +5,7 @@
 #include <optional>
 #include <system_error>
 
+#include "aside.hpp"
 #include "background.hpp"
 #include "context_state.hpp"
 #include "knit/detail/worker.hpp"
@@ -26,18 +27,6 @@ public:
     CallersWrite(const CallersWrite&) = delete;
     CallersWrite& operator=(const CallersWrite&) = delete;
     ~CallersWrite() { --core_.writers_; }
-
-private:
-    TlsCore& core_;
-};
-
-/// flush_task(), until its frame is gone.
-class TlsCore::Aside {
-public:
-    explicit Aside(TlsCore& core) noexcept : core_(core) {}
-    Aside(const Aside&) = delete;
-    Aside& operator=(const Aside&) = delete;
-    ~Aside() { core_.aside_.store(nullptr, std::memory_order_release); }  // [tls.aside]
 
 private:
     TlsCore& core_;
@@ -83,7 +72,7 @@ Coro<> TlsCore::handshake(Ref core, Duration limit) {
     if (error != nullptr) {
         core->is_closed_ = true;
         if (is_refused && core->engine_.context().is_server()) {
-            Coro<> parting = end_task(core, part(core));  // the connection counts as one until it has ended
+            Coro<> parting = end_task(Aside(core), part(core));  // the connection counts as one until it has ended
             co_await std::move(parting);
         } else if (is_refused) {
             core->end_in_background(&TlsCore::part);
@@ -204,19 +193,17 @@ void TlsCore::flush_aside() noexcept {
     if (!engine_.has_output() || aside_.load(std::memory_order_relaxed) != nullptr) {  // relaxed: written on this loop
         return;
     }
-    aside_.store(Worker::current(), std::memory_order_relaxed);  // relaxed: who ends the stream has it from this loop
     try {
-        start_hidden(flush_task(shared_from_this()));
+        start_hidden(flush_task(Aside(shared_from_this())));
     } catch (...) {
-        // relaxed: as above. No memory, or the run is over: the next write sends it
-        aside_.store(nullptr, std::memory_order_relaxed);
+        return;  // no memory, or the run is over: the next write sends it
     }
 }
 
-Coro<> TlsCore::flush_task(Ref core) {
-    const Aside here(*core);
+Coro<> TlsCore::flush_task(Aside given) {
+    const Aside here = std::move(given);
     try {
-        Coro<> flushing = core->flush();
+        Coro<> flushing = here.core().flush();
         co_await std::move(flushing);
     } catch (const std::system_error&) {
         co_return;  // the next write meets the same

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "aside.hpp"
 #include "background.hpp"
 #include "context_state.hpp"
 #include "knit/detail/worker.hpp"
@@ -44,7 +45,7 @@ Coro<> TlsCore::shutdown(Ref core) {
 Coro<> TlsCore::wait_closed(Ref core) { co_await core->lower_closed_.wait(); }
 
 void TlsCore::abort() noexcept {
-    if (!is_told_to_end(true)) {
+    if (!is_told_to_end(End::abort)) {
         abort_here();
     }
 }
@@ -56,25 +57,32 @@ void TlsCore::leave() noexcept {
 }
 
 void TlsCore::close() noexcept {
-    if (!is_told_ && !is_told_to_end(false)) {
+    if (!is_told_ && !is_told_to_end(End::close)) {
         close_here();
     }
 }
 
 /// Whether another loop than this has to end the stream, and will.
-bool TlsCore::is_told_to_end(bool is_abort) noexcept {
+bool TlsCore::is_told_to_end(End how) noexcept {
+    if (is_told_) {  // to close, and this is an abort: in time, or else there may be a task that says good-bye
+        End told = End::close;
+        const bool is_in_time = end_.compare_exchange_strong(told, how, std::memory_order_relaxed,
+                                                             std::memory_order_acquire);  // [tls.told]
+        if (is_in_time || told == End::abort) {
+            return true;
+        }
+    }
     Worker* const worker = aside_.load(std::memory_order_acquire);  // [tls.aside]
     if (worker == nullptr || worker == Worker::current()) {
         return false;
     }
-    is_to_abort_.store(is_abort, std::memory_order_relaxed);  // relaxed: it is posted after this
-    if (std::exchange(is_told_, true)) {
-        return true;
-    }
+    end_.store(how, std::memory_order_relaxed);  // relaxed: it is posted after this
     self_ = shared_from_this();
     run = &TlsCore::run_end;
+    is_told_ = true;
     if (!worker->post(*this)) {
         self_.reset();
+        end_.store(End::none, std::memory_order_relaxed);  // relaxed: nobody has been told
         is_told_ = false;  // that loop is closed, which it is not before its tasks have ended
     }
     return is_told_;
@@ -83,10 +91,18 @@ bool TlsCore::is_told_to_end(bool is_abort) noexcept {
 void TlsCore::run_end(Worker&, Work& work) noexcept {
     auto& core = static_cast<TlsCore&>(work);
     const Ref keep = std::move(core.self_);
-    if (core.is_to_abort_.load(std::memory_order_relaxed)) {  // relaxed: it came with the message
-        core.abort_here();
+    End told = core.end_.load(std::memory_order_relaxed);  // relaxed: it came with the message, or a word alone
+    do {  // ends: what follows close is abort, and nothing follows that
+        core.end_here(told);
+    } while (!core.end_.compare_exchange_strong(told, End::none, std::memory_order_release,
+                                                std::memory_order_relaxed));  // [tls.told]
+}
+
+void TlsCore::end_here(End how) noexcept {
+    if (how == End::abort) {
+        abort_here();
     } else {
-        core.close_here();
+        close_here();
     }
 }
 
@@ -114,24 +130,27 @@ void TlsCore::end_in_background(Coro<> (*talk)(Ref core)) noexcept {
         return;
     }
     try {
-        const Ref self = shared_from_this();
-        start_hidden(end_task(self, talk(self)));
+        Ref self = shared_from_this();
+        Coro<> talking = talk(self);
+        start_hidden(end_task(Aside(std::move(self)), std::move(talking)));
     } catch (...) {
         cut_lower();  // no memory, or the run is over
     }
 }
 
-Coro<> TlsCore::end_task(Ref core, Coro<> talking) {
+Coro<> TlsCore::end_task(Aside given, Coro<> talking) {
+    const Aside here = std::move(given);
+    TlsCore& core = here.core();
     std::exception_ptr error;
     try {
         co_await std::move(talking);
     } catch (const std::exception&) {
-        core->cut_lower();  // the peer is gone, or too slow
+        core.cut_lower();  // the peer is gone, or too slow
         co_return;
     } catch (...) {
         error = std::current_exception();
     }
-    core->cut_lower();
+    core.cut_lower();
     if (error != nullptr) {
         std::rethrow_exception(error);
     }

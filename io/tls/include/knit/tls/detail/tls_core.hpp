@@ -4,11 +4,14 @@
 /// time fills the engine and one empties it; a reader that has to send something (the answer to a KeyUpdate, an alert)
 /// leaves that to a task of its own, since a peer that does not read must not keep it from reading.
 ///
-/// The owner may end the stream on any thread, as HTTP's client does with a connection that it has kept. That task may
-/// still be at work then: its loop is told, and ends the stream.
+/// The owner may end the stream on any thread, as HTTP's client does with a connection that it has kept. A task of
+/// TlsCore's own may be at work then, with what a write has left or with close-notify: its loop is told, and ends the
+/// stream, once or, where abort() follows close(), twice.
 ///
-///   [tls.aside]         flush_task() ends: aside_ = null, release  ->  an end on any thread: aside_ acquire
+///   [tls.aside]         the last such task ends: aside_ = null, release  ->  an end on any thread: aside_ acquire
 ///                       who ends the stream there sees it as the task left it
+///   [tls.told]          run_end: end_ = none, release  ->  abort() after close(): end_ acquire
+///                       who finds that no message is on its way sees what the last one has done, aside_ among it
 ///   is_closed_          set by close(), abort(), a failed handshake; what is called or under way then throws
 ///   is_lower_closed_    at the same time, or after close-notify has been sent; the stream is not touched after it
 #pragma once
@@ -79,7 +82,11 @@ private:
     void check_open(const char* what) const;
     void check_lower() const;
     void cut_lower() noexcept;
-    bool is_told_to_end(bool is_abort) noexcept;
+    /// What a loop is told.
+    enum class End : unsigned char { none, close, abort };
+
+    bool is_told_to_end(End how) noexcept;
+    void end_here(End how) noexcept;
     static void run_end(Worker& worker, Work& work) noexcept;
     void close_here() noexcept;
     void abort_here() noexcept;
@@ -95,8 +102,8 @@ private:
     Coro<> send_close_notify();
     Coro<> await_close_notify();
     Coro<> await_end();
-    static Coro<> flush_task(Ref core);
-    static Coro<> end_task(Ref core, Coro<> talking);
+    static Coro<> flush_task(Aside here);
+    static Coro<> end_task(Aside here, Coro<> talking);
 
     TlsEngine engine_;
     Lock reading_;  ///< who reads from the stream below
@@ -105,11 +112,13 @@ private:
     std::size_t fills_ = 0;
     Duration shutdown_timeout_;
     int writers_ = 0;  ///< calls of write() under way
-    /// The loop that flush_task() is on, which alone writes; an end on another thread reads [tls.aside].
+    int asides_ = 0;  ///< tasks of TlsCore's own
+    /// The loop that these are on, which alone writes; an end on another thread reads [tls.aside].
     Atomic<Worker*> aside_{nullptr};
-    Ref self_;                         ///< as long as that loop is being told
-    Atomic<bool> is_to_abort_{false};  ///< what it is told; written by the owner, read there: the message orders
-    bool is_told_ = false;             ///< the owner's alone
+    Ref self_;  ///< as long as that loop is being told
+    /// What it is told: the owner writes where it is none, or makes a close an abort; the loop clears it [tls.told].
+    Atomic<End> end_{End::none};
+    bool is_told_ = false;  ///< the owner's alone: a loop has been told
     bool is_closed_ = false;
     bool is_lower_closed_ = false;
 };
