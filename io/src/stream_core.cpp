@@ -281,6 +281,10 @@ void StreamCore::begin_close() noexcept {
 
 void StreamCore::abort() {
     check_loop();
+    const bool is_late = std::exchange(is_broken_, true);
+    if (is_lost_ && !is_late && token_ != nullptr) {
+        close_stream(true);  // which may still be closing
+    }
     break_off(nullptr);
 }
 
@@ -341,7 +345,23 @@ void StreamCore::close_if_idle() noexcept {
     give_back(sending_);
     give_back(pending_);
     wake_all(&Rare::closes);
-    token_.reset();
+    wait_for_stream();
+}
+
+void StreamCore::wait_for_stream() noexcept {
+    if (token_ == nullptr) {
+        return;
+    }
+    try {
+        Coro<> closing = pump_closing();
+        if (closing.valid()) {
+            start_pump(std::move(closing));
+        } else {
+            end_token();
+        }
+    } catch (...) {
+        end_token();  // no memory, or the run is over
+    }
 }
 
 }  // namespace knit::detail

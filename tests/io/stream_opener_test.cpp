@@ -56,5 +56,78 @@ TEST(StreamOpener, AConnectionWithoutAStreamHasNoHandlerAndWhatIsThrownIsReporte
     EXPECT_EQ(before, open_descriptors());
 }
 
+/// A stream whose close() goes on in the background, until it is told to end.
+class Lingering {
+public:
+    Lingering(io::TcpStream stream, Event& end) : stream_(std::move(stream)), end_(&end) {}
+    auto read_some(std::span<std::byte> buffer) { return stream_.read_some(buffer); }
+    auto write(std::span<const std::byte> bytes) { return stream_.write(bytes); }
+    void shutdown() { stream_.shutdown(); }
+    void close() { stream_.close(); }
+    void abort() {
+        close();
+        end_->set();
+    }
+    Coro<> wait_closed() { co_await end_->wait(); }
+
+private:
+    io::TcpStream stream_;
+    Event* end_;
+};
+
+/// A server, one of whose connections lingers.
+Coro<Server> start_lingering(Event& end, io::ServeOptions options = {}) {
+    detail::StreamOpener<io::TcpStream> opener = [&end](io::TcpStream socket,
+                                                        std::size_t limit) -> Coro<detail::StreamCoreRef> {
+        const auto made = detail::make_stream_core(Lingering(std::move(socket), end), limit, true, true);
+        co_return detail::StreamCoreRef::share(*made);
+    };
+    detail::StreamHandler handler = [](StreamReader, StreamWriter writer) -> Coro<> { co_await close_writer(writer); };
+    Coro<Server> serving = detail::serve_streams("127.0.0.1:0", std::move(handler), options, std::move(opener));
+    Server server = co_await std::move(serving);
+    io::Connection near = co_await open_connection(server.local_endpoint());
+    EXPECT_EQ("", co_await near.reader.read());
+    co_await close_writer(near.writer);
+    co_await turns(20);
+    EXPECT_EQ(1U, server.connection_count());  // though the writer is closed
+    co_return server;
+}
+
+TEST(StreamOpener, AConnectionCountsUntilTheStreamBelowIsClosed) {
+    run_io([]() -> Coro<> {
+        Event end;
+        Server server = co_await start_lingering(end);
+        server.close();
+        server.close_clients();
+        co_await turns(20);
+        EXPECT_EQ(1U, server.connection_count());
+        end.set();
+        co_await server.wait_closed();
+    });
+}
+
+TEST(StreamOpener, AStreamThatIsStillClosingIsAborted) {
+    for (const bool is_deadline : {false, true}) {
+        run_io([is_deadline]() -> Coro<> {
+            Event end;
+            Server server = co_await start_lingering(end, {.shutdown_timeout = is_deadline ? 1ms : 1h});
+            server.close();
+            if (!is_deadline) {
+                server.abort_clients();
+            }
+            co_await server.wait_closed();
+            EXPECT_TRUE(end.is_set());
+        });
+    }
+}
+
+TEST(StreamOpener, TheRunMayEndWhileAStreamIsStillClosing) {
+    const std::size_t before = open_descriptors();
+    Event end;
+    run_io([&end]() -> Coro<> { const Server server = co_await start_lingering(end); });
+    EXPECT_EQ(before, open_descriptors());
+    EXPECT_FALSE(end.is_set());
+}
+
 }  // namespace
 }  // namespace knit::test

@@ -41,7 +41,7 @@ struct ServeOptions {
 
 /// A server: what serve() and start_server() give. Move-only; the destructor closes it and lets the connections go on.
 /// Every member may be called from any loop. A connection is: of serve(), a handler that has not ended; of
-/// start_server(), a stream that has not been closed.
+/// start_server(), a stream that has not been closed; over TLS, one that shakes hands or says close-notify too.
 class [[nodiscard]] Server {
 public:
     Server() noexcept = default;

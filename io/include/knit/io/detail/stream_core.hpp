@@ -10,7 +10,8 @@
 ///   closing    close(), abort(), an error                  nothing more is read, write() drops; what is buffered is
 ///                                                          sent first, unless it was abort() or an error
 ///   lost       the turn after, or the last byte sent       the reader has ended, drain() throws, the stream is closed
-///   closed     both pumps have ended                       wait_closed() returns
+///   closed     both pumps have ended                       wait_closed() returns; a server counts the connection on
+///                                                          while the stream is still closing
 #pragma once
 
 #include <any>
@@ -32,7 +33,8 @@ namespace knit::detail {
 class StreamCore;
 using StreamCoreRef = StateRef<StreamCore>;
 
-/// Lives until the connection is closed; a server counts its connections by it.
+/// Lives until the connection is closed, by the stream below too (TLS says good-bye); a server counts its connections
+/// by it.
 class StreamToken {
 public:
     virtual ~StreamToken() = default;
@@ -98,6 +100,7 @@ protected:
     bool take_shutdown() noexcept;
     /// `is_exact`: what a cancelled write has sent is known.
     void end_writing(std::exception_ptr error, bool is_exact) noexcept;
+    void end_token() noexcept { token_.reset(); }
 
 private:
     struct Message : Work {
@@ -118,6 +121,8 @@ private:
     virtual Coro<> pump_writing() = 0;
     /// `is_broken`: by abort() or an error, and not in good order.
     virtual void close_stream(bool is_broken) noexcept = 0;
+    /// Waits until the stream is done with closing, and calls end_token(); empty: it is done at once.
+    virtual Coro<> pump_closing() = 0;
     virtual std::any stream_info(Info which) const = 0;
     /// By a name of the stream's own, also after the end.
     virtual std::any stream_extra(std::string_view name) const = 0;
@@ -137,6 +142,7 @@ private:
     void schedule_lost() noexcept;
     void lose() noexcept;
     void close_if_idle() noexcept;
+    void wait_for_stream() noexcept;
     void pause_if_full() noexcept;
     void resume_if_drained() noexcept;
     void drop_writer_here() noexcept;

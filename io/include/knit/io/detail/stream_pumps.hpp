@@ -137,6 +137,27 @@ private:
         core->end_writing(std::move(error), kCountsWrites);
     }
 
+    Coro<> pump_closing() override {
+        if constexpr (requires { { stream_.wait_closed() } -> Awaitable; }) {
+            return wait_on(Ref::share(*this));
+        } else {
+            return {};
+        }
+    }
+
+    static Coro<> wait_on(Ref core) {
+        std::exception_ptr error;
+        try {
+            co_await core->stream_.wait_closed();
+        } catch (...) {
+            error = std::current_exception();
+        }
+        core->end_token();
+        if (error != nullptr) {
+            std::rethrow_exception(error);
+        }
+    }
+
     void close_stream(bool is_broken) noexcept override {
         if constexpr (requires { stream_.abort(); }) {
             if (is_broken) {
