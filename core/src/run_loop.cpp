@@ -77,8 +77,10 @@ void RuntimeCore::run_loop_0(FutureCore* until) {
     if (until != nullptr) {
         until->unsubscribe(waiter);
     }
-    while (waiter.is_queued && !waiter.has_run) {
-        self.turn();  // stopped by somebody else in between: the node must not stay in the queue
+    // Stopped by somebody else in between: the node must not stay in the queue. What had arrived before the loop was
+    // stopped runs, as in asyncio.
+    while ((waiter.is_queued && !waiter.has_run) || self.keeps_messages()) {
+        self.turn();
     }
     life_->set_running(false);
     self.detach();

@@ -282,8 +282,8 @@ void StreamCore::begin_close() noexcept {
 void StreamCore::abort() {
     check_loop();
     const bool is_late = std::exchange(is_broken_, true);
-    if (is_lost_ && !is_late && token_ != nullptr) {
-        close_stream(true);  // which may still be closing
+    if (is_lost_ && !is_late) {
+        abort_closed_stream();
     }
     break_off(nullptr);
 }

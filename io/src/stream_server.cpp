@@ -171,13 +171,13 @@ private:
         try {
             Coro<StreamCoreRef> making = opener_(std::move(stream), limit_);
             core = co_await std::move(making);
+            if (core) {
+                begin_stream(opening->leave(), std::move(core));
+            }
         } catch (const BaseException&) {
             throw;  // cancelled, or meant for run()
         } catch (...) {
             report("Error on transport creation for incoming connection", std::current_exception());
-        }
-        if (core) {
-            begin_stream(opening->leave(), std::move(core));
         }
     }
 

@@ -121,6 +121,19 @@ TEST(StreamOpener, AStreamThatIsStillClosingIsAborted) {
     }
 }
 
+TEST(StreamOpener, AnAbortAfterCloseReachesAStreamThatIsStillClosing) {
+    run_io([]() -> Coro<> {
+        io::TcpListener listener = io::TcpListener::bind("127.0.0.1:0");
+        Event end;
+        io::TcpStream socket = co_await io::TcpStream::connect(listener.local_endpoint());
+        io::Connection near = io::make_streams(Lingering(std::move(socket), end));
+        co_await close_writer(near.writer);
+        EXPECT_FALSE(end.is_set());
+        near.writer.abort();
+        EXPECT_TRUE(end.is_set());
+    });
+}
+
 TEST(StreamOpener, TheRunMayEndWhileAStreamIsStillClosing) {
     const std::size_t before = open_descriptors();
     Event end;

@@ -308,6 +308,22 @@ CO_TEST(Scheduling, AFloodOfMessagesLeavesTurnsToTheLoopsOwnTasks) {
     EXPECT_TRUE(is_in_order);
 }
 
+TEST(Scheduling, WhatAThreadHasSentBeforeTheLastTurnRunsHoweverMuchItIs) {
+    constexpr int kMessages = 5'000;
+    int ran = 0;
+    run_one([&]() -> Coro<> {
+        Loop& loop = get_running_loop();
+        std::thread([&] {
+            for (int number = 0; number < kMessages; ++number) {
+                loop.call_soon_threadsafe([&ran] { ++ran; });
+            }
+        }).join();
+        co_await yield();
+        co_await yield();
+    });
+    EXPECT_EQ(ran, kMessages);
+}
+
 TEST(StackDepth, AHundredThousandNestedAwaitsFitOnASmallStack) {
     on_small_stack([] { EXPECT_EQ(run_one([]() -> Coro<long> { co_return co_await descend(100'000); }), 100'000); });
 }

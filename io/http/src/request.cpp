@@ -88,6 +88,11 @@ std::optional<std::uint64_t> Request::content_length() const noexcept {
     return head_->framing == detail::Framing::chunked ? std::nullopt : std::optional(head_->length);
 }
 
+Coro<std::string_view> Request::read_piece(std::uint16_t number) {
+    Coro<std::string_view> reading = exchange_->read_body(number);
+    co_return co_await std::move(reading);
+}
+
 Coro<std::string> Request::read_text(std::uint16_t number) {
     if (head_->framing == detail::Framing::sized && head_->length > body_max_) {
         throw HttpError(413);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <system_error>
 
@@ -109,6 +110,7 @@ void ConnectionBase::end_wait() noexcept {
 /// A connection that is idle holds no memory for requests: the loop keeps that of some, for the next that have any.
 void ConnectionBase::give_back() noexcept {
     constexpr std::size_t kOutKept = 4 << 10;
+    constexpr std::size_t kFieldsKept = 128;
     constexpr std::size_t kOutLeast = 15;  // which a string has in itself
     input_.drop();
     body_input_.drop();
@@ -119,7 +121,9 @@ void ConnectionBase::give_back() noexcept {
     std::string().swap(out_);
     if (!head_.fields.empty()) {
         head_.fields.clear();
-        shard_->fields.keep(std::move(head_.fields));
+        if (head_.fields.capacity() <= kFieldsKept) {
+            shard_->fields.keep(std::move(head_.fields));
+        }
         head_ = Head();
     }
 }
@@ -325,7 +329,11 @@ Coro<> ConnectionBase::finish_body() {
 void ConnectionBase::end_request() {
     ++request_number_;
     if (std::exchange(has_readers_, false)) [[unlikely]] {
-        replace(request_);
+        try {
+            replace(request_);
+        } catch (const std::bad_alloc&) {
+            is_last_ = true;  // what is answered is sent
+        }
     }
     if (!body_input_.rest().empty()) {
         input_ = std::exchange(body_input_, Input());

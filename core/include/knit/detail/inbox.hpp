@@ -68,6 +68,9 @@ public:
         return (head == nullptr || head == &closed_) && rest_ == nullptr;
     }
 
+    /// Owner. Whether something has been taken from the stack and not been given out.
+    [[nodiscard]] bool keeps_some() const noexcept { return rest_ != nullptr; }
+
     /// Owner. From now on push() says `closed`. Gives what was in, as take_all() does.
     [[nodiscard]] Work* close() noexcept {
         WorkList all;

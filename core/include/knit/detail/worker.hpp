@@ -142,6 +142,8 @@ public:
     void start_turning() noexcept { is_stopping_ = false; }
     void stop() noexcept { is_stopping_ = true; }
     bool is_stopping() const noexcept { return is_stopping_; }
+    /// Messages have arrived for which the last turn had no room.
+    bool keeps_messages() const noexcept { return inbox_.keeps_some(); }
     /// Before the loop is shown to other threads.
     void set_driver(Driver* driver) noexcept;
     /// The calling thread runs this loop from now on, until detach(); not twice. Then again that of another runtime, if

@@ -34,7 +34,8 @@ concept WritableStream = std::movable<S> && requires(S& stream, std::span<const 
 };
 
 /// Optional: abort(), which is close() for a connection that has failed or is given up, where that differs: TLS says no
-/// close-notify then.
+/// close-notify then. Optional beside it: wait_closed(), awaited after close(), for what that leaves to be done;
+/// abort() may then follow close(), and breaks it off.
 /// Optional: local_endpoint() and peer_endpoint(), which the writer then has too.
 template <class S>
 concept ByteStream = ReadableStream<S> && WritableStream<S>;

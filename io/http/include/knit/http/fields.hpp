@@ -42,6 +42,7 @@ public:
     /// The first of that name gets the value, which is added when there is none.
     void set(std::string_view name, std::string_view value);
     void clear() noexcept { fields_.clear(); }
+    std::size_t capacity() const noexcept { return fields_.capacity(); }
 
 private:
     std::vector<Field> fields_;

@@ -62,7 +62,7 @@ public:
     /// Cancelled: CancelledError, and nothing is lost. One task at a time: RuntimeError. A read that is under way when
     /// the handler has ended, or the function that makes the answer's body, ends with ECANCELED, and the loop's
     /// exception handler is told of it, unless the handler has ended by an error.
-    Coro<std::string_view> read_some() { return exchange_->read_body(exchange_->request_number()); }
+    Coro<std::string_view> read_some() { return read_piece(exchange_->request_number()); }
     /// The whole body, or what is left of it. HttpError 413 for more than body_max bytes, otherwise as read_some().
     /// Cancelled: CancelledError, and what was read is lost.
     Coro<std::string> text() { return read_text(exchange_->request_number()); }
@@ -71,6 +71,8 @@ private:
     friend class detail::Exchange;
     friend class detail::RouterCore;
 
+    // Coroutines of the request, not of what answers: that may have gone before they begin.
+    Coro<std::string_view> read_piece(std::uint16_t number);
     Coro<std::string> read_text(std::uint16_t number);
     /// Its texts are gone: each is empty from here on.
     void forget() noexcept;

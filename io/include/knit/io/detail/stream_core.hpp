@@ -121,6 +121,7 @@ private:
     virtual Coro<> pump_writing() = 0;
     /// `is_broken`: by abort() or an error, and not in good order.
     virtual void close_stream(bool is_broken) noexcept = 0;
+    virtual void abort_closed_stream() noexcept = 0;
     /// Waits until the stream is done with closing, and calls end_token(); empty: it is done at once.
     virtual Coro<> pump_closing() = 0;
     virtual std::any stream_info(Info which) const = 0;

@@ -168,6 +168,13 @@ private:
         stream_.close();
     }
 
+    /// Its close() may still be at work.
+    void abort_closed_stream() noexcept override {
+        if constexpr (requires { stream_.abort(); { stream_.wait_closed() } -> Awaitable; }) {
+            stream_.abort();
+        }
+    }
+
     bool can_write_eof() const noexcept override {
         if constexpr (requires { S::kCanShutdown; }) {
             return S::kCanShutdown;
