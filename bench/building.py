@@ -32,8 +32,9 @@ def missing_packages(with_peers):
     known = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n", *wanted],
                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
     installed = {line.split()[1] for line in known.splitlines() if line.startswith("installed ")}
-    # Some come without a package, as npm from its makers.
-    return [package for package in wanted if package not in installed and shutil.which(package) is None]
+    missing = [package for package in wanted if package not in installed]
+    # It may have come from its makers. (Debian's crates need Debian's cargo.)
+    return [package for package in missing if package != "npm" or shutil.which("npm") is None]
 
 
 def install_packages(progress, with_peers):
