@@ -98,7 +98,7 @@ private:
 
     /// Nothing of the rest is left.
     void refill() noexcept {
-        const Work* const head = head_.load(std::memory_order_relaxed);  // relaxed: the exchange looks again
+        Work* const head = head_.load(std::memory_order_relaxed);  // relaxed: the exchange looks again
         if (head != nullptr && head != &closed_) {
             rest_ = oldest_first(head_.exchange(nullptr, std::memory_order_acquire));  // [in.item]
         }
